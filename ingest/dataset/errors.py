@@ -1,0 +1,23 @@
+"""The errors that become messages. Anything else is a bug and shows its traceback."""
+
+from __future__ import annotations
+
+
+class HeadswapError(Exception):
+    """What failed and, as a hint, the next thing to do. Exit code 1: the work failed."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InputError(HeadswapError):
+    """What the user gave cannot be used: arguments, files, prompts, SQL. Exit code 2."""
+
+    exit_code = 2
+
+
+class DatasetError(InputError):
+    """A folder that is no readable dataset, or one that contradicts its manifest."""

@@ -1,0 +1,1 @@
+"""The demo pair: three small models that the project trains itself."""
