@@ -1,0 +1,202 @@
+"""manifest.json: what a dataset holds. A file that it does not name does not exist.
+
+It is written last and replaced in one step, so it is also the mark that a write was completed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from ingest.dataset.errors import DatasetError
+from ingest.dataset.files import write_text_aside
+from ingest.dataset.schemas import FORMAT_VERSION, TABLES
+
+MANIFEST_NAME = "manifest.json"
+FORMAT = "headswap-dataset"
+MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One Parquet file: its path below the dataset with forward slashes, and what it must hold."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model: where it came from, and the files of its attention.
+
+    config: the architecture's numbers as the source states them (JSON values).
+    """
+
+    name: str
+    source: str
+    revision: str | None
+    weights_sha256: str
+    architecture: str
+    tokenizer: str
+    dtype: str
+    device: str
+    config: dict[str, Any]
+    attention: tuple[FileEntry, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a dataset holds. `tokenizers` maps a tokenizer's name to the SHA-256 of its file."""
+
+    variant: str
+    prompts_sha256: str
+    tokenizers: dict[str, str]
+    models: tuple[ModelEntry, ...]
+    tables: dict[str, tuple[FileEntry, ...]]
+    written_with: dict[str, str]
+    format: str = FORMAT
+    format_version: int = FORMAT_VERSION
+
+    def files(self) -> list[FileEntry]:
+        """Every file that the dataset consists of."""
+        tables = [entry for name in sorted(self.tables) for entry in self.tables[name]]
+        return tables + [entry for model in self.models for entry in model.attention]
+
+    def model(self, name: str) -> ModelEntry | None:
+        """The model of that name, None where the dataset has none."""
+        return next((model for model in self.models if model.name == name), None)
+
+    def with_model(self, model: ModelEntry, tables: dict[str, tuple[FileEntry, ...]]) -> Manifest:
+        """This manifest with one model more, and with the files that came with it."""
+        merged = {name: self.tables.get(name, ()) + tables.get(name, ()) for name in TABLES}
+        del merged["attention"]
+        return replace(self, models=(*self.models, model), tables=merged)
+
+
+def write_manifest(dataset: Path, manifest: Manifest) -> None:
+    """Replaces the dataset's manifest in one step."""
+    text = json.dumps(asdict(manifest), indent=1, sort_keys=True, ensure_ascii=False)
+    write_text_aside(dataset / MANIFEST_NAME, text + "\n")
+
+
+def read_manifest(dataset: Path) -> Manifest:
+    """Reads and checks the manifest of a dataset folder.
+
+    Raises: DatasetError where the folder is no dataset, the manifest is damaged, of a newer format
+    version, or names a file outside the dataset.
+    """
+    path = dataset / MANIFEST_NAME
+    if not dataset.is_dir():
+        raise DatasetError(
+            f"{dataset} is not a folder",
+            hint="give the folder that `headswap ingest --out` wrote",
+        )
+    if not path.is_file():
+        raise DatasetError(
+            f"{dataset} is no dataset: it has no {MANIFEST_NAME}",
+            hint="an ingest that did not finish leaves none; run `headswap ingest` again",
+        )
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+    try:
+        return _manifest_from(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{path} is not a valid manifest: {_reason(error)}",
+            hint="get the dataset again from where it came",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _manifest_from(content: Any) -> Manifest:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f'"format" is not "{FORMAT}"')
+    version = _typed(content, "format_version", int)
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"format version {version} is newer than this headswap reads ({FORMAT_VERSION})"
+        )
+    tables = _typed(content, "tables", dict)
+    unknown = set(tables) - (set(TABLES) - {"attention"})
+    if unknown:
+        raise ValueError(f"unknown table {sorted(unknown)[0]!r}")
+    models = tuple(_model_from(model) for model in _typed(content, "models", list))
+    names = [model.name for model in models]
+    if len(set(names)) != len(names):
+        raise ValueError("two models have one name")
+    return Manifest(
+        variant=_typed(content, "variant", str),
+        prompts_sha256=_typed(content, "prompts_sha256", str),
+        tokenizers=_texts(content, "tokenizers"),
+        models=models,
+        tables={name: _files_from(tables[name]) for name in tables},
+        written_with=_texts(content, "written_with"),
+        format_version=version,
+    )
+
+
+def _model_from(content: Any) -> ModelEntry:
+    if not isinstance(content, dict):
+        raise TypeError("a model is not an object")
+    values = {field.name: content[field.name] for field in fields(ModelEntry)}
+    for name in ("name", "source", "weights_sha256", "architecture", "tokenizer", "dtype"):
+        _typed(content, name, str)
+    _typed(content, "config", dict)
+    name = values["name"]
+    if not MODEL_NAME_PATTERN.fullmatch(name):
+        raise ValueError(f"{name!r} is no model name")
+    values["attention"] = _files_from(content["attention"])
+    for entry in values["attention"]:
+        if not entry.path.startswith(f"attention/model={name}/"):
+            raise ValueError(f"{entry.path!r} is not in the folder of model {name!r}")
+    return ModelEntry(**values)
+
+
+def _files_from(content: Any) -> tuple[FileEntry, ...]:
+    if not isinstance(content, list):
+        raise TypeError("a list of files is not a list")
+    return tuple(_file_from(entry) for entry in content)
+
+
+def _file_from(content: Any) -> FileEntry:
+    if not isinstance(content, dict):
+        raise TypeError("a file is not an object")
+    entry = FileEntry(
+        path=_typed(content, "path", str),
+        rows=_typed(content, "rows", int),
+        bytes=_typed(content, "bytes", int),
+        sha256=_typed(content, "sha256", str),
+    )
+    path = PurePosixPath(entry.path)
+    is_inside = not path.is_absolute() and ".." not in path.parts and "\\" not in entry.path
+    if not is_inside or path.suffix != ".parquet":
+        raise ValueError(f"{entry.path!r} is no Parquet file inside the dataset")
+    if entry.rows < 0 or entry.bytes < 0 or not _SHA256_PATTERN.fullmatch(entry.sha256):
+        raise ValueError(f"the entry of {entry.path!r} has impossible numbers")
+    return entry
+
+
+def _typed(content: dict[str, Any], name: str, kind: type[T]) -> T:
+    value = content[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f'"{name}" is not of type {kind.__name__}')
+    return value
+
+
+def _texts(content: dict[str, Any], name: str) -> dict[str, str]:
+    values = _typed(content, name, dict)
+    if not all(isinstance(value, str) for value in values.values()):
+        raise TypeError(f'"{name}" holds something that is no text')
+    return values

@@ -1,0 +1,67 @@
+"""Opening a dataset folder: the manifest, and the files that it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.dataset.errors import DatasetError
+from ingest.dataset.manifest import FileEntry, Manifest, read_manifest
+from ingest.dataset.schemas import TABLES
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset folder whose manifest was read and whose files exist."""
+
+    path: Path
+    manifest: Manifest
+
+    def table_files(self, table: str) -> list[Path]:
+        """The files of `models`, `prompts` or `tokens`, in the manifest's order."""
+        return [self.path / entry.path for entry in self.manifest.tables[table]]
+
+    def attention_files(self) -> dict[str, list[Path]]:
+        """The attention files of each model, in the order in which they were written."""
+        return {
+            model.name: [self.path / entry.path for entry in model.attention]
+            for model in self.manifest.models
+        }
+
+    def read_table(self, table: str) -> pa.Table:
+        """A whole table (`models`, `prompts` or `tokens`) in memory."""
+        schema = TABLES[table]
+        parts = [pq.read_table(path, schema=schema) for path in self.table_files(table)]
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Opens a dataset folder.
+
+    Raises: DatasetError where it is none, a file is missing, is a link, or has another size than
+    the manifest says.
+    """
+    manifest = read_manifest(path)
+    missing = {"models", "prompts", "tokens"} - set(manifest.tables)
+    if missing:
+        raise DatasetError(f"{path} has no table {sorted(missing)[0]!r}")
+    for entry in manifest.files():
+        _check_file(path, entry)
+    return Dataset(path, manifest)
+
+
+def _check_file(dataset: Path, entry: FileEntry) -> None:
+    path = dataset / entry.path
+    hint = "get the dataset again from where it came, or ingest it again"
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing, but the manifest names it", hint=hint)
+    if not path.resolve().is_relative_to(dataset.resolve()):
+        raise DatasetError(f"{path} is a link to outside of the dataset", hint=hint)
+    size = path.stat().st_size
+    if size != entry.bytes:
+        raise DatasetError(
+            f"{path} has {size} bytes, but the manifest says {entry.bytes}", hint=hint
+        )

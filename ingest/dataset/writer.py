@@ -1,0 +1,132 @@
+"""Writing the Parquet files of a dataset: small tables at once, attention layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.dataset.errors import InputError
+from ingest.dataset.files import sha256_of, written_aside
+from ingest.dataset.manifest import FileEntry
+from ingest.dataset.schemas import ATTENTION, TABLES
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+_FORMAT_OPTIONS: dict[str, Any] = {
+    "version": "2.6",
+    "compression": "zstd",
+    "compression_level": 1,
+    "write_statistics": True,
+    "write_page_index": True,
+}
+# The index columns are long runs (a dictionary) or steps of one (deltas); the weights' mantissas
+# are noise, and a dictionary of them would only cost time.
+_ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {
+    "use_dictionary": ["layer", "head", "prompt_id", "query"],
+    "column_encoding": {"key": "DELTA_BINARY_PACKED", "weight": "PLAIN"},
+}
+
+
+def write_table(dataset: Path, path: str, table_name: str, rows: Sequence[dict[str, Any]]) -> FileEntry:
+    """Writes one small table as one file and returns its manifest entry."""
+    target = dataset / path
+    table = pa.Table.from_pylist(list(rows), schema=TABLES[table_name])
+    with written_aside(target) as partial:
+        pq.write_table(table, partial, **_FORMAT_OPTIONS)
+    return file_entry(dataset, path, table.num_rows)
+
+
+def file_entry(dataset: Path, path: str, rows: int) -> FileEntry:
+    """The manifest entry of a file that was just written."""
+    target = dataset / path
+    return FileEntry(path, rows, target.stat().st_size, sha256_of(target))
+
+
+class Triangle:
+    """The stored cells of a batch of prompts: which (prompt, query, key) each row of a head is.
+
+    prompt_ids, lengths: one entry a prompt, prompt ids ascending. Causal models store key <= query,
+    others the full square.
+    """
+
+    def __init__(self, prompt_ids: Sequence[int], lengths: Sequence[int], is_causal: bool) -> None:
+        if list(prompt_ids) != sorted(set(prompt_ids)):
+            raise ValueError("prompt ids must ascend")
+        parts = [_cells(length, is_causal) for length in lengths]
+        counts = [len(queries) for queries, _ in parts]
+        self.batch_index = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
+        self.prompt_id = np.asarray(prompt_ids, dtype=np.int32)[self.batch_index]
+        self.query = np.concatenate([queries for queries, _ in parts])
+        self.key = np.concatenate([keys for _, keys in parts])
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def flat_index(self, width: int) -> NDArray[np.int64]:
+        """Where each row lies in a pattern tensor `[prompt, query, key]` of that width, flattened."""
+        index = self.batch_index.astype(np.int64)
+        return (index * width + self.query) * width + self.key
+
+
+def _cells(length: int, is_causal: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    cells = np.tril_indices(length) if is_causal else np.indices((length, length)).reshape(2, -1)
+    return cells[0].astype(np.int32), cells[1].astype(np.int32)
+
+
+class AttentionFile:
+    """One attention file, written layer by layer; use as a context manager.
+
+    The rows are sorted by layer, head, prompt_id, query, key; a row group holds one head of one
+    layer. After the `with` block, `entry` is the file's manifest entry; where the block failed,
+    there is no file.
+    """
+
+    def __init__(self, dataset: Path, path: str, triangle: Triangle, n_heads: int) -> None:
+        self.entry: FileEntry | None = None
+        self._dataset, self._path = dataset, path
+        self._aside = written_aside(dataset / path)
+        self._rows_per_head = len(triangle)
+        self._rows_written = 0
+        # The same for every layer, so built once a file.
+        heads = np.repeat(np.arange(n_heads, dtype=np.int16), len(triangle))
+        indices = (triangle.prompt_id, triangle.query, triangle.key)
+        self._index = [pa.array(heads), *(pa.array(np.tile(column, n_heads)) for column in indices)]
+
+    def __enter__(self) -> AttentionFile:
+        self._writer = pq.ParquetWriter(self._aside.__enter__(), ATTENTION, **_ATTENTION_OPTIONS)
+        return self
+
+    def write_layer(self, layer: int, weights: NDArray[np.float32]) -> None:
+        """Writes the weights `[head, row]` (float32) of one layer, layers in ascending order.
+
+        Raises: InputError where a weight is NaN or infinite.
+        """
+        if not np.isfinite(weights).all():
+            raise InputError(
+                f"layer {layer} gives attention weights that are not finite",
+                hint="the model's weights are damaged, or overflow in this dtype",
+            )
+        layers = pa.repeat(pa.scalar(layer, pa.int16()), weights.size)
+        columns = [layers, *self._index, pa.array(weights.reshape(-1))]
+        table = pa.Table.from_arrays(columns, schema=ATTENTION)
+        self._writer.write_table(table, row_group_size=self._rows_per_head)
+        self._rows_written += weights.size
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._writer.close()
+        self._aside.__exit__(kind, error, traceback)
+        if error is None:
+            self.entry = file_entry(self._dataset, self._path, self._rows_written)
