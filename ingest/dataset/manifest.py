@@ -73,11 +73,18 @@ class Manifest:
         """The model of that name, None where the dataset has none."""
         return next((model for model in self.models if model.name == name), None)
 
-    def with_model(self, model: ModelEntry, tables: dict[str, tuple[FileEntry, ...]]) -> Manifest:
-        """This manifest with one model more, and with the files that came with it."""
-        merged = {name: self.tables.get(name, ()) + tables.get(name, ()) for name in TABLES}
-        del merged["attention"]
-        return replace(self, models=(*self.models, model), tables=merged)
+    def with_model(
+        self,
+        model: ModelEntry,
+        tables: dict[str, tuple[FileEntry, ...]],
+        tokenizers: dict[str, str],
+    ) -> Manifest:
+        """This manifest with one model more, and with the table files that came with it."""
+        names = self.tables.keys() | tables.keys()
+        merged = {name: self.tables.get(name, ()) + tables.get(name, ()) for name in names}
+        return replace(
+            self, models=(*self.models, model), tables=merged, tokenizers=tokenizers
+        )
 
 
 def write_manifest(dataset: Path, manifest: Manifest) -> None:

@@ -1,0 +1,257 @@
+"""Ingest: the models run over the prompts once, and every attention weight becomes a row."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingest.batches import Batch, plan_batches
+from ingest.card import write_card
+from ingest.dataset.errors import InputError
+from ingest.dataset.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    ModelEntry,
+    read_manifest,
+    write_manifest,
+)
+from ingest.dataset.writer import AttentionFile, Triangle, write_table
+from ingest.models.source import ModelSource, check_source, load_model
+from ingest.progress import Progress
+from ingest.prompts import PromptSet
+from ingest.sequence import EncodedToken, encode_sequence
+
+if TYPE_CHECKING:
+    import torch
+
+    from ingest.models.loaded import LoadedModel
+
+_LIBRARIES = ("torch", "transformers", "transformer-lens", "tokenizers", "pyarrow")
+# Layers that may wait to be written while the model computes on; bounds the memory they take.
+_PENDING_LAYERS = 2
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingest did. skipped: models that the dataset held already, unchanged."""
+
+    manifest: Manifest
+    added: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+    def rows(self, model: str) -> int:
+        """Attention rows of one model."""
+        entry = self.manifest.model(model)
+        return sum(file.rows for file in entry.attention) if entry else 0
+
+
+def ingest(sources: Sequence[ModelSource], prompts: PromptSet, out: Path) -> Ingested:
+    """Runs models over prompts into a dataset folder, made anew or added to.
+
+    A dataset that exists must hold the same prompts; models that it lacks are added, a model that
+    it holds under the same name with the same weights is skipped. Everything is checked before the
+    first file is written, and the manifest is replaced once, after the last.
+
+    Raises: InputError where the models, the prompts or the dataset cannot be used.
+    """
+    for source in sources:
+        check_source(source)
+    manifest = _existing_manifest(out, prompts)
+    added, skipped = [], []
+    models = [load_model(source) for source in sources]
+    encoded = [_encode_all(model, prompts) for model in models]
+    for model in models:
+        if manifest and (held := manifest.model(model.name)):
+            _check_same_model(held, model, out)
+            skipped.append(model.name)
+    for model, tokens in zip(models, encoded, strict=True):
+        if model.name in skipped:
+            continue
+        files = _write_attention(model, prompts, tokens, out)
+        manifest = _with_model(manifest, model, prompts, tokens, files, out)
+        added.append(model.name)
+    if manifest is None:
+        raise InputError("there is no model to ingest", hint="name one with --model NAME=SOURCE")
+    if added:
+        write_card(out, manifest)
+        write_manifest(out, manifest)
+    return Ingested(manifest, tuple(added), tuple(skipped))
+
+
+def _existing_manifest(out: Path, prompts: PromptSet) -> Manifest | None:
+    """The manifest of the dataset at `out`, None where there is no dataset yet."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", hint="give a folder with --out")
+    if not (out / MANIFEST_NAME).exists():
+        allowed = {"attention", "README.md", "models.parquet", "prompts.parquet", "tokens.parquet"}
+        foreign = sorted({path.name for path in out.iterdir()} - allowed) if out.exists() else []
+        if foreign:
+            raise InputError(
+                f"{out} is not empty and no dataset (it holds {foreign[0]})",
+                hint="give a new or empty folder with --out",
+            )
+        return None
+    manifest = read_manifest(out)
+    if manifest.prompts_sha256 != prompts.sha256:
+        raise InputError(
+            f"{out} is a dataset of other prompts than {prompts.path} (variant {prompts.variant})",
+            hint="a dataset has one set of prompts; give another folder with --out",
+        )
+    return manifest
+
+
+def _check_same_model(held: ModelEntry, model: LoadedModel, out: Path) -> None:
+    if held.weights_sha256 != model.weights_sha256 or held.tokenizer != model.tokenizer_name:
+        raise InputError(
+            f"{out} already holds another model named {model.name!r} (from {held.source})",
+            hint="give the new one another name, or another folder with --out",
+        )
+
+
+def _encode_all(model: LoadedModel, prompts: PromptSet) -> list[list[EncodedToken]]:
+    """Every prompt as the model's tokenizer sees it.
+
+    Raises: InputError where a prompt is longer than the model's context.
+    """
+    encoded = []
+    for prompt in prompts.prompts:
+        tokens = encode_sequence(model.tokenizer, prompt.task, prompt.steps)
+        if len(tokens) > model.n_ctx:
+            raise InputError(
+                f"{prompts.path}, line {prompt.line}: the prompt has {len(tokens)} tokens, "
+                f"but model {model.name!r} reads at most {model.n_ctx}",
+                hint="shorten the prompt, or leave it out",
+            )
+        encoded.append(tokens)
+    return encoded
+
+
+def _write_attention(
+    model: LoadedModel, prompts: PromptSet, encoded: Sequence[Sequence[EncodedToken]], out: Path
+) -> tuple[FileEntry, ...]:
+    """Captures and writes the attention of one model, one file a batch."""
+    lengths = [len(tokens) for tokens in encoded]
+    batches = plan_batches(lengths, model.n_heads)
+    cells = sum(n * (n + 1) // 2 if model.is_causal else n * n for n in lengths)
+    progress = Progress(f"{model.name:<14}", cells * model.n_layers * model.n_heads)
+    entries = []
+    with ThreadPoolExecutor(max_workers=1) as encoder:
+        for number, batch in enumerate(batches):
+            path = f"attention/model={model.name}/part-{number:05d}.parquet"
+            ids = [prompts.prompts[member].prompt_id for member in batch.members]
+            triangle = Triangle(ids, [lengths[member] for member in batch.members], model.is_causal)
+            with AttentionFile(out, path, triangle, model.n_heads) as file:
+                _write_batch(model, batch, encoded, triangle, file, encoder, progress)
+            assert file.entry is not None  # the block above ended without an error
+            entries.append(file.entry)
+    progress.close()
+    return tuple(entries)
+
+
+def _write_batch(
+    model: LoadedModel,
+    batch: Batch,
+    encoded: Sequence[Sequence[EncodedToken]],
+    triangle: Triangle,
+    file: AttentionFile,
+    encoder: ThreadPoolExecutor,
+    progress: Progress,
+) -> None:
+    """Captures one batch; each layer is written by `encoder` while the next is computed."""
+    import torch
+
+    from ingest.capture import capture_patterns
+
+    token_ids = [[token.token_id for token in encoded[member]] for member in batch.members]
+    cells = torch.from_numpy(triangle.flat_index(batch.width)).to(model.device)
+    pending: list[Future[None]] = []
+
+    def write(layer: int, pattern: torch.Tensor) -> None:
+        by_head = pattern.transpose(0, 1).reshape(model.n_heads, -1)  # [head, prompt*query*key]
+        weights = by_head.index_select(1, cells).float().cpu().numpy()  # [head, row]
+        file.write_layer(layer, weights)
+        progress.add(weights.size)
+
+    def on_layer(layer: int, pattern: torch.Tensor) -> None:
+        while len(pending) >= _PENDING_LAYERS:
+            pending.pop(0).result()
+        pending.append(encoder.submit(write, layer, pattern))
+
+    try:
+        capture_patterns(model, token_ids, batch.width, on_layer)
+        while pending:
+            pending.pop(0).result()
+    finally:
+        # After an error the file is abandoned; the writer must be idle before it is closed.
+        for future in pending:
+            with suppress(Exception):
+                future.result()
+
+
+def _with_model(
+    manifest: Manifest | None,
+    model: LoadedModel,
+    prompts: PromptSet,
+    encoded: Sequence[Sequence[EncodedToken]],
+    attention: tuple[FileEntry, ...],
+    out: Path,
+) -> Manifest:
+    """Writes the model's rows of the small tables and returns the manifest that names them."""
+    if manifest is None:
+        table = write_table(out, "prompts.parquet", "prompts", [p.row() for p in prompts.prompts])
+        manifest = Manifest(
+            variant=prompts.variant,
+            prompts_sha256=prompts.sha256,
+            tokenizers={},
+            models=(),
+            tables={"prompts": (table,)},
+            written_with=_versions(),
+        )
+    # Files are added, never rewritten: whatever an earlier manifest names stays as it is.
+    tables: dict[str, tuple[FileEntry, ...]] = {}
+    models_path = _numbered("models", len(manifest.models))
+    tables["models"] = (write_table(out, models_path, "models", [model.row()]),)
+    tokenizers = dict(manifest.tokenizers)
+    if model.tokenizer_name not in tokenizers:
+        tokens_path = _numbered("tokens", len(tokenizers))
+        rows = _token_rows(model.tokenizer_name, prompts, encoded)
+        tables["tokens"] = (write_table(out, tokens_path, "tokens", rows),)
+        tokenizers[model.tokenizer_name] = model.tokenizer_sha256
+    entry = ModelEntry(
+        name=model.name,
+        source=model.source,
+        revision=model.revision,
+        weights_sha256=model.weights_sha256,
+        architecture=model.architecture,
+        tokenizer=model.tokenizer_name,
+        dtype=model.dtype,
+        device=model.device,
+        config=model.config,
+        attention=attention,
+    )
+    return manifest.with_model(entry, tables, tokenizers)
+
+
+def _numbered(table: str, earlier: int) -> str:
+    return f"{table}-{earlier + 1}.parquet" if earlier else f"{table}.parquet"
+
+
+def _token_rows(
+    tokenizer: str, prompts: PromptSet, encoded: Sequence[Sequence[EncodedToken]]
+) -> list[dict[str, Any]]:
+    return [
+        {"tokenizer": tokenizer, "prompt_id": prompt.prompt_id, "position": position}
+        | vars(token)
+        for prompt, tokens in zip(prompts.prompts, encoded, strict=True)
+        for position, token in enumerate(tokens)
+    ]
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("headswap", *_LIBRARIES)}
