@@ -1,0 +1,76 @@
+"""The views: their files, read with their headers, in the order in which they build on each other."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+VIEWS_FOLDER = Path(__file__).parent / "views"
+
+# Every view stands after those that it reads.
+BUILD_ORDER = (
+    "attention",
+    "models",
+    "prompts",
+    "tokens",
+    "positions",
+    "structural_mass",
+    "profiles",
+    "profile_cosines",
+    "swap_ranking",
+    "reference_head",
+    "swap_claims",
+)
+# Computed once a session when first asked for: chained, they would be computed again by each
+# reader, and two computations of one cosine may differ in the last bit.
+MATERIALISED = frozenset(
+    {"positions", "profiles", "profile_cosines", "swap_ranking", "reference_head", "swap_claims"}
+)
+
+_COLUMN = re.compile(r"-- (?P<name>\w+): (?P<type>[\w\[\]]+), (?P<meaning>.+)")
+_GRAIN = re.compile(r"one row per \((?P<columns>.+)\)")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as a view's header states it."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One view: what it is for, what makes a row unique, its columns, and its one SELECT."""
+
+    name: str
+    purpose: str
+    grain: tuple[str, ...]
+    columns: tuple[Column, ...]
+    select: str
+
+
+@cache
+def views() -> dict[str, View]:
+    """All views by name, in build order."""
+    return {name: _read_view(VIEWS_FOLDER / f"{name}.sql") for name in BUILD_ORDER}
+
+
+def _read_view(path: Path) -> View:
+    text = path.read_text(encoding="utf-8")
+    head, _, select = text.partition("\n\n")
+    purpose, grain, *columns = head.splitlines()
+    grain_match = _GRAIN.fullmatch(grain.removeprefix("-- grain: "))
+    column_matches = [_COLUMN.fullmatch(column) for column in columns]
+    if not purpose.startswith("-- purpose: ") or grain_match is None or None in column_matches:
+        raise ValueError(f"{path.name} has no proper header")
+    return View(
+        name=path.stem,
+        purpose=purpose.removeprefix("-- purpose: "),
+        grain=tuple(grain_match["columns"].split(", ")),
+        columns=tuple(Column(**match.groupdict()) for match in column_matches if match),
+        select=select,
+    )

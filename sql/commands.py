@@ -1,0 +1,39 @@
+"""The command `headswap sql`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sql.options import add_dataset_argument, add_parameter_options, parameters_from
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `headswap sql`."""
+    add_dataset_argument(parser)
+    parser.add_argument("query", metavar="QUERY", help="one query, or - to read it from stdin")
+    parser.add_argument(
+        "--format",
+        choices=("table", "csv", "json", "parquet"),
+        help="default: the ending of FILE, else table",
+    )
+    parser.add_argument("--json", action="store_true", help="short for --format json")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="write the result to a file"
+    )
+    add_parameter_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs one query over a dataset and prints or writes its rows."""
+    from sql.output import format_for
+    from sql.session import open_session
+
+    query = sys.stdin.read() if arguments.query == "-" else arguments.query
+    chosen = "json" if arguments.json else arguments.format
+    with open_session(arguments.dataset, parameters_from(arguments)) as session:
+        relation = session.query(query)
+        result_format = format_for(chosen, arguments.output)
+        session.write(relation, result_format, arguments.output)
+    return 0

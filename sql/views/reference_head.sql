@@ -1,0 +1,50 @@
+-- purpose: the head whose counterpart in the other models the report asks for
+-- grain: one row per (model)
+-- model: varchar, the reference model
+-- layer: integer, 0-based
+-- head: integer, 0-based
+-- late_mass: double, mean of its profile over the later half of the bins
+-- is_given: boolean, true where the user named the head; else the data chose the highest late_mass
+
+with
+
+late_mass as (
+    select
+        profiles.model,
+        profiles.layer,
+        profiles.head,
+        avg(profiles.mass) as late_mass
+    from profiles
+    inner join parameters on parameters.reference_model = profiles.model
+    where profiles.bin * 2 >= parameters.bins
+    group by all
+),
+
+ranked as (
+    select
+        late_mass.model,
+        late_mass.layer,
+        late_mass.head,
+        late_mass.late_mass,
+        row_number() over (
+            order by round(late_mass.late_mass, 9) desc nulls last, late_mass.layer, late_mass.head
+        ) as late_rank
+    from late_mass
+),
+
+final as (
+    select
+        ranked.model,
+        ranked.layer,
+        ranked.head,
+        ranked.late_mass,
+        parameters.reference_layer is not null as is_given
+    from ranked
+    cross join parameters
+    where case
+        when parameters.reference_layer is null then ranked.late_rank = 1
+        else ranked.layer = parameters.reference_layer and ranked.head = parameters.reference_head
+    end
+)
+
+select * from final
