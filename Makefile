@@ -1,0 +1,51 @@
+# Each target sets itself up from nothing, then runs. `make` alone lists the targets.
+
+PYTHON ?= python3
+
+# Where the virtual environment's programs lie; the stamp says that it was set up to its end.
+BIN := .venv/bin
+STAMP := .venv/set-up-complete
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(STAMP) ## run the demo: models to dataset to report in demo/
+	$(BIN)/headswap demo --out demo
+
+test: $(STAMP) lint ## check style and types, run the tests: what CI runs
+	$(BIN)/pytest
+
+lint: $(STAMP) ## check style and types, change nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(STAMP) ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP) ## run the benchmarks
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## remove what the targets wrote, except .venv
+	rm -rf demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name .venv -prune -o -name __pycache__ -exec rm -rf {} +
+
+# A stamp that is there but old: bring the environment up to date in place. No stamp: a set-up that
+# never began or was interrupted, whose leftovers cannot be trusted, so start from nothing.
+# The first pip comes with Python and resolves slowly if it is old; it only installs the pinned one.
+# Nothing is built in isolation (that would download an unpinned backend) and nothing is compiled
+# ahead of its import (tens of thousands of files that are never imported).
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("headswap needs Python 3.11 \
+	or newer, found %d.%d. Hint: make PYTHON=python3.11" % sys.version_info[:2])'
+	@if [ -e $@ ]; then rm $@; else rm -rf .venv; $(PYTHON) -m venv .venv; fi
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	    --no-build-isolation --no-compile --editable '.[models,dev]'
+	@touch $@

@@ -1,0 +1,301 @@
+"""The project held against its own rules: layout, dependencies, imports, sizes, no local paths."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("ingest", "sql", "reports")
+
+TOP_LEVEL = {
+    ".ci",
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "constraints.txt",
+    "docs",
+    "headswap.py",
+    "ingest",
+    "pyproject.toml",
+    "reports",
+    "sql",
+    "tests",
+}
+
+# Who may import what, as package prefixes: against the flow of the data, and never past the
+# contract that lies in `ingest.dataset`. The first prefix that fits a module is its rule.
+IMPORTS_ALLOWED = {
+    "ingest.dataset": ("ingest.dataset",),
+    "ingest": ("ingest",),
+    "sql": ("sql", "ingest.dataset"),
+    "reports": ("reports", "sql", "ingest.dataset"),
+}
+
+# Generous for prose and data, which are not read from top to bottom to change a line.
+MAX_LINES = 400
+CODE_SUFFIXES = {".py", ".sql", ".html", ".css", ".js"}
+
+# Folders that exist on one machine only. The lookbehind leaves out URLs and relative paths.
+LOCAL_PATH = re.compile(
+    rb"(?<![\w.:/~-])/(?:root|home/[\w.-]+|Users/[\w.-]+)/|\b[A-Z]:\\Users\\|(?<!\w)file:///\w"
+)
+
+
+def project_files() -> list[Path]:
+    """The files that git tracks or would add, as paths relative to the root."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout, so which files belong to the project is unknown")
+    # A clone that another user owns is refused by git unless it is named safe.
+    listing = subprocess.run(
+        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    paths = [Path(name) for name in listing.split("\0") if name]
+    return [path for path in paths if (ROOT / path).is_file()]
+
+
+# --- layout ---------------------------------------------------------------------------------
+
+
+def test_top_level_holds_only_what_the_layout_names():
+    assert {path.parts[0] for path in project_files()} == TOP_LEVEL
+
+
+def test_every_folder_with_code_is_a_package():
+    folders = {path.parent for path in project_files() if path.suffix == ".py"}
+    stage_folders = [folder for folder in folders if folder.parts and folder.parts[0] in STAGES]
+    assert stage_folders
+    # Otherwise an editable install works and a wheel lacks the folder.
+    assert [str(f) for f in stage_folders if not (ROOT / f / "__init__.py").is_file()] == []
+
+
+def test_data_files_beside_code_are_packaged():
+    patterns = pyproject()["tool"]["setuptools"]["package-data"]["*"]
+    packaged = {pattern.removeprefix("**/*") for pattern in patterns} | {".py"}
+    stage_files = [path for path in project_files() if path.parts[0] in STAGES]
+    assert sorted(str(path) for path in stage_files if path.suffix not in packaged) == []
+
+
+def test_code_files_are_under_400_lines():
+    lengths = {
+        str(path): len((ROOT / path).read_text(encoding="utf-8").splitlines())
+        for path in project_files()
+        if path.suffix in CODE_SUFFIXES
+    }
+    assert {path: length for path, length in lengths.items() if length >= MAX_LINES} == {}
+
+
+def test_files_name_no_folder_of_a_build_machine():
+    here = str(ROOT).encode() + b"/"
+    found = [
+        f"{path}: {match.group().decode(errors='replace')}"
+        for path in project_files()
+        for match in re.finditer(
+            LOCAL_PATH.pattern + b"|" + re.escape(here), (ROOT / path).read_bytes()
+        )
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_local"),
+    [
+        pytest.param(b"open('/" + b"home/ann/data')", True, id="home"),
+        pytest.param(b"/" + b"root/model.pt", True, id="root"),
+        pytest.param(b"C:" + b"\\Users\\ann", True, id="windows"),
+        pytest.param(b"file:" + b"///srv", True, id="file-url"),
+        pytest.param(b"https://example.org/home/ann/", False, id="url"),
+        pytest.param(b"docs/home/ann/page", False, id="relative"),
+        pytest.param(b"/usr/bin/env bash", False, id="same-everywhere"),
+    ],
+)
+def test_local_path_pattern_finds_paths_of_one_machine_only(text, is_local):
+    assert bool(LOCAL_PATH.search(text)) is is_local
+
+
+# --- dependencies ---------------------------------------------------------------------------
+
+
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def dependencies(*groups: str) -> list[Requirement]:
+    """Requirements of the named groups: ``base`` or the name of an extra."""
+    project = pyproject()["project"]
+    by_group = {"base": project["dependencies"], **project["optional-dependencies"]}
+    return [Requirement(line) for group in groups for line in by_group[group]]
+
+
+def pins() -> dict[str, str]:
+    """Version by canonical name; every line of constraints.txt is such a pin or a comment."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    versions: dict[str, str] = {}
+    for line in lines:
+        if line and not line.startswith("#"):
+            pin = re.fullmatch(r"([\w.-]+)==([\w.]+)", line)
+            assert pin is not None, f"no pin of the form name==version: {line}"
+            versions[canonicalize_name(pin[1])] = pin[2]
+    return versions
+
+
+def brought_by(requirements: list[Requirement]) -> set[str]:
+    """Canonical names of the packages that an install of the requirements brings, as installed."""
+    seen: set[tuple[str, str]] = set()
+    # "" stands for a package without extras, so that markers on extras evaluate.
+    todo = [(canonicalize_name(r.name), e) for r in requirements for e in {"", *r.extras}]
+    while todo:
+        name, extra = entry = todo.pop()
+        if entry in seen:
+            continue
+        seen.add(entry)
+        try:
+            lines = distribution(name).requires or []
+        except PackageNotFoundError:
+            pytest.fail(f"{name} is required and not installed. Hint: run the tests by `make test`")
+        for requirement in map(Requirement, lines):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                child = canonicalize_name(requirement.name)
+                todo.extend((child, e) for e in {"", *requirement.extras})
+    return {name for name, _ in seen}
+
+
+@pytest.mark.parametrize("group", ["base", "models", "dev"])
+def test_pins_satisfy_the_minimum_versions(group):
+    versions = pins()
+    for requirement in dependencies(group):
+        pinned = versions.get(canonicalize_name(requirement.name))
+        assert pinned is not None, f"{requirement.name} has no pin in constraints.txt"
+        assert requirement.specifier, f"{requirement.name} has no minimum version"
+        assert requirement.specifier.contains(pinned, prereleases=True), f"{requirement}: {pinned}"
+
+
+def test_pins_cover_all_that_the_dependencies_bring():
+    assert brought_by(dependencies("base", "models", "dev")) - pins().keys() == set()
+
+
+def test_pins_cover_the_build():
+    requirements = [Requirement(line) for line in pyproject()["build-system"]["requires"]]
+    versions = pins()
+    assert "pip" in versions
+    for requirement in requirements:
+        assert requirement.specifier.contains(versions[requirement.name])
+
+
+def test_dependencies_each_state_their_reason():
+    lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
+    for requirement in dependencies("base", "models", "dev"):
+        declared = [line for line in lines if line.strip().startswith(f'"{requirement}"')]
+        assert len(declared) == 1, f"{requirement} is not on one line of its own"
+        assert re.search(r",  # \w.*", declared[0]), f"{requirement} has no reason beside it"
+
+
+def test_base_install_brings_nothing_that_runs_models():
+    models = {canonicalize_name(requirement.name) for requirement in dependencies("models")}
+    assert "torch" in models
+    assert brought_by(dependencies("base")) & models == set()
+
+
+# --- imports --------------------------------------------------------------------------------
+
+
+def stage_modules() -> Iterator[tuple[str, Path]]:
+    """Dotted name and absolute path of every module of the stages."""
+    for path in project_files():
+        if path.suffix == ".py" and path.parts[0] in STAGES:
+            parts = path.with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), ROOT / path
+
+
+def imported_names(name: str, path: Path, tree: ast.AST) -> Iterator[str]:
+    """Dotted names that a module imports anywhere; ``from a import b`` gives ``a.b``."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def is_within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def test_imports_run_against_the_flow_of_the_data():
+    ours = (*STAGES, "headswap", "tests")
+    wrong = []
+    for name, path in stage_modules():
+        allowed = next(rule for prefix, rule in IMPORTS_ALLOWED.items() if is_within(name, prefix))
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for imported in imported_names(name, path, tree):
+            is_ours = imported.split(".")[0] in ours
+            if is_ours and not any(is_within(imported, package) for package in allowed):
+                wrong.append(f"{name} imports {imported}")
+    assert wrong == []
+
+
+def test_command_imports_stages_only_inside_functions():
+    path = ROOT / "headswap.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    inside = {
+        id(child)
+        for function in ast.walk(tree)
+        if isinstance(function, functions)
+        for child in ast.walk(function)
+    }
+    outside = ast.Module(
+        body=[
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in inside
+        ],
+        type_ignores=[],
+    )
+    names = imported_names("headswap", path, outside)
+    assert [name for name in names if name.split(".")[0] in STAGES] == []
+
+
+IMPORT_ALL = """
+import importlib, json, pkgutil, sys
+
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.walk_packages(getattr(package, "__path__", []), package.__name__ + "."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+"""
+
+
+@pytest.mark.parametrize("package", ["headswap", "sql", "reports", "ingest.dataset"])
+def test_import_loads_nothing_that_runs_models(package):
+    run = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, package],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    extra = {requirement.name for requirement in dependencies("models")}
+    assert extra & set(json.loads(run.stdout)) == set()
