@@ -28,9 +28,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         epilog="`headswap COMMAND --help` explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"headswap {__version__}")
-    parser.add_argument(
-        "--debug", action="store_true", help="show the traceback of an error, too"
-    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error, too")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module, summary) in COMMANDS.items():
         subparser = commands.add_parser(name, help=summary, description=_sentence(summary))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 OnLayer = Callable[[int, torch.Tensor], None]
 
 
-class _LastPatternSeen(Exception):
+class _LastPatternSeenError(Exception):
     """Ends a forward: what follows the last layer's pattern has no part in attention rows."""
 
 
@@ -44,17 +45,14 @@ def capture_patterns(
             on_layer(layer, pattern)
             seen.append(layer)
             if layer == model.n_layers - 1:
-                raise _LastPatternSeen
+                raise _LastPatternSeenError
 
         return f"blocks.{layer}.attn.hook_pattern", receive
 
     hooks = [hook_for(layer) for layer in range(model.n_layers)]
     arguments = {} if model.is_causal else {"attention_mask": mask}
-    with torch.inference_mode():
-        try:
-            model.bridge.run_with_hooks(ids, fwd_hooks=hooks, return_type=None, **arguments)
-        except _LastPatternSeen:
-            pass
+    with torch.inference_mode(), contextlib.suppress(_LastPatternSeenError):
+        model.bridge.run_with_hooks(ids, fwd_hooks=hooks, return_type=None, **arguments)
     if seen != list(range(model.n_layers)):
         raise HeadswapError(
             f"model {model.name!r} gave patterns for the layers {seen} "

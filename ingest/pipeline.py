@@ -246,8 +246,7 @@ def _token_rows(
     tokenizer: str, prompts: PromptSet, encoded: Sequence[Sequence[EncodedToken]]
 ) -> list[dict[str, Any]]:
     return [
-        {"tokenizer": tokenizer, "prompt_id": prompt.prompt_id, "position": position}
-        | vars(token)
+        {"tokenizer": tokenizer, "prompt_id": prompt.prompt_id, "position": position} | vars(token)
         for prompt, tokens in zip(prompts.prompts, encoded, strict=True)
         for position, token in enumerate(tokens)
     ]

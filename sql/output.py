@@ -129,6 +129,8 @@ def _is_number(value: Any) -> bool:
 def _width(text: str) -> int:
     """Columns that a terminal gives to a text: wide characters take two, combining ones none."""
     return sum(
-        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        0
+        if unicodedata.combining(character)
+        else 1 + (unicodedata.east_asian_width(character) in "WF")
         for character in text
     )

@@ -82,9 +82,7 @@ class Manifest:
         """This manifest with one model more, and with the table files that came with it."""
         names = self.tables.keys() | tables.keys()
         merged = {name: self.tables.get(name, ()) + tables.get(name, ()) for name in names}
-        return replace(
-            self, models=(*self.models, model), tables=merged, tokenizers=tokenizers
-        )
+        return replace(self, models=(*self.models, model), tables=merged, tokenizers=tokenizers)
 
 
 def write_manifest(dataset: Path, manifest: Manifest) -> None:

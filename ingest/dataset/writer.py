@@ -35,7 +35,9 @@ _ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {
 }
 
 
-def write_table(dataset: Path, path: str, table_name: str, rows: Sequence[dict[str, Any]]) -> FileEntry:
+def write_table(
+    dataset: Path, path: str, table_name: str, rows: Sequence[dict[str, Any]]
+) -> FileEntry:
     """Writes one small table as one file and returns its manifest entry."""
     target = dataset / path
     table = pa.Table.from_pylist(list(rows), schema=TABLES[table_name])
@@ -71,7 +73,7 @@ class Triangle:
         return len(self.query)
 
     def flat_index(self, width: int) -> NDArray[np.int64]:
-        """Where each row lies in a pattern tensor `[prompt, query, key]` of that width, flattened."""
+        """Where each row lies in a pattern tensor `[prompt, query, key]`, flattened."""
         index = self.batch_index.astype(np.int64)
         return (index * width + self.query) * width + self.key
 

@@ -145,7 +145,9 @@ def _llama_config(config: Mapping[str, Any], where: Path) -> LlamaConfig:
     def whole(name: str) -> int:
         value = config.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**31:
-            raise InputError(f"{where}: {name} = {value!r} in the config is no positive whole number")
+            raise InputError(
+                f"{where}: {name} = {value!r} in the config is no positive whole number"
+            )
         return value
 
     d_head, n_heads = whole("d_head"), whole("n_heads")
@@ -225,7 +227,12 @@ def _llama_weights(
 def _check_left_over(state: Mapping[str, torch.Tensor], used: set[str], where: Path) -> None:
     """Whatever was not mapped must be a buffer, or a bias of zero."""
     for name, tensor in state.items():
-        if name in used or name.rsplit(".", 1)[-1] in {"mask", "IGNORE", "rotary_sin", "rotary_cos"}:
+        if name in used or name.rsplit(".", 1)[-1] in {
+            "mask",
+            "IGNORE",
+            "rotary_sin",
+            "rotary_cos",
+        }:
             continue
         is_bias = name.rsplit(".", 1)[-1].startswith("b_")
         if not is_bias or tensor.count_nonzero() > 0:

@@ -1,0 +1,61 @@
+"""Fixtures that several tests share: small real things, built once a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import headswap
+from sql.session import Session, open_session
+from tests.support import REFERENCE, Outcome, Reference, Run
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command `headswap` with the given words and returns its outcome."""
+
+    def run_command(*words: object) -> Outcome:
+        capfd.readouterr()
+        try:
+            code = headswap.main([str(word) for word in words])
+        except SystemExit as stop:  # argparse leaves this way
+            code = int(stop.code or 0)
+        out, err = capfd.readouterr()
+        return Outcome(code, out, err)
+
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def reference() -> Reference:
+    arrays = np.load(REFERENCE / "reference.npz")
+    facts = json.loads((REFERENCE / "reference.json").read_text())
+    prompts = range(12)
+    return Reference(
+        patterns={
+            model: [arrays[f"{model}_pattern_{prompt}"] for prompt in prompts]
+            for model in ("standard", "adhd")
+        },
+        tokens=[arrays[f"tokens_{prompt}"] for prompt in prompts],
+        marker_ids=facts["special_ids"],
+        head_permutation=facts["head_permutation"],
+    )
+
+
+@pytest.fixture(scope="session")
+def reference_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference bundles through the ordinary command, on the 12 paired tasks."""
+    dataset = tmp_path_factory.mktemp("reference") / "dataset"
+    models = [f"--model={name}={REFERENCE / name}" for name in ("standard", "adhd")]
+    assert headswap.main(["ingest", *models, "--out", str(dataset)]) == 0
+    return dataset
+
+
+@pytest.fixture(scope="session")
+def reference_session(reference_dataset: Path) -> Iterator[Session]:
+    with open_session(reference_dataset) as session:
+        yield session
