@@ -1,0 +1,277 @@
+"""Charts of all heads against all heads: the matrix of cosines, and how they are distributed.
+
+Most raw cosines lie near 1. Both charts are therefore spaced by the angle between two profiles, the
+arc cosine, and labelled with the cosine: 0.99 and 0.95 are as far apart as they look.
+"""
+
+from __future__ import annotations
+
+import math
+
+import altair as alt
+
+from reports.report import Claim, CosineMatrix, Head
+from reports.theme import INK, MUTED, OTHER, PAPER, SEQUENTIAL, themed
+from reports.wording import digits_apart
+
+_NICE_COSINES = (1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0)
+_COSINE_LABEL = "format(cos(datum.value * PI / 180), '.3~f')"
+_N_BARS = 45
+# Of all pairs, the share that is least alike and gets the palest colour: it would else take most
+# of the scale.
+_CLAMPED_SHARE = 0.02
+
+
+def angle_of(cosine: float) -> float:
+    """The angle in degrees between two profiles of that cosine.
+
+    >>> angle_of(1), round(angle_of(0.5), 6), round(angle_of(0), 6)
+    (0.0, 60.0, 90.0)
+    """
+    return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
+
+
+def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerChart:
+    """How many pairs of heads are how alike, with the claim's cosines marked."""
+    angles = sorted(angle_of(round(value, 6)) for row in matrix.cosines for value in row)
+    limit = _axis_limit(angles)
+    width = limit / _N_BARS
+    counts = [0] * _N_BARS
+    for angle in angles:
+        counts[min(int(angle / width), _N_BARS - 1)] += 1
+    values = [
+        {
+            "start": round(index * width, 6),
+            "end": round((index + 1) * width, 6),
+            "pairs": count,
+            "range": f"{_cosine((index + 1) * width)} to {_cosine(index * width)}",
+        }
+        for index, count in enumerate(counts)
+    ]
+    spread, match = claim.spread, claim.match
+    share = spread.n_as_alike / spread.n_pairs
+    title = [
+        f"{spread.n_as_alike:,} of {spread.n_pairs:,} pairs of heads ({share:.1%}) are at least as "
+        f"alike as {match.head} and {match.best}"
+    ]
+    axis_scale = alt.Scale(domain=[0, limit], reverse=True, nice=False)
+    bars = (
+        alt.Chart(alt.InlineData(values=values))
+        .mark_bar(stroke=PAPER, strokeWidth=0.5)
+        .encode(
+            x=alt.X("start:Q", scale=axis_scale)
+            .title("cosine of two profiles (spaced by angle)")
+            .axis(values=_ticks(limit), labelExpr=_COSINE_LABEL, grid=False),
+            x2="end:Q",
+            y=alt.Y("pairs:Q")
+            .title("pairs of heads (number)")
+            # Headroom for the marks' names.
+            .scale(domain=[0, max(counts) * 1.5], nice=False)
+            .axis(tickCount=4, format="~s"),
+            color=alt.Color("start:Q", legend=None).scale(
+                scheme=SEQUENTIAL, reverse=True, domain=[0, _colour_limit(angles)], clamp=True
+            ),
+            tooltip=[
+                alt.Tooltip("range:N", title="cosine"),
+                alt.Tooltip("pairs:Q", title="pairs", format=","),
+            ],
+        )
+    )
+    marks = _marks(claim, limit)
+    mark_base = alt.Chart(alt.InlineData(values=marks))
+    angle = alt.X("angle:Q", scale=axis_scale)
+    colour = alt.Color("kind:N", legend=None).scale(
+        domain=["match", "same index"], range=[OTHER, INK]
+    )
+    rules = mark_base.mark_rule(strokeWidth=2).encode(x=angle, color=colour)
+    layers = [bars, rules]
+    for number, mark in enumerate(marks):
+        is_right = float(mark["angle"]) < limit / 2
+        layers.append(
+            alt.Chart(alt.InlineData(values=[mark]))
+            .mark_text(
+                align="right" if is_right else "left",
+                dx=-6 if is_right else 6,
+                fontSize=12,
+                fontWeight=600,
+            )
+            .encode(x=angle, y=alt.value(8 + 16 * number), text="label:N", color=colour)
+        )
+    chart = (
+        alt.layer(*layers)
+        .resolve_scale(color="independent")
+        .properties(width="container", height=190, title=title)
+    )
+    return themed(chart, name=name, description=f"Histogram. {title[0]}.")
+
+
+def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
+    match = claim.match
+    digits = digits_apart(claim.cosines)
+    named = [("match", f"match {match.head.index} ↔ {match.best.index}", match.cosine)]
+    if claim.is_moved:
+        same_index = (
+            (match.head, claim.same_index_reference),
+            (match.best, claim.same_index_match),
+        )
+        named += [
+            ("same index", f"same index {head.index}", cosine)
+            for head, cosine in same_index
+            if cosine is not None
+        ]
+    return [
+        {
+            "kind": kind,
+            "label": f"{label}: {cosine:.{digits}f}",
+            "angle": round(min(angle_of(round(cosine, 6)), limit), 6),
+        }
+        for kind, label, cosine in named
+    ]
+
+
+def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerChart:
+    """The cosine of every head of one model with every head of another."""
+    match = claim.match
+    model_a, model_b = match.head.model, match.best.model
+    n_a, n_b = len(matrix.heads_a), len(matrix.heads_b)
+    angles = sorted(angle_of(round(value, 6)) for row in matrix.cosines for value in row)
+    limit = _colour_limit(angles)
+    values = [
+        {
+            "row": row,
+            "column": list(range(n_b)),
+            "cosine": [round(cosine, 4) for cosine in cosines],
+        }
+        for row, cosines in enumerate(matrix.cosines)
+    ]
+    x = alt.X("column:Q", scale=alt.Scale(domain=[0, n_b], nice=False))
+    y = alt.Y("row:Q", scale=alt.Scale(domain=[0, n_a], nice=False, reverse=True))
+    x = x.title(f"{model_b}: layer, head by head").axis(_layer_axis(matrix.heads_b))
+    y = y.title(f"{model_a}: layer, head by head").axis(_layer_axis(matrix.heads_a))
+    cells = (
+        alt.Chart(alt.InlineData(values=values))
+        .transform_flatten(["column", "cosine"])
+        .transform_calculate(
+            angle="acos(min(1, datum.cosine)) * 180 / PI",
+            column_end="datum.column + 1",
+            row_end="datum.row + 1",
+            head_a="heads_a[datum.row]",
+            head_b="heads_b[datum.column]",
+        )
+        .mark_rect(aria=False)
+        .encode(
+            x=x,
+            x2="column_end:Q",
+            y=y,
+            y2="row_end:Q",
+            color=alt.Color("angle:Q")
+            .scale(scheme=SEQUENTIAL, reverse=True, domain=[0, limit], clamp=True)
+            .legend(
+                title="cosine (colours spaced by angle)",
+                orient="top",
+                values=_ticks(limit),
+                labelExpr=_COSINE_LABEL,
+                gradientLength=240,
+                gradientThickness=10,
+                offset=4,
+            ),
+            tooltip=[
+                alt.Tooltip("head_a:N", title=model_a),
+                alt.Tooltip("head_b:N", title=model_b),
+                alt.Tooltip("cosine:Q", title="cosine", format=".4f"),
+            ],
+        )
+    )
+    layers = [
+        cells,
+        _layer_lines(matrix.heads_b, "x"),
+        _layer_lines(matrix.heads_a, "y"),
+        *_outlines(matrix, claim),
+    ]
+    title = f"{match.head} ↔ {match.best} stands at {match.cosine:.3f}, the median at "
+    title += f"{claim.spread.median:.3f}"
+    chart = (
+        alt.layer(*layers)
+        .add_params(
+            alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
+            alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),
+        )
+        .properties(width="container", height=min(max(round(460 * n_a / n_b), 200), 640))
+        .properties(title=title)
+    )
+    description = f"Heat map of the cosines of {n_a} by {n_b} heads. {title}."
+    return themed(chart, name=name, description=description)
+
+
+def _outlines(matrix: CosineMatrix, claim: Claim) -> list[alt.Chart]:
+    """Frames around the match and, dashed, around the same-index pair of the reference head."""
+    match = claim.match
+    framed = [(match.best, OTHER, [1, 0])]
+    same_index = match.head.in_model(match.best.model)
+    if claim.is_moved and same_index in matrix.heads_b:
+        framed.append((same_index, INK, [3, 2]))
+    row = matrix.heads_a.index(match.head)
+    charts = []
+    for head, colour, dash in framed:
+        column = matrix.heads_b.index(head)
+        frame = {"x": column, "x_end": column + 1, "y": row, "y_end": row + 1}
+        charts.append(
+            alt.Chart(alt.InlineData(values=[frame]))
+            .mark_rect(
+                filled=False, stroke=colour, strokeWidth=2.5, strokeDash=dash, tooltip=False
+            )
+            .encode(x="x:Q", x2="x_end:Q", y="y:Q", y2="y_end:Q")
+        )
+    return charts
+
+
+def _layer_lines(heads: tuple[Head, ...], channel: str) -> alt.Chart:
+    starts = [{"at": start} for start, _ in _layer_spans(heads) if start]
+    lines = alt.Chart(alt.InlineData(values=starts)).mark_rule(color=PAPER, strokeWidth=1.5)
+    return lines.encode(x="at:Q") if channel == "x" else lines.encode(y="at:Q")
+
+
+def _layer_axis(heads: tuple[Head, ...]) -> alt.Axis:
+    """An axis that names each layer at its middle."""
+    spans = _layer_spans(heads)
+    return alt.Axis(
+        values=[(start + end) / 2 for start, end in spans],
+        # Layers may differ in the number of their heads, so the places are looked up.
+        labelExpr=f"'L' + indexof({[(start + end) / 2 for start, end in spans]}, datum.value)",
+        ticks=False,
+        grid=False,
+        domain=False,
+        labelColor=MUTED,
+    )
+
+
+def _layer_spans(heads: tuple[Head, ...]) -> list[tuple[int, int]]:
+    """Where the heads of each layer start and end."""
+    layers = [head.layer for head in heads]
+    return [
+        (layers.index(layer), layers.index(layer) + layers.count(layer))
+        for layer in sorted(set(layers))
+    ]
+
+
+def _axis_limit(angles: list[float]) -> float:
+    """The angle at which an axis ends: the least alike pair, and never nothing at all."""
+    return max(angles[-1], 1.0)
+
+
+def _colour_limit(angles: list[float]) -> float:
+    """The angle at which the colours end."""
+    return round(max(angles[int((len(angles) - 1) * (1 - _CLAMPED_SHARE))], 1.0), 6)
+
+
+def _ticks(limit: float) -> list[float]:
+    """The angles of round cosines up to a limit, not too close to each other."""
+    ticks: list[float] = []
+    for angle in map(angle_of, _NICE_COSINES):
+        if angle <= limit and (not ticks or angle - ticks[-1] >= limit / 11):
+            ticks.append(angle)
+    return ticks
+
+
+def _cosine(angle: float) -> str:
+    return f"{math.cos(math.radians(angle)):.4f}"

@@ -1,0 +1,103 @@
+"""The report's sentences and the way it writes numbers, tokens and commands."""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+
+from reports.report import Claim, Head, Report
+
+_VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
+_MOST_DIGITS = 6
+
+
+def digits_apart(values: tuple[float, ...]) -> int:
+    """Decimals, at least 3, at which the first of some values differs from all others.
+
+    >>> digits_apart((0.9971, 0.663, 0.643)), digits_apart((0.99712, 0.99708)), digits_apart((1, 1))
+    (3, 4, 3)
+    """
+    first, *others = (round(value, _MOST_DIGITS) for value in values)
+    apart = [other for other in others if other != first]
+    for digits in range(3, _MOST_DIGITS):
+        if all(f"{first:.{digits}f}" != f"{other:.{digits}f}" for other in apart):
+            return digits
+    return _MOST_DIGITS
+
+
+def claim_sentence(claim: Claim) -> str:
+    """The claim with its numbers and whether it holds."""
+    match = claim.match
+    digits = digits_apart(claim.cosines)
+    same_index = [f"same index {_same_index(match.head, claim.same_index_reference, digits)}"]
+    if claim.is_moved:
+        same_index.append(_same_index(match.best, claim.same_index_match, digits))
+    verdict = "the claim holds" if claim.holds else "the claim does not hold"
+    numbers = f"cosine {match.cosine:.{digits}f}; {'; '.join(same_index)}"
+    return f"{match.head} ↔ {match.best}: {numbers} → {verdict}"
+
+
+def _same_index(head: Head, cosine: float | None, digits: int) -> str:
+    return f"{head.index}: {'no such pair' if cosine is None else f'{cosine:.{digits}f}'}"
+
+
+def verdict_reason(claim: Claim) -> str:
+    """Why the claim holds, or why it does not."""
+    match = claim.match
+    if claim.holds:
+        return "The most alike head has another index, and is closer than the heads of one index."
+    if not claim.is_moved:
+        return f"The most alike head of {match.best.model} has the same index: nothing moved."
+    if claim.same_index_match is not None and claim.same_index_match >= match.cosine:
+        rival = f"{match.best.in_model(match.head.model)} and {match.best}"
+    else:
+        rival = f"{match.head} and {match.head.in_model(match.best.model)}"
+    return f"The heads of one index, {rival}, are at least as alike."
+
+
+def headline(report: Report) -> str:
+    """What the page found, in one line."""
+    reference = report.reference.head
+    if not report.pairs:
+        share = f"{report.reference.late_mass:.0%}"
+        return f"{reference} gives structural tokens {share} of its attention in the later half"
+    claim = report.pairs[0].claim
+    if claim.holds:
+        return f"{reference} has its closest counterpart in {claim.match.best}, at another index"
+    return f"No swap: the claim does not hold for {reference} in {claim.match.best.model}"
+
+
+def visible(text: str) -> str:
+    """A token's text with its blanks and control characters made visible.
+
+    >>> visible(" the"), visible("a b"), visible("\\n"), visible("\\x07"), visible("")
+    ('·the', 'a·b', '↵', '\\\\x07', '∅')
+    """
+    return "".join(_VISIBLE.get(character) or _printable(character) for character in text) or "∅"
+
+
+def _printable(character: str) -> str:
+    # C*: control, format (among them what turns the direction of writing), private, unassigned.
+    is_hidden = unicodedata.category(character)[0] == "C" or (
+        unicodedata.category(character)[0] == "Z" and character != " "
+    )
+    return repr(character)[1:-1] if is_hidden else character
+
+
+def ingest_command(report: Report) -> str:
+    """The command that makes the dataset again."""
+    words = ["headswap", "ingest"]
+    for model in report.models:
+        words += ["--model", f"{model.name}={model.source}"]
+    words += ["--prompts", "PROMPTS", "--variant", report.stored_variant, "--out", "DATASET"]
+    return shlex.join(words)
+
+
+def report_command(report: Report) -> str:
+    """The command that makes this page again."""
+    words = ["headswap", "report", "DATASET", "--out", "DIR", "--bins", str(report.bins)]
+    words += ["--variant", report.variant]
+    reference = report.reference
+    if reference.is_given:
+        words += ["--reference", f"{reference.head.model}:{reference.head.index}"]
+    return shlex.join(words)

@@ -1,0 +1,181 @@
+"""A real Chromium, without a network, driven over the DevTools protocol through two pipes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless",
+    "--remote-debugging-pipe",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+# A loaded machine with two slow cores takes its time.
+TIMEOUT_SECONDS = 180.0
+
+
+class Page:
+    """One tab. errors: what its console reported as an error; requests: addresses it asked for."""
+
+    def __init__(self, browser: Browser, session_id: str) -> None:
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self._browser, self._session_id = browser, session_id
+
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Sends one DevTools command and returns its result."""
+        return self._browser.command(method, parameters, self._session_id)
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression in the page, promises awaited."""
+        answer = self.command(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait_for(self, expression: str) -> None:
+        """Waits until a JavaScript expression is true."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not self.evaluate(expression):
+            assert time.monotonic() < deadline, f"never true: {expression}; {self.errors}"
+            time.sleep(0.1)
+
+    def move_mouse(self, x: float, y: float) -> None:
+        """Moves the mouse to a place in the window."""
+        self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def picture(self, path: Path, width: int, height: int | None = None) -> None:
+        """Saves the whole page, or its top, as PNG."""
+        size = {"width": width, "height": height or 900, "deviceScaleFactor": 1, "mobile": False}
+        self.command("Emulation.setDeviceMetricsOverride", **size)
+        time.sleep(1)
+        answer = self.command("Page.captureScreenshot", captureBeyondViewport=height is None)
+        path.write_bytes(base64.b64decode(answer["data"]))
+
+    def on_event(self, method: str, parameters: dict[str, Any]) -> None:
+        """Notes what the page did."""
+        if method == "Network.requestWillBeSent":
+            self.requests.append(parameters["request"]["url"])
+        elif method == "Runtime.exceptionThrown":
+            details = parameters["exceptionDetails"]
+            self.errors.append(details.get("exception", {}).get("description", details["text"]))
+        elif method == "Runtime.consoleAPICalled" and parameters["type"] in {"error", "warning"}:
+            self.errors.append(" ".join(str(a.get("value", a)) for a in parameters["args"]))
+        elif method == "Log.entryAdded" and parameters["entry"]["level"] in {"error", "warning"}:
+            self.errors.append(parameters["entry"]["text"])
+
+
+class Browser:
+    """A running Chromium; messages are JSON ended by a zero byte."""
+
+    def __init__(self, read_end: int, write_end: int) -> None:
+        self._read_end, self._write_end = read_end, write_end
+        self._buffer = b""
+        self._last_id = 0
+        self._pages: dict[str, Page] = {}
+
+    def open(self, path: Path, width: int = 1280, height: int = 900) -> Page:
+        """Opens a local file in a new tab and waits until its charts are drawn."""
+        target = self.command("Target.createTarget", {"url": "about:blank"})
+        session = self.command(
+            "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
+        )
+        page = Page(self, session["sessionId"])
+        self._pages[session["sessionId"]] = page
+        for domain in ("Network", "Runtime", "Log", "Page"):
+            page.command(f"{domain}.enable")
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        page.command("Emulation.setDeviceMetricsOverride", **metrics)
+        page.command("Page.navigate", url=path.resolve().as_uri())
+        page.wait_for("document.documentElement?.dataset.charts === 'drawn'")
+        return page
+
+    def command(
+        self, method: str, parameters: dict[str, Any], session_id: str | None = None
+    ) -> dict[str, Any]:
+        """Sends one command and handles what arrives until its answer does."""
+        self._last_id += 1
+        message = {"id": self._last_id, "method": method, "params": parameters}
+        if session_id:
+            message["sessionId"] = session_id
+        os.write(self._write_end, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self._last_id:
+                assert "error" not in answer, (method, answer["error"])
+                result: dict[str, Any] = answer["result"]
+                return result
+            page = self._pages.get(answer.get("sessionId", ""))
+            if page:
+                page.on_event(answer["method"], answer["params"])
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._read_end], [], [], TIMEOUT_SECONDS)
+            part = os.read(self._read_end, 1 << 20) if ready else b""
+            assert part, "Chromium has ended or does not answer"
+            self._buffer += part
+        text, _, self._buffer = self._buffer.partition(b"\0")
+        message: dict[str, Any] = json.loads(text)
+        return message
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Starts Chromium and ends it with all that it started."""
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        pytest.fail(
+            f"none of {', '.join(PROGRAMS)} is on PATH. "
+            "Hint: install Chromium, for instance by `apt-get install chromium`"
+        )
+    commands, answers = os.pipe(), os.pipe()
+
+    def take_pipes() -> None:
+        # Chromium reads commands from descriptor 3 and writes answers to 4. The pipes may have
+        # these very numbers, so they are first copied out of the way.
+        read_end, write_end = (os.dup2(end, 100 + end) for end in (commands[0], answers[1]))
+        os.dup2(read_end, 3)
+        os.dup2(write_end, 4)
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        process = subprocess.Popen(
+            [program, *FLAGS, f"--user-data-dir={profile}"],
+            # Python's own descriptors are closed on exec anyhow; 3 and 4 must not be.
+            close_fds=False,
+            preexec_fn=take_pipes,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(commands[0])
+        os.close(answers[1])
+        browser = Browser(answers[0], commands[1])
+        try:
+            yield browser
+            browser.command("Browser.close", {})
+        finally:
+            os.close(commands[1])
+            os.close(answers[0])
+            process.terminate()
+            process.wait(timeout=TIMEOUT_SECONDS)
