@@ -25,9 +25,10 @@ lint: $(STAMP) ## check style and types, change nothing
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(STAMP) ## rewrite the code in the project's format
+format: $(STAMP) ## rewrite the code in the project's format, and what README shows of it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/python -m tests.readme
 
 bench: $(STAMP) ## run the benchmarks
 	$(BIN)/python -m tests.benchmarks
