@@ -21,7 +21,13 @@ from ingest.dataset.manifest import (
     read_manifest,
     write_manifest,
 )
-from ingest.dataset.writer import AttentionFile, Triangle, write_table
+from ingest.dataset.writer import (
+    AttentionFile,
+    Triangle,
+    attention_file,
+    file_entry,
+    write_table,
+)
 from ingest.models.source import ModelSource, check_source, load_model
 from ingest.progress import Progress
 from ingest.prompts import PromptSet
@@ -146,10 +152,9 @@ def _write_attention(
             path = f"attention/model={model.name}/part-{number:05d}.parquet"
             ids = [prompts.prompts[member].prompt_id for member in batch.members]
             triangle = Triangle(ids, [lengths[member] for member in batch.members], model.is_causal)
-            with AttentionFile(out, path, triangle, model.n_heads) as file:
+            with attention_file(out / path, triangle, model.n_heads) as file:
                 _write_batch(model, batch, encoded, triangle, file, encoder, progress)
-            assert file.entry is not None  # the block above ended without an error
-            entries.append(file.entry)
+            entries.append(file_entry(out, path, file.rows))
     progress.close()
     return tuple(entries)
 

@@ -40,7 +40,8 @@ def written_aside(path: Path) -> Iterator[Path]:
             hint="check that the folder exists, is writable and has room, then run again",
         ) from error
     finally:
-        partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
+        if partial.exists():
+            partial.unlink()
 
 
 def write_text_aside(path: Path, text: str) -> None:

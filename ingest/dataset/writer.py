@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,6 @@ from ingest.dataset.manifest import FileEntry
 from ingest.dataset.schemas import ATTENTION, TABLES
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from numpy.typing import NDArray
 
 _FORMAT_OPTIONS: dict[str, Any] = {
@@ -84,27 +83,16 @@ def _cells(length: int, is_causal: bool) -> tuple[NDArray[np.int32], NDArray[np.
 
 
 class AttentionFile:
-    """One attention file, written layer by layer; use as a context manager.
+    """An attention file that is being written layer by layer; see `attention_file`."""
 
-    The rows are sorted by layer, head, prompt_id, query, key; a row group holds one head of one
-    layer. After the `with` block, `entry` is the file's manifest entry; where the block failed,
-    there is no file.
-    """
-
-    def __init__(self, dataset: Path, path: str, triangle: Triangle, n_heads: int) -> None:
-        self.entry: FileEntry | None = None
-        self._dataset, self._path = dataset, path
-        self._aside = written_aside(dataset / path)
+    def __init__(self, writer: pq.ParquetWriter, triangle: Triangle, n_heads: int) -> None:
+        self.rows = 0
+        self._writer = writer
         self._rows_per_head = len(triangle)
-        self._rows_written = 0
         # The same for every layer, so built once a file.
         heads = np.repeat(np.arange(n_heads, dtype=np.int16), len(triangle))
         indices = (triangle.prompt_id, triangle.query, triangle.key)
         self._index = [pa.array(heads), *(pa.array(np.tile(column, n_heads)) for column in indices)]
-
-    def __enter__(self) -> AttentionFile:
-        self._writer = pq.ParquetWriter(self._aside.__enter__(), ATTENTION, **_ATTENTION_OPTIONS)
-        return self
 
     def write_layer(self, layer: int, weights: NDArray[np.float32]) -> None:
         """Writes the weights `[head, row]` (float32) of one layer, layers in ascending order.
@@ -120,15 +108,20 @@ class AttentionFile:
         columns = [layers, *self._index, pa.array(weights.reshape(-1))]
         table = pa.Table.from_arrays(columns, schema=ATTENTION)
         self._writer.write_table(table, row_group_size=self._rows_per_head)
-        self._rows_written += weights.size
+        self.rows += weights.size
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._writer.close()
-        self._aside.__exit__(kind, error, traceback)
-        if error is None:
-            self.entry = file_entry(self._dataset, self._path, self._rows_written)
+
+@contextmanager
+def attention_file(path: Path, triangle: Triangle, n_heads: int) -> Iterator[AttentionFile]:
+    """Opens an attention file for writing; it stands at `path` once the block ends without error.
+
+    The rows are sorted by layer, head, prompt_id, query, key; a row group holds one head of one
+    layer.
+
+    Raises: HeadswapError where the operating system refuses.
+    """
+    with (
+        written_aside(path) as partial,
+        pq.ParquetWriter(partial, ATTENTION, **_ATTENTION_OPTIONS) as writer,
+    ):
+        yield AttentionFile(writer, triangle, n_heads)
