@@ -39,14 +39,15 @@ clean: ## remove what the targets wrote, except .venv
 
 # A stamp that is there but old: bring the environment up to date in place. No stamp: a set-up that
 # never began or was interrupted, whose leftovers cannot be trusted, so start from nothing.
-# The first pip comes with Python and resolves slowly if it is old; it only installs the pinned one.
+# The pip that came with Python only installs the pinned one, so that every machine resolves alike.
 # Nothing is built in isolation (that would download an unpinned backend) and nothing is compiled
 # ahead of its import (tens of thousands of files that are never imported).
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("headswap needs Python 3.11 \
 	or newer, found %d.%d. Hint: make PYTHON=python3.11" % sys.version_info[:2])'
+	@echo 'Setting up .venv from constraints.txt: several minutes the first time.'
 	@if [ -e $@ ]; then rm $@; else rm -rf .venv; $(PYTHON) -m venv .venv; fi
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
+	$(BIN)/python -m pip install -qq --constraint constraints.txt \
 	    --no-build-isolation --no-compile --editable '.[models,dev]'
 	@touch $@
