@@ -20,20 +20,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="a model and the name it gets in the dataset; once for each model. SOURCE is a local "
         "folder (an InterpGPT bundle with hooked_transformer.pt and tokenizer.json, or a saved "
-        "Hugging Face model) or demo:NAME",
+        "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME",
     )
     parser.add_argument(
         "--prompts",
         metavar="FILE",
         type=Path,
         default=PAIRED_TASKS,
-        help="JSON Lines of pair_id, variant, task, steps (default: the 12 paired tasks)",
+        help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
+        "text (default: the 12 paired tasks)",
     )
     parser.add_argument(
         "--variant",
         default="standard",
         help="which variant of each pair every model reads: standard (default), adhd, any other "
         f"in the file, or {ALL_VARIANTS}",
+    )
+    parser.add_argument(
+        "--structural",
+        metavar="REGEX",
+        help="the tokens that structural mass counts: those in which this is found (default: the "
+        "markers, or a plain text's special tokens)",
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to run"
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        default="float32",
+        help="precision to run in (default: float32)",
+    )
+    parser.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run code that a model brings along; the manifest says so",
     )
     parser.add_argument(
         "--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder"
@@ -56,9 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"{prompts.left_out} of other variants left out",
             file=sys.stderr,
         )
+    from ingest.models.load import LoadOptions
     from ingest.pipeline import ingest
 
-    done = ingest(sources, prompts, arguments.out)
+    options = LoadOptions(arguments.device, arguments.dtype, arguments.trust_remote_code)
+    done = ingest(sources, prompts, arguments.out, arguments.structural, options)
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
     if arguments.json:
         print(

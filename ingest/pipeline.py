@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -28,10 +29,17 @@ from ingest.dataset.writer import (
     file_entry,
     write_table,
 )
-from ingest.models.source import ModelSource, check_source, load_model
+from ingest.models.load import LoadOptions, load_model
+from ingest.models.source import ModelSource, find_files
 from ingest.progress import Progress
 from ingest.prompts import PromptSet
-from ingest.sequence import EncodedToken, encode_sequence
+from ingest.sequence import (
+    EncodedToken,
+    encode_sequence,
+    encode_text,
+    structural_pattern,
+    with_structural,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +49,14 @@ if TYPE_CHECKING:
 _LIBRARIES = ("torch", "transformers", "transformer-lens", "tokenizers", "pyarrow")
 # Layers that may wait to be written while the model computes on; bounds the memory they take.
 _PENDING_LAYERS = 2
+# What an ingest that never finished may have left in the folder: no dataset, and none's either.
+_LEFT_BEHIND = re.compile(
+    r"attention|README\.md|((models|prompts|tokens)(-\d+)?\.parquet|manifest\.json)(\.partial)?"
+)
+
+
+# The tokens of each prompt, in the prompt set's order.
+Encoded = Sequence[Sequence[EncodedToken]]
 
 
 @dataclass(frozen=True)
@@ -57,21 +73,31 @@ class Ingested:
         return sum(file.rows for file in entry.attention) if entry else 0
 
 
-def ingest(sources: Sequence[ModelSource], prompts: PromptSet, out: Path) -> Ingested:
+def ingest(
+    sources: Sequence[ModelSource],
+    prompts: PromptSet,
+    out: Path,
+    structural: str | None = None,
+    options: LoadOptions | None = None,
+) -> Ingested:
     """Runs models over prompts into a dataset folder, made anew or added to.
 
     A dataset that exists must hold the same prompts; models that it lacks are added, a model that
     it holds under the same name with the same weights is skipped. Everything is checked before the
     first file is written, and the manifest is replaced once, after the last.
 
+    structural: a regular expression that chooses the structural tokens by their text, in place of
+    the markers or special tokens.
+
     Raises: InputError where the models, the prompts or the dataset cannot be used.
     """
-    for source in sources:
-        check_source(source)
-    manifest = _existing_manifest(out, prompts)
+    options = options or LoadOptions()
+    pattern = structural_pattern(structural)
+    manifest = _existing_manifest(out, prompts, structural)
+    files = [find_files(source, options.trust_remote_code) for source in sources]
+    models = [load_model(*pair, options) for pair in zip(sources, files, strict=True)]
+    encoded = [_encode_all(model, prompts, pattern) for model in models]
     added, skipped = [], []
-    models = [load_model(source) for source in sources]
-    encoded = [_encode_all(model, prompts) for model in models]
     for model in models:
         if manifest and (held := manifest.model(model.name)):
             _check_same_model(held, model, out)
@@ -79,8 +105,10 @@ def ingest(sources: Sequence[ModelSource], prompts: PromptSet, out: Path) -> Ing
     for model, tokens in zip(models, encoded, strict=True):
         if model.name in skipped:
             continue
-        files = _write_attention(model, prompts, tokens, out)
-        manifest = _with_model(manifest, model, prompts, tokens, files, out)
+        if manifest is None:
+            manifest = _new_manifest(prompts, structural, out)
+        attention = _write_attention(model, prompts, tokens, out)
+        manifest = _with_model(manifest, model, prompts, tokens, attention, out)
         added.append(model.name)
     if manifest is None:
         raise InputError("there is no model to ingest", hint="name one with --model NAME=SOURCE")
@@ -90,13 +118,13 @@ def ingest(sources: Sequence[ModelSource], prompts: PromptSet, out: Path) -> Ing
     return Ingested(manifest, tuple(added), tuple(skipped))
 
 
-def _existing_manifest(out: Path, prompts: PromptSet) -> Manifest | None:
+def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) -> Manifest | None:
     """The manifest of the dataset at `out`, None where there is no dataset yet."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder with --out")
     if not (out / MANIFEST_NAME).exists():
-        allowed = {"attention", "README.md", "models.parquet", "prompts.parquet", "tokens.parquet"}
-        foreign = sorted({path.name for path in out.iterdir()} - allowed) if out.exists() else []
+        names = sorted(path.name for path in out.iterdir()) if out.exists() else []
+        foreign = [name for name in names if not _LEFT_BEHIND.fullmatch(name)]
         if foreign:
             raise InputError(
                 f"{out} is not empty and no dataset (it holds {foreign[0]})",
@@ -104,6 +132,11 @@ def _existing_manifest(out: Path, prompts: PromptSet) -> Manifest | None:
             )
         return None
     manifest = read_manifest(out)
+    if manifest.structural != structural:
+        raise InputError(
+            f"{out} was made with --structural {manifest.structural!r}, not {structural!r}",
+            hint="a dataset has one choice of structural tokens",
+        )
     if manifest.prompts_sha256 != prompts.sha256:
         raise InputError(
             f"{out} is a dataset of other prompts than {prompts.path} (variant {prompts.variant})",
@@ -120,26 +153,33 @@ def _check_same_model(held: ModelEntry, model: LoadedModel, out: Path) -> None:
         )
 
 
-def _encode_all(model: LoadedModel, prompts: PromptSet) -> list[list[EncodedToken]]:
+def _encode_all(model: LoadedModel, prompts: PromptSet, pattern: re.Pattern[str] | None) -> Encoded:
     """Every prompt as the model's tokenizer sees it.
 
-    Raises: InputError where a prompt is longer than the model's context.
+    Raises: InputError where a prompt has no token, or more than the model's context.
     """
     encoded = []
     for prompt in prompts.prompts:
-        tokens = encode_sequence(model.tokenizer, prompt.task, prompt.steps)
+        if prompt.task is not None and prompt.steps is not None:
+            tokens = encode_sequence(model.tokenizer, prompt.task, prompt.steps)
+        else:
+            tokens = encode_text(model.tokenizer, prompt.text)
+        if not tokens:
+            raise InputError(
+                f"{prompt.where}: the tokenizer of {model.name!r} makes no token of it"
+            )
         if len(tokens) > model.n_ctx:
             raise InputError(
-                f"{prompts.path}, line {prompt.line}: the prompt has {len(tokens)} tokens, "
+                f"{prompt.where}: the prompt has {len(tokens)} tokens, "
                 f"but model {model.name!r} reads at most {model.n_ctx}",
                 hint="shorten the prompt, or leave it out",
             )
-        encoded.append(tokens)
+        encoded.append(with_structural(tokens, pattern))
     return encoded
 
 
 def _write_attention(
-    model: LoadedModel, prompts: PromptSet, encoded: Sequence[Sequence[EncodedToken]], out: Path
+    model: LoadedModel, prompts: PromptSet, encoded: Encoded, out: Path
 ) -> tuple[FileEntry, ...]:
     """Captures and writes the attention of one model, one file a batch."""
     lengths = [len(tokens) for tokens in encoded]
@@ -162,7 +202,7 @@ def _write_attention(
 def _write_batch(
     model: LoadedModel,
     batch: Batch,
-    encoded: Sequence[Sequence[EncodedToken]],
+    encoded: Encoded,
     triangle: Triangle,
     file: AttentionFile,
     encoder: ThreadPoolExecutor,
@@ -199,25 +239,29 @@ def _write_batch(
                 future.result()
 
 
+def _new_manifest(prompts: PromptSet, structural: str | None, out: Path) -> Manifest:
+    """Writes the prompts and returns the manifest of a dataset that has no model yet."""
+    rows = [prompt.row() for prompt in prompts.prompts]
+    return Manifest(
+        variant=prompts.variant,
+        structural=structural,
+        prompts_sha256=prompts.sha256,
+        tokenizers={},
+        models=(),
+        tables={"prompts": (write_table(out, "prompts.parquet", "prompts", rows),)},
+        written_with=_versions(),
+    )
+
+
 def _with_model(
-    manifest: Manifest | None,
+    manifest: Manifest,
     model: LoadedModel,
     prompts: PromptSet,
-    encoded: Sequence[Sequence[EncodedToken]],
+    encoded: Encoded,
     attention: tuple[FileEntry, ...],
     out: Path,
 ) -> Manifest:
     """Writes the model's rows of the small tables and returns the manifest that names them."""
-    if manifest is None:
-        table = write_table(out, "prompts.parquet", "prompts", [p.row() for p in prompts.prompts])
-        manifest = Manifest(
-            variant=prompts.variant,
-            prompts_sha256=prompts.sha256,
-            tokenizers={},
-            models=(),
-            tables={"prompts": (table,)},
-            written_with=_versions(),
-        )
     # Files are added, never rewritten: whatever an earlier manifest names stays as it is.
     tables: dict[str, tuple[FileEntry, ...]] = {}
     models_path = _numbered("models", len(manifest.models))
@@ -237,6 +281,7 @@ def _with_model(
         tokenizer=model.tokenizer_name,
         dtype=model.dtype,
         device=model.device,
+        trust_remote_code=model.trust_remote_code,
         config=model.config,
         attention=attention,
     )
@@ -247,9 +292,7 @@ def _numbered(table: str, earlier: int) -> str:
     return f"{table}-{earlier + 1}.parquet" if earlier else f"{table}.parquet"
 
 
-def _token_rows(
-    tokenizer: str, prompts: PromptSet, encoded: Sequence[Sequence[EncodedToken]]
-) -> list[dict[str, Any]]:
+def _token_rows(tokenizer: str, prompts: PromptSet, encoded: Encoded) -> list[dict[str, Any]]:
     return [
         {"tokenizer": tokenizer, "prompt_id": prompt.prompt_id, "position": position} | vars(token)
         for prompt, tokens in zip(prompts.prompts, encoded, strict=True)

@@ -1,14 +1,18 @@
-"""A prompt as the sequence of tokens that the models see (the InterpGPT format).
+"""A prompt as the sequence of tokens that the models see.
+
+A task with steps becomes the InterpGPT sequence
 
     <|task|> task tokens <|steps|> step tokens (<|sep|> step tokens)* <|end|>
 
-The task and every step are encoded apart, one by one, so that no token spans two of them.
+in which the task and every step are encoded apart, one by one, so that no token spans two of them.
+A plain text becomes what its tokenizer makes of it, special tokens included.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ingest.dataset.errors import InputError
@@ -25,7 +29,8 @@ class EncodedToken:
     """One position of an encoded prompt.
 
     token: the token decoded on its own, as TransformerLens's ``to_str_tokens`` shows it.
-    role: ``marker``, ``task`` or ``step``; step_index: 0-based, None outside a step.
+    role: ``marker``, ``task`` or ``step``; in a plain text ``special`` or ``text``.
+    step_index: 0-based, None outside a step.
     char_start, char_end: the token's span in the prompt's text, in code points, end exclusive.
     """
 
@@ -36,6 +41,29 @@ class EncodedToken:
     char_start: int
     char_end: int
     is_structural: bool
+
+
+def structural_pattern(text: str | None) -> re.Pattern[str] | None:
+    """The regular expression of ``--structural``, None for the default.
+
+    Raises: InputError where it is none.
+    """
+    try:
+        return None if text is None else re.compile(text)
+    except re.error as error:
+        raise InputError(
+            f"--structural {text!r} is no regular expression: {error}",
+            hint=r"for example --structural '^\s*[.,;:!?]$|\n'",
+        ) from error
+
+
+def with_structural(
+    tokens: Sequence[EncodedToken], pattern: re.Pattern[str] | None
+) -> list[EncodedToken]:
+    """The tokens, structural where the pattern is found in the token's text, if there is one."""
+    if pattern is None:
+        return list(tokens)
+    return [replace(token, is_structural=bool(pattern.search(token.token))) for token in tokens]
 
 
 def sequence_text(task: str, steps: Sequence[str]) -> str:
@@ -95,4 +123,22 @@ def encode_sequence(tokenizer: Tokenizer, task: str, steps: Sequence[str]) -> li
             add_marker(SEP)
         add_text(step, "step", index)
     add_marker(END)
+    return tokens
+
+
+def encode_text(tokenizer: Tokenizer, text: str) -> list[EncodedToken]:
+    """Encodes a plain text as its tokenizer does, special tokens added; these are structural."""
+    added = tokenizer.get_added_tokens_decoder()
+    special_ids = {token_id for token_id, token in added.items() if token.special}
+    encoding = tokenizer.encode(text, add_special_tokens=True)
+    tokens: list[EncodedToken] = []
+    entries = zip(encoding.ids, encoding.offsets, encoding.special_tokens_mask, strict=True)
+    for token_id, (start, end), is_added in entries:
+        is_special = bool(is_added) or token_id in special_ids
+        token = tokenizer.decode([token_id], skip_special_tokens=False)
+        if is_added:
+            # It stands for no character of the text; where it was added, the text has got so far.
+            start = end = tokens[-1].char_end if tokens else 0
+        role = "special" if is_special else "text"
+        tokens.append(EncodedToken(token_id, token, role, None, start, end, is_special))
     return tokens

@@ -1,4 +1,4 @@
-"""The views: their files, read with their headers, in the order in which they build on each other."""
+"""The views: their files, read with their headers, in the order in which they build."""
 
 from __future__ import annotations
 

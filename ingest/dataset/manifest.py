@@ -47,15 +47,21 @@ class ModelEntry:
     tokenizer: str
     dtype: str
     device: str
+    trust_remote_code: bool
     config: dict[str, Any]
     attention: tuple[FileEntry, ...]
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a dataset holds. `tokenizers` maps a tokenizer's name to the SHA-256 of its file."""
+    """What a dataset holds.
+
+    structural: the regular expression that chose the structural tokens, None for the default;
+    tokenizers: the SHA-256 of each tokenizer's file by the tokenizer's name.
+    """
 
     variant: str
+    structural: str | None
     prompts_sha256: str
     tokenizers: dict[str, str]
     models: tuple[ModelEntry, ...]
@@ -143,6 +149,7 @@ def _manifest_from(content: Any) -> Manifest:
         raise ValueError("two models have one name")
     return Manifest(
         variant=_typed(content, "variant", str),
+        structural=_optional_text(content, "structural"),
         prompts_sha256=_typed(content, "prompts_sha256", str),
         tokenizers=_texts(content, "tokenizers"),
         models=models,
@@ -158,6 +165,7 @@ def _model_from(content: Any) -> ModelEntry:
     values = {field.name: content[field.name] for field in fields(ModelEntry)}
     for name in ("name", "source", "weights_sha256", "architecture", "tokenizer", "dtype"):
         _typed(content, name, str)
+    _optional_text(content, "revision")
     _typed(content, "config", dict)
     name = values["name"]
     if not MODEL_NAME_PATTERN.fullmatch(name):
@@ -198,6 +206,10 @@ def _typed(content: dict[str, Any], name: str, kind: type[T]) -> T:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f'"{name}" is not of type {kind.__name__}')
     return value
+
+
+def _optional_text(content: dict[str, Any], name: str) -> str | None:
+    return None if content[name] is None else _typed(content, name, str)
 
 
 def _texts(content: dict[str, Any], name: str) -> dict[str, str]:

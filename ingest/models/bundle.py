@@ -9,6 +9,7 @@ Both are kept as the bundle has them; patterns then equal TransformerLens 2.4.1'
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +22,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm, LlamaRotaryEmbedding
 
 from ingest.dataset.errors import InputError
-
-BUNDLE_NAME = "hooked_transformer.pt"
-ARCHITECTURE = "LlamaForCausalLM"
 
 # What real bundles pickle beside tensors: NumPy scalars (attn_scale, initializer_range).
 _ALLOWED = [
@@ -113,7 +111,7 @@ def llama_from_bundle(
     model.load_state_dict(weights, strict=True, assign=True)
     model.model.rotary_emb = _rotary(state, llama_config)
     _divide_in_norms(model)
-    return model.eval().requires_grad_(False)
+    return model
 
 
 class DividingRMSNorm(LlamaRMSNorm):  # type: ignore[misc]
@@ -270,7 +268,7 @@ def _plain(value: Any) -> Any:
 
 
 def _refused_type(error: Exception) -> str:
-    """The type's name out of torch's long message: `... Unsupported global: GLOBAL os.system ...`."""
+    """The type's name out of torch's message: `... Unsupported global: GLOBAL os.system ...`."""
     words = str(error).split()
-    names = [after for word, after in zip(words, words[1:], strict=False) if word == "GLOBAL"]
+    names = [after for word, after in itertools.pairwise(words) if word == "GLOBAL"]
     return names[0] if names else "one that it does not name"

@@ -27,10 +27,12 @@ class LoadedModel:
     weights_sha256: str
     architecture: str
     n_ctx: int
+    d_vocab: int
     n_parameters: int
     is_causal: bool
     dtype: str
     device: str
+    trust_remote_code: bool
     config: dict[str, Any]
 
     @property
@@ -56,7 +58,7 @@ class LoadedModel:
             "d_model": int(self.bridge.cfg.d_model),
             "d_head": int(self.bridge.cfg.d_head),
             "n_ctx": self.n_ctx,
-            "d_vocab": int(self.bridge.cfg.d_vocab),
+            "d_vocab": self.d_vocab,
             "n_parameters": self.n_parameters,
             "is_causal": self.is_causal,
             "tokenizer": self.tokenizer_name,
