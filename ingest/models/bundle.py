@@ -24,9 +24,10 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm, LlamaRotaryEm
 from ingest.dataset.errors import InputError
 
 # What real bundles pickle beside tensors: NumPy scalars (attn_scale, initializer_range).
+_SCALAR = np.float64(0).__reduce__()[0]
 _ALLOWED = [
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-    np._core.multiarray.scalar,
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    _SCALAR,
     np.dtype,
     np.dtypes.Float64DType,
     np.dtypes.Float32DType,
@@ -121,11 +122,15 @@ class DividingRMSNorm(LlamaRMSNorm):  # type: ignore[misc]
         """hidden_states: `[..., d_model]`; returns the same shape and dtype."""
         square = hidden_states.float().pow(2).mean(-1, keepdim=True)
         normalized = hidden_states / (square + self.variance_epsilon).sqrt()
-        return (normalized * self.weight).to(hidden_states.dtype)
+        result: torch.Tensor = (normalized * self.weight).to(hidden_states.dtype)
+        return result
 
 
 class StoredRotaryEmbedding(nn.Module):
     """The rotary tables that a bundle carries, `[position, d_head]` each, read by position."""
+
+    cos: torch.Tensor
+    sin: torch.Tensor
 
     def __init__(self, cos: torch.Tensor, sin: torch.Tensor) -> None:
         super().__init__()
@@ -244,7 +249,8 @@ def _rotary(state: Mapping[str, torch.Tensor], config: LlamaConfig) -> nn.Module
     cos, sin = (state.get(f"blocks.0.attn.rotary_{name}") for name in ("cos", "sin"))
     shape = (config.max_position_embeddings, config.head_dim)
     if cos is None or sin is None or tuple(cos.shape) != shape or tuple(sin.shape) != shape:
-        return LlamaRotaryEmbedding(config)
+        computed: nn.Module = LlamaRotaryEmbedding(config)
+        return computed
     return StoredRotaryEmbedding(cos.float(), sin.float())
 
 
