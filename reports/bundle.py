@@ -11,6 +11,8 @@ from pathlib import Path
 from ingest.dataset.errors import HeadswapError
 from ingest.dataset.files import write_text_aside
 
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
+
 
 def vega_bundle() -> str:
     """The bundle of the Vega-Lite version that Altair writes, ready for a script element.
@@ -27,7 +29,7 @@ def vega_bundle() -> str:
             return cached.read_text(encoding="utf-8")
     import vl_convert
 
-    bundle: str = vl_convert.javascript_bundle(vl_version=vega_lite)
+    bundle = vl_convert.javascript_bundle(_SNIPPET, vl_version=vega_lite)
     # A script element ends at the first `</script`, wherever it stands.
     bundle = re.sub("</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)
     if cached:

@@ -8,10 +8,10 @@ from typing import Any
 import altair as alt
 
 from reports.report import Pattern, Profile
-from reports.theme import INK, MUTED, OTHER, REFERENCE, SEQUENTIAL, themed
+from reports.theme import INK, MUTED, OTHER, REFERENCE, SEQUENTIAL, inline, themed, title_lines
 from reports.wording import visible
 
-_MASS_TITLE = "attention on structural tokens (share)"
+_MASS_TITLE = "structural mass (share)"
 _MOST_POINTS = 60
 _LABEL_LENGTH = 14
 
@@ -29,16 +29,14 @@ def profile_chart(
             "queries": n_queries,
         }
         for profile in profiles
-        for bin_, (mass, n_queries) in enumerate(
-            zip(profile.mass, profile.n_queries, strict=True)
-        )
+        for bin_, (mass, n_queries) in enumerate(zip(profile.mass, profile.n_queries, strict=True))
     ]
-    legend = alt.Legend(title=None, orient="top", symbolStrokeWidth=2.5, symbolSize=220)
-    base = alt.Chart(alt.InlineData(values=values)).encode(
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=400)
+    base = alt.Chart(inline(values)).encode(
         x=alt.X("share:Q")
         .title("position in the prompt (0 start, 1 end)")
         .scale(domain=[0, 1])
-        .axis(values=[0, 0.25, 0.5, 0.75, 1], format="~g", grid=False),
+        .axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2~f", grid=False),
         y=alt.Y("mass:Q")
         .title(_MASS_TITLE)
         .scale(domain=[0, mass_limit], nice=False)
@@ -55,13 +53,15 @@ def profile_chart(
         ],
     )
     size = 28 if len(values) <= len(profiles) * _MOST_POINTS else 0
-    layers = alt.layer(
-        base.mark_line(strokeWidth=2.2),
-        base.mark_point(filled=True, opacity=1, size=size).encode(
-            strokeDash=alt.value([1, 0])
-        ),
+    layers = alt.LayerChart(
+        layer=[
+            base.mark_line(strokeWidth=2.2),
+            base.mark_point(filled=True, opacity=1, size=size).encode(strokeDash=alt.value([1, 0])),
+        ]
     )
-    chart = layers.properties(width="container", height=230, title=title)
+    chart: alt.LayerChart = layers.properties(
+        width="container", height=230, title=title_lines(title)
+    )
     return themed(chart, name=name, description=f"Line chart. {title}. Heads: {', '.join(heads)}.")
 
 
@@ -79,11 +79,11 @@ def pattern_chart(pattern: Pattern, *, name: str) -> alt.Chart:
         for query, weights in enumerate(pattern.weights)
     ]
     tokens = [visible(token.text) for token in pattern.tokens]
-    step = 13 if n_tokens <= 48 else 9
+    step = min(max(round(520 / n_tokens), 9), 28)  # pixels a token
     axis: dict[str, Any] = {
         # The position makes the place on the axis, so that equal tokens stay apart.
         "labelExpr": "token_labels[datum.value]",
-        "labelFontSize": min(10, step - 1),
+        "labelFontSize": min(11, step - 1),
         "labelFontWeight": _if_structural("bold", "normal"),
         "labelColor": _if_structural(INK, MUTED),
         "labelLimit": 90,
@@ -93,8 +93,8 @@ def pattern_chart(pattern: Pattern, *, name: str) -> alt.Chart:
         "grid": False,
     }
     scale = alt.Scale(domain=list(range(n_tokens)), paddingInner=0.06, paddingOuter=0)
-    chart = (
-        alt.Chart(alt.InlineData(values=values))
+    chart: alt.Chart = (
+        alt.Chart(inline(values))
         .transform_flatten(["key", "weight"])
         .transform_calculate(
             query_token="tokens[datum.query] + '  (position ' + datum.query + ')'",
@@ -113,7 +113,7 @@ def pattern_chart(pattern: Pattern, *, name: str) -> alt.Chart:
                 title="attention weight",
                 orient="top",
                 values=[0, 0.05, 0.2, 0.5, 1],
-                format="~g",
+                format=".2~f",
                 gradientLength=180,
                 gradientThickness=10,
                 offset=4,
@@ -127,11 +127,9 @@ def pattern_chart(pattern: Pattern, *, name: str) -> alt.Chart:
         .add_params(
             alt.param(name="tokens", value=tokens),
             alt.param(name="token_labels", value=[_shortened(token) for token in tokens]),
-            alt.param(
-                name="structural", value=[token.is_structural for token in pattern.tokens]
-            ),
+            alt.param(name="structural", value=[token.is_structural for token in pattern.tokens]),
         )
-        .properties(width="container", height=step * n_tokens, title=title)
+        .properties(width="container", height=step * n_tokens, title=title_lines(title))
     )
     description = f"Heat map of {n_tokens} by {n_tokens} tokens. {title}."
     return themed(chart, name=name, description=description)

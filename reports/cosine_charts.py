@@ -11,7 +11,7 @@ import math
 import altair as alt
 
 from reports.report import Claim, CosineMatrix, Head
-from reports.theme import INK, MUTED, OTHER, PAPER, SEQUENTIAL, themed
+from reports.theme import INK, MUTED, OTHER, PAPER, SEQUENTIAL, inline, themed, title_lines
 from reports.wording import digits_apart
 
 _NICE_COSINES = (1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0)
@@ -50,16 +50,16 @@ def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.
     ]
     spread, match = claim.spread, claim.match
     share = spread.n_as_alike / spread.n_pairs
-    title = [
+    title = (
         f"{spread.n_as_alike:,} of {spread.n_pairs:,} pairs of heads ({share:.1%}) are at least as "
         f"alike as {match.head} and {match.best}"
-    ]
+    )
     axis_scale = alt.Scale(domain=[0, limit], reverse=True, nice=False)
     bars = (
-        alt.Chart(alt.InlineData(values=values))
+        alt.Chart(inline(values))
         .mark_bar(stroke=PAPER, strokeWidth=0.5)
         .encode(
-            x=alt.X("start:Q", scale=axis_scale)
+            x=alt.X("start:Q", scale=axis_scale, bin="binned")
             .title("cosine of two profiles (spaced by angle)")
             .axis(values=_ticks(limit), labelExpr=_COSINE_LABEL, grid=False),
             x2="end:Q",
@@ -69,7 +69,7 @@ def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.
             .scale(domain=[0, max(counts) * 1.5], nice=False)
             .axis(tickCount=4, format="~s"),
             color=alt.Color("start:Q", legend=None).scale(
-                scheme=SEQUENTIAL, reverse=True, domain=[0, _colour_limit(angles)], clamp=True
+                scheme=SEQUENTIAL, domain=[_colour_limit(angles), 0], clamp=True
             ),
             tooltip=[
                 alt.Tooltip("range:N", title="cosine"),
@@ -78,34 +78,35 @@ def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.
         )
     )
     marks = _marks(claim, limit)
-    mark_base = alt.Chart(alt.InlineData(values=marks))
-    angle = alt.X("angle:Q", scale=axis_scale)
+    position = alt.X("angle:Q", scale=axis_scale)
     colour = alt.Color("kind:N", legend=None).scale(
         domain=["match", "same index"], range=[OTHER, INK]
     )
-    rules = mark_base.mark_rule(strokeWidth=2).encode(x=angle, color=colour)
-    layers = [bars, rules]
+    layers = [bars]
+    # From right to left each name stands lower and its line starts lower: none crosses another.
     for number, mark in enumerate(marks):
         is_right = float(mark["angle"]) < limit / 2
-        layers.append(
-            alt.Chart(alt.InlineData(values=[mark]))
-            .mark_text(
-                align="right" if is_right else "left",
-                dx=-6 if is_right else 6,
-                fontSize=12,
-                fontWeight=600,
-            )
-            .encode(x=angle, y=alt.value(8 + 16 * number), text="label:N", color=colour)
+        base = alt.Chart(inline([mark])).encode(x=position, color=colour)
+        text = base.mark_text(
+            align="right" if is_right else "left",
+            dx=-6 if is_right else 6,
+            fontSize=12,
+            fontWeight=600,
         )
-    chart = (
-        alt.layer(*layers)
+        line = base.mark_rule(strokeWidth=2)
+        y = 8 + 17 * number
+        layers.append(line.encode(y=alt.value(y - 6), y2=alt.value("height")))
+        layers.append(text.encode(y=alt.value(y), text="label:N"))
+    chart: alt.LayerChart = (
+        alt.LayerChart(layer=layers)
         .resolve_scale(color="independent")
-        .properties(width="container", height=190, title=title)
+        .properties(width="container", height=340, title=title_lines(title))
     )
-    return themed(chart, name=name, description=f"Histogram. {title[0]}.")
+    return themed(chart, name=name, description=f"Histogram. {title}.")
 
 
 def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
+    """The claim's cosines as marks on the axis, the greatest first."""
     match = claim.match
     digits = digits_apart(claim.cosines)
     named = [("match", f"match {match.head.index} ↔ {match.best.index}", match.cosine)]
@@ -119,7 +120,7 @@ def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
             for head, cosine in same_index
             if cosine is not None
         ]
-    return [
+    marks: list[dict[str, float | str]] = [
         {
             "kind": kind,
             "label": f"{label}: {cosine:.{digits}f}",
@@ -127,6 +128,7 @@ def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
         }
         for kind, label, cosine in named
     ]
+    return sorted(marks, key=lambda mark: mark["angle"])
 
 
 def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerChart:
@@ -149,7 +151,7 @@ def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerC
     x = x.title(f"{model_b}: layer, head by head").axis(_layer_axis(matrix.heads_b))
     y = y.title(f"{model_a}: layer, head by head").axis(_layer_axis(matrix.heads_a))
     cells = (
-        alt.Chart(alt.InlineData(values=values))
+        alt.Chart(inline(values))
         .transform_flatten(["column", "cosine"])
         .transform_calculate(
             angle="acos(min(1, datum.cosine)) * 180 / PI",
@@ -165,13 +167,13 @@ def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerC
             y=y,
             y2="row_end:Q",
             color=alt.Color("angle:Q")
-            .scale(scheme=SEQUENTIAL, reverse=True, domain=[0, limit], clamp=True)
+            .scale(scheme=SEQUENTIAL, domain=[limit, 0], clamp=True)
             .legend(
                 title="cosine (colours spaced by angle)",
                 orient="top",
                 values=_ticks(limit),
                 labelExpr=_COSINE_LABEL,
-                gradientLength=240,
+                gradientLength=320,
                 gradientThickness=10,
                 offset=4,
             ),
@@ -190,14 +192,14 @@ def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerC
     ]
     title = f"{match.head} ↔ {match.best} stands at {match.cosine:.3f}, the median at "
     title += f"{claim.spread.median:.3f}"
-    chart = (
-        alt.layer(*layers)
+    chart: alt.LayerChart = (
+        alt.LayerChart(layer=layers)
         .add_params(
             alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
             alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),
         )
         .properties(width="container", height=min(max(round(460 * n_a / n_b), 200), 640))
-        .properties(title=title)
+        .properties(title=title_lines(title))
     )
     description = f"Heat map of the cosines of {n_a} by {n_b} heads. {title}."
     return themed(chart, name=name, description=description)
@@ -216,10 +218,8 @@ def _outlines(matrix: CosineMatrix, claim: Claim) -> list[alt.Chart]:
         column = matrix.heads_b.index(head)
         frame = {"x": column, "x_end": column + 1, "y": row, "y_end": row + 1}
         charts.append(
-            alt.Chart(alt.InlineData(values=[frame]))
-            .mark_rect(
-                filled=False, stroke=colour, strokeWidth=2.5, strokeDash=dash, tooltip=False
-            )
+            alt.Chart(inline([frame]))
+            .mark_rect(filled=False, stroke=colour, strokeWidth=2.5, strokeDash=dash, tooltip=False)
             .encode(x="x:Q", x2="x_end:Q", y="y:Q", y2="y_end:Q")
         )
     return charts
@@ -227,8 +227,9 @@ def _outlines(matrix: CosineMatrix, claim: Claim) -> list[alt.Chart]:
 
 def _layer_lines(heads: tuple[Head, ...], channel: str) -> alt.Chart:
     starts = [{"at": start} for start, _ in _layer_spans(heads) if start]
-    lines = alt.Chart(alt.InlineData(values=starts)).mark_rule(color=PAPER, strokeWidth=1.5)
-    return lines.encode(x="at:Q") if channel == "x" else lines.encode(y="at:Q")
+    lines: alt.Chart = alt.Chart(inline(starts)).mark_rule(color=PAPER, strokeWidth=1.5)
+    lines = lines.encode(x="at:Q") if channel == "x" else lines.encode(y="at:Q")
+    return lines
 
 
 def _layer_axis(heads: tuple[Head, ...]) -> alt.Axis:

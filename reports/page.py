@@ -54,14 +54,18 @@ def render(report: Report) -> str:
     """The page of a report as HTML."""
     bundle, script = vega_bundle(), (_FOLDER / "page.js").read_text(encoding="utf-8")
     style = _environment().get_template("page.css").render(font=Markup(FONT), colours=colours())
-    return _environment().get_template("page.html").render(
-        report=report,
-        figures=_figures(report),
-        scripts=[Markup(bundle), Markup(script)],
-        # Only these scripts run, and nothing is ever fetched: the browser itself sees to it.
-        policy=_policy(bundle, script),
-        style=Markup(style),
-        wording=wording,
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            figures=_figures(report),
+            scripts=[Markup(bundle), Markup(script)],
+            # Only these scripts run, and nothing is ever fetched: the browser itself sees to it.
+            policy=_policy(bundle, script),
+            style=Markup(style),
+            wording=wording,
+        )
     )
 
 
@@ -108,9 +112,7 @@ def _reference_figures(report: Report) -> Iterator[Figure]:
         profile = report.reference_profile
         title = wording.headline(report)
         yield _figure(
-            profile_chart(
-                [profile], name="profile", title=title, mass_limit=_mass_limit(report)
-            )
+            profile_chart([profile], name="profile", title=title, mass_limit=_mass_limit(report))
         )
 
 
@@ -162,10 +164,10 @@ def _figure(chart: alt.Chart | alt.LayerChart) -> Figure:
 
 
 def _script_json(value: Any) -> Markup:
-    """JSON that no text in it can turn into markup: a script element ends only where we end it.
+    r"""JSON that no text in it can turn into markup: a script element ends only where we end it.
 
     >>> print(_script_json("</script><!--"))
-    "\\u003c/script>\\u003c!--"
+    "\u003c/script>\u003c!--"
     """
     text = json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))

@@ -25,6 +25,8 @@ from sql.session import Session
 
 # A heat map with more tokens than this has no room for their names.
 MAX_TOKENS = 80
+# Sums of doubles come in any order, so that the last bits of two runs differ.
+_DIGITS = 9
 
 
 def read_report(session: Session) -> Report:
@@ -48,6 +50,7 @@ def read_report(session: Session) -> Report:
         bins=session.parameters.bins,
         variant=session.parameters.variant,
         stored_variant=manifest.variant,
+        structural=manifest.structural,
         n_prompts=counts["n_prompts"],
         n_analysed=counts["n_analysed"],
         n_empty_bins=reference_profile.n_queries.count(0),
@@ -59,9 +62,7 @@ def read_report(session: Session) -> Report:
         reference_profile=reference_profile,
         head_masses=_head_masses(session, reference.head.model),
         pairs=pairs,
-        example=_example(
-            session, [reference.head, *(pair.claim.match.best for pair in pairs)]
-        ),
+        example=_example(session, [reference.head, *(pair.claim.match.best for pair in pairs)]),
     )
 
 
@@ -101,7 +102,7 @@ def _models(session: Session) -> tuple[Model, ...]:
 def _reference(session: Session) -> Reference:
     row = session.rows("select * from reference_head")[0]
     head = Head(row["model"], row["layer"], row["head"])
-    return Reference(head, row["late_mass"], row["is_given"])
+    return Reference(head, _settled(row["late_mass"]), row["is_given"])
 
 
 def _pair(session: Session, reference: Head, other: str) -> Pair:
@@ -121,9 +122,7 @@ def _pair(session: Session, reference: Head, other: str) -> Pair:
     )
 
 
-def _claim(
-    session: Session, ranking: tuple[Match, ...], reference: Head, other: str
-) -> Claim:
+def _claim(session: Session, ranking: tuple[Match, ...], reference: Head, other: str) -> Claim:
     row = session.rows("select * from swap_claims where model_b = $other", {"other": other})[0]
     match = next(match for match in ranking if match.head == reference)
     back = session.rows(
@@ -145,12 +144,17 @@ def _claim(
     )[0]
     return Claim(
         match=match,
-        same_index_reference=row["same_index_cosine_a"],
-        same_index_match=row["same_index_cosine_b"],
+        same_index_reference=_settled_or_none(row["same_index_cosine_a"]),
+        same_index_match=_settled_or_none(row["same_index_cosine_b"]),
         best_back=Head(reference.model, back["layer_b"], back["head_b"]),
         is_moved=row["is_moved"],
         holds=row["holds"],
-        spread=Spread(**spread),
+        spread=Spread(
+            n_pairs=spread["n_pairs"],
+            median=_settled(spread["median"]),
+            percentile_95=_settled(spread["percentile_95"]),
+            n_as_alike=spread["n_as_alike"],
+        ),
     )
 
 
@@ -188,9 +192,9 @@ def _match(row: dict[str, Any]) -> Match:
     return Match(
         head=Head(row["model_a"], row["layer_a"], row["head_a"]),
         best=Head(other, row["layer_b"], row["head_b"]),
-        cosine=row["cosine"],
-        same_index_cosine=row["same_index_cosine"],
-        margin=row["margin"],
+        cosine=_settled(row["cosine"]),
+        same_index_cosine=_settled_or_none(row["same_index_cosine"]),
+        margin=_settled_or_none(row["margin"]),
         runner_up=None if second_layer is None else Head(other, second_layer, second_head),
         is_same_index=row["is_same_index"],
         is_mutual=row["is_mutual"],
@@ -207,7 +211,7 @@ def _matrix(session: Session, model: str, other: str) -> CosineMatrix:
     by_head: dict[Head, dict[Head, float]] = {}
     for layer_a, head_a, layer_b, head_b, cosine in relation.fetchall():
         row = by_head.setdefault(Head(model, layer_a, head_a), {})
-        row[Head(other, layer_b, head_b)] = cosine
+        row[Head(other, layer_b, head_b)] = _settled(cosine)
     return CosineMatrix(
         heads_a=tuple(by_head),
         heads_b=tuple(next(iter(by_head.values()))),
@@ -223,7 +227,7 @@ def _profile(session: Session, head: Head) -> Profile:
     )
     return Profile(
         head=head,
-        mass=tuple(row["mass"] for row in rows),
+        mass=tuple(_settled(row["mass"]) for row in rows),
         n_queries=tuple(row["n_queries"] for row in rows),
     )
 
@@ -238,7 +242,11 @@ def _head_masses(session: Session, model: str) -> tuple[HeadMass, ...]:
         {"model": model},
     )
     return tuple(
-        HeadMass(Head(model, row["layer"], row["head"]), row["mean_mass"], row["late_mass"])
+        HeadMass(
+            head=Head(model, row["layer"], row["head"]),
+            mean_mass=_settled(row["mean_mass"]),
+            late_mass=_settled(row["late_mass"]),
+        )
         for row in rows
     )
 
@@ -299,5 +307,14 @@ def _pattern(session: Session, head: Head, prompt_id: int) -> Pattern:
         head=head,
         tokens=tuple(Token(row["token"], row["is_structural"]) for row in tokens),
         weights=tuple(tuple(row) for row in weights),
-        structural_share=share,
+        structural_share=_settled(share),
     )
+
+
+def _settled(value: float) -> float:
+    """A computed number without the bits that differ from run to run, and without a minus zero."""
+    return round(value, _DIGITS) + 0.0
+
+
+def _settled_or_none(value: float | None) -> float | None:
+    return None if value is None else _settled(value)

@@ -187,11 +187,15 @@ class HeadMass:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows. pairs: one an other model, in the dataset's order."""
+    """All that the page shows. pairs: one an other model, in the dataset's order.
+
+    structural: the regular expression that chose the structural tokens, None for the default.
+    """
 
     bins: int
     variant: str
     stored_variant: str
+    structural: str | None
     n_prompts: int
     n_analysed: int
     n_empty_bins: int

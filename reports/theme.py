@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import textwrap
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
 
 import altair as alt
 
@@ -18,14 +20,31 @@ GRID = "#e6e9ed"
 PAPER = "#ffffff"
 
 # Every heat map: pale for little, dark for much; safe for colour-blind eyes, legible in grey.
-SEQUENTIAL = "yellowgreenblue"
+SEQUENTIAL: Final = "yellowgreenblue"
+
+_TITLE_LENGTH = 46
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
 
 
 def themed(chart: AnyChart, *, name: str, description: str) -> AnyChart:
     """A chart in the report's looks, with a stable name and a text for those who do not see it."""
-    return chart.properties(name=name, description=description).configure(**_config())
+    styled: AnyChart = chart.properties(name=name, description=description).configure(**_config())
+    return styled
+
+
+def inline(rows: Iterable[dict[str, Any]]) -> alt.InlineData:
+    """Rows as a chart's data. A tuple, for Altair copies lists each time that a chart grows."""
+    return alt.InlineData(values=tuple(rows))
+
+
+def title_lines(title: str) -> list[str]:
+    """A title in lines that fit a chart on a narrow window; Vega would cut it.
+
+    >>> title_lines("10 of 144 pairs of heads (6.9%) are at least as alike as these")
+    ['10 of 144 pairs of heads (6.9%) are at least', 'as alike as these']
+    """
+    return textwrap.wrap(title, _TITLE_LENGTH)
 
 
 def colours() -> dict[str, str]:
@@ -64,6 +83,7 @@ def _config() -> dict[str, Any]:
             "titleColor": INK,
             "titleFontSize": 12,
             "titleFontWeight": "normal",
+            "titleLimit": 0,
         },
         "title": {
             "anchor": "start",

@@ -9,6 +9,7 @@ from reports.report import Claim, Head, Report
 
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _MOST_DIGITS = 6
+_NARROW_MARGIN = 0.001
 
 
 def digits_apart(values: tuple[float, ...]) -> int:
@@ -55,6 +56,19 @@ def verdict_reason(claim: Claim) -> str:
     return f"The heads of one index, {rival}, are at least as alike."
 
 
+def doubts(claim: Claim) -> str | None:
+    """What speaks against making much of a match, None where nothing does."""
+    match = claim.match
+    found = []
+    if match.cosine < claim.spread.percentile_95:
+        found.append("its cosine is below the 95th percentile of all pairs")
+    if match.margin is not None and match.margin < _NARROW_MARGIN:
+        found.append(f"the runner-up is within {_NARROW_MARGIN}")
+    if not match.is_mutual:
+        found.append("it is not mutual")
+    return f"Read the match with care: {'; '.join(found)}." if found else None
+
+
 def headline(report: Report) -> str:
     """What the page found, in one line."""
     reference = report.reference.head
@@ -68,10 +82,10 @@ def headline(report: Report) -> str:
 
 
 def visible(text: str) -> str:
-    """A token's text with its blanks and control characters made visible.
+    r"""A token's text with its blanks and control characters made visible.
 
-    >>> visible(" the"), visible("a b"), visible("\\n"), visible("\\x07"), visible("")
-    ('·the', 'a·b', '↵', '\\\\x07', '∅')
+    >>> visible(" the"), visible("a b"), visible("\n"), visible("\x07"), visible("")
+    ('·the', 'a·b', '↵', '\\x07', '∅')
     """
     return "".join(_VISIBLE.get(character) or _printable(character) for character in text) or "∅"
 
@@ -89,7 +103,10 @@ def ingest_command(report: Report) -> str:
     words = ["headswap", "ingest"]
     for model in report.models:
         words += ["--model", f"{model.name}={model.source}"]
-    words += ["--prompts", "PROMPTS", "--variant", report.stored_variant, "--out", "DATASET"]
+    words += ["--prompts", "PROMPTS", "--variant", report.stored_variant]
+    if report.structural is not None:
+        words += ["--structural", report.structural]
+    words += ["--out", "DATASET"]
     return shlex.join(words)
 
 

@@ -164,7 +164,7 @@ def running_browser() -> Iterator[Browser]:
             [program, *FLAGS, f"--user-data-dir={profile}"],
             # Python's own descriptors are closed on exec anyhow; 3 and 4 must not be.
             close_fds=False,
-            preexec_fn=take_pipes,
+            preexec_fn=take_pipes,  # noqa: PLW1509 - tests start no threads beside it
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

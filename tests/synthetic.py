@@ -1,0 +1,179 @@
+"""Small datasets without a model: softmax rows that a few numbers a head shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.dataset.manifest import Manifest, ModelEntry, write_manifest
+from ingest.dataset.writer import Triangle, attention_file, file_entry, write_table
+
+MARKERS = ("<|task|>", "<|steps|>", "<|sep|>", "<|end|>")
+# A task and its steps, in words.
+PROMPTS = (
+    ("Make tea", ("Boil water", "Warm the pot", "Steep the leaves", "Pour a cup")),
+    ("Pack a bag", ("Fold shirts", "Roll socks", "Close the bag")),
+    ("Water the plants", ("Fill the can", "Water each plant slowly", "Check the soil", "Rest")),
+)
+
+
+@dataclass(frozen=True)
+class SyntheticModel:
+    """A model of n_layers x n_heads heads. Two of one seed have the same heads.
+
+    places: for each flat index (layer * n_heads + head) the flat index of the head that stands
+    there; None for each in its own place. noise: how far each head is off.
+    """
+
+    name: str
+    n_layers: int = 2
+    n_heads: int = 3
+    seed: int = 0
+    places: tuple[int, ...] | None = None
+    noise: float = 0.0
+
+
+def write_synthetic_dataset(
+    path: Path,
+    models: Sequence[SyntheticModel],
+    prompts: Sequence[tuple[str, Sequence[str]]] = PROMPTS,
+) -> Path:
+    """Writes a dataset folder and returns it; the words of a prompt are its tokens."""
+    tokens = [_words(task, steps) for task, steps in prompts]
+    lengths = [len(words) for words in tokens]
+    structural = [np.array([word in MARKERS for word in words]) for words in tokens]
+    ids = range(len(prompts))
+    entries = []
+    for model in models:
+        triangle = Triangle(list(ids), lengths, is_causal=True)
+        cells = triangle.flat_index(max(lengths))
+        part = f"attention/model={model.name}/part-00000.parquet"
+        with attention_file(path / part, triangle, model.n_heads) as file:
+            heads = _head_numbers(model)  # [flat head, number]
+            for layer in range(model.n_layers):
+                weights = np.zeros((model.n_heads, len(prompts), max(lengths), max(lengths)))
+                for head in range(model.n_heads):
+                    for prompt, marks in enumerate(structural):
+                        n = lengths[prompt]
+                        numbers = heads[layer * model.n_heads + head]
+                        weights[head, prompt, :n, :n] = _attention(numbers, marks)
+                rows = weights.reshape(model.n_heads, -1)[:, cells]  # [head, row]
+                file.write_layer(layer, rows.astype(np.float32))
+        entries.append(_model_entry(model, file_entry(path, part, file.rows)))
+    tables = {
+        "models": [_model_row(model, entry) for model, entry in zip(models, entries, strict=True)],
+        "prompts": [
+            _prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)
+        ],
+        "tokens": [row for number in ids for row in _token_rows(number, tokens[number])],
+    }
+    manifest = Manifest(
+        variant="standard",
+        structural=None,
+        prompts_sha256="0" * 64,
+        tokenizers={"words": "1" * 64},
+        models=tuple(entries),
+        tables={
+            name: (write_table(path, f"{name}.parquet", name, rows),)
+            for name, rows in tables.items()
+        },
+        written_with={"headswap": "0"},
+    )
+    write_manifest(path, manifest)
+    return path
+
+
+def _words(task: str, steps: Sequence[str]) -> list[str]:
+    words = ["<|task|>", *_pieces(task), "<|steps|>"]
+    for number, step in enumerate(steps):
+        words += ["<|sep|>"] * (number > 0) + _pieces(step)
+    return [*words, "<|end|>"]
+
+
+def _pieces(text: str) -> list[str]:
+    """Words as many tokenizers cut them: the blank belongs to the word after it."""
+    first, *others = text.split(" ")
+    return [first, *(f" {word}" for word in others)]
+
+
+def _head_numbers(model: SyntheticModel) -> NDArray[np.float64]:
+    """What shapes each head `[flat head, number]`: strength, onset, slope, recency, period."""
+    n_heads = model.n_layers * model.n_heads
+    low, high = [0.0, 0.0, -12.0, 0.0, 2.0], [5.0, 1.0, 12.0, 0.6, 9.0]
+    numbers = np.random.default_rng(model.seed).uniform(low, high, (n_heads, 5))
+    places = list(model.places or range(n_heads))
+    noise = np.random.default_rng(n_heads).normal(0.0, model.noise, (n_heads, 5))
+    return numbers[places] + noise
+
+
+def _attention(numbers: NDArray[np.float64], structural: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """One head's causal softmax rows `[query, key]` on one prompt."""
+    strength, onset, slope, recency, period = numbers
+    n = len(structural)
+    query, key = np.indices((n, n))
+    rise = 1 / (1 + np.exp(-slope * (query / n - onset)))
+    scores = strength * rise * structural[key] - recency * (query - key) + np.sin(key / period)
+    scores[key > query] = -np.inf
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def _model_entry(model: SyntheticModel, file: Any) -> ModelEntry:
+    return ModelEntry(
+        name=model.name,
+        source=f"synthetic:{model.name}",
+        revision=None,
+        trust_remote_code=False,
+        weights_sha256="2" * 64,
+        architecture="Synthetic",
+        tokenizer="words",
+        dtype="float32",
+        device="cpu",
+        config={},
+        attention=(file,),
+    )
+
+
+def _model_row(model: SyntheticModel, entry: ModelEntry) -> dict[str, Any]:
+    row = {name: value for name, value in vars(entry).items() if name not in {"config", "name"}}
+    del row["attention"]
+    sizes = {"d_model": 8, "d_head": 4, "n_ctx": 512, "d_vocab": 100, "n_parameters": 1000}
+    heads = {"n_layers": model.n_layers, "n_heads": model.n_heads}
+    return row | sizes | heads | {"model": model.name, "is_causal": True}
+
+
+def _prompt_row(number: int, task: str, steps: Sequence[str]) -> dict[str, Any]:
+    return {
+        "prompt_id": number,
+        "pair_id": str(number),
+        "variant": "standard",
+        "task": task,
+        "steps": list(steps),
+        "complexity": None,
+        "text": f"<|task|>{task}<|steps|>{'<|sep|>'.join(steps)}<|end|>",
+    }
+
+
+def _token_rows(prompt: int, words: Sequence[str]) -> list[dict[str, Any]]:
+    starts = np.cumsum([0, *(len(word) for word in words)]).tolist()
+    return [
+        {
+            "tokenizer": "words",
+            "prompt_id": prompt,
+            "position": position,
+            "token_id": position,
+            "token": word,
+            "role": "marker" if word in MARKERS else "step",
+            "step_index": None,
+            "char_start": starts[position],
+            "char_end": starts[position + 1],
+            "is_structural": word in MARKERS,
+        }
+        for position, word in enumerate(words)
+    ]
