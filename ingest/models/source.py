@@ -103,7 +103,7 @@ def _local_path(source: ModelSource) -> Path:
     if not source.source.startswith(DEMO_PREFIX):
         return Path(source.source).expanduser()
     demo = source.source.removeprefix(DEMO_PREFIX)
-    known = sorted(path.name for path in DEMO_FOLDER.iterdir() if path.is_dir())
+    known = sorted(path.name for path in DEMO_FOLDER.glob("*") if path.is_dir())
     if demo not in known:
         raise InputError(
             f"there is no demo model {demo!r}", hint=f"the demo models are {', '.join(known)}"
