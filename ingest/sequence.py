@@ -136,9 +136,9 @@ def encode_text(tokenizer: Tokenizer, text: str) -> list[EncodedToken]:
     for token_id, (start, end), is_added in entries:
         is_special = bool(is_added) or token_id in special_ids
         token = tokenizer.decode([token_id], skip_special_tokens=False)
-        if is_added:
-            # It stands for no character of the text; where it was added, the text has got so far.
-            start = end = tokens[-1].char_end if tokens else 0
+        # An added token stands for no character; where it was added, the text has got so far.
+        so_far = tokens[-1].char_end if tokens else 0
+        span = (so_far, so_far) if is_added else (start, end)
         role = "special" if is_special else "text"
-        tokens.append(EncodedToken(token_id, token, role, None, start, end, is_special))
+        tokens.append(EncodedToken(token_id, token, role, None, *span, is_special))
     return tokens
