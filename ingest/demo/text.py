@@ -142,9 +142,7 @@ def fill(template: str, words: Mapping[str, str], rng: random.Random) -> str:
     return template.format_map(words)
 
 
-def with_synonym(
-    step: str, synonyms: Mapping[str, tuple[str, ...]], rng: random.Random
-) -> str:
+def with_synonym(step: str, synonyms: Mapping[str, tuple[str, ...]], rng: random.Random) -> str:
     """The step with its first word exchanged for one of its row, where it has one."""
     first, space, rest = step.partition(" ")
     return rng.choice(synonyms[first]) + space + rest if first in synonyms else step

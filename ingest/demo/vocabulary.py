@@ -30,6 +30,15 @@ def train_tokenizer(records: Sequence[Record]) -> Tokenizer:
     return tokenizer
 
 
-def encode_record(tokenizer: Tokenizer, record: Record) -> list[int]:
-    """The token ids of a record's prompt, markers included."""
-    return [token.token_id for token in encode_sequence(tokenizer, record.task, record.steps)]
+def token_ids(tokenizer: Tokenizer, task: str, steps: Sequence[str]) -> list[int]:
+    """The token ids of a prompt, markers included."""
+    return [token.token_id for token in encode_sequence(tokenizer, task, steps)]
+
+
+def variant_ids(tokenizer: Tokenizer, records: Sequence[Record], variant: str) -> list[list[int]]:
+    """The token ids of the records of one variant, a list a prompt."""
+    return [
+        token_ids(tokenizer, record.task, record.steps)
+        for record in records
+        if record.variant == variant
+    ]
