@@ -80,8 +80,9 @@ def marker_ids(tokenizer: Tokenizer) -> dict[str, int]:
 
     Raises: InputError where the tokenizer lacks one of them.
     """
-    ids = {marker: tokenizer.token_to_id(marker) for marker in MARKERS}
-    missing = [marker for marker, token_id in ids.items() if token_id is None]
+    found = {marker: tokenizer.token_to_id(marker) for marker in MARKERS}
+    ids = {marker: token_id for marker, token_id in found.items() if token_id is not None}
+    missing = [marker for marker in MARKERS if marker not in ids]
     if missing:
         raise InputError(
             f"the tokenizer has no token for {', '.join(missing)}",

@@ -29,7 +29,7 @@ def help_of(command: str) -> str:
     try:
         parser = headswap.build_parser(command)
         subparsers = next(action for action in parser._actions if action.dest == "command")
-        return str(subparsers.choices[command].format_help())  # type: ignore[index, call-overload]
+        return str(subparsers.choices[command].format_help())  # type: ignore[index]
     finally:
         os.environ.pop("COLUMNS")
         if before is not None:

@@ -74,7 +74,8 @@ class Triangle:
     def flat_index(self, width: int) -> NDArray[np.int64]:
         """Where each row lies in a pattern tensor `[prompt, query, key]`, flattened."""
         index = self.batch_index.astype(np.int64)
-        return (index * width + self.query) * width + self.key
+        flat: NDArray[np.int64] = (index * width + self.query) * width + self.key
+        return flat
 
 
 def _cells(length: int, is_causal: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

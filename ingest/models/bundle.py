@@ -25,7 +25,7 @@ from ingest.dataset.errors import InputError
 
 # What real bundles pickle beside tensors: NumPy scalars (attn_scale, initializer_range).
 _SCALAR = np.float64(0).__reduce__()[0]
-_ALLOWED = [
+_ALLOWED: list[Any] = [
     (_SCALAR, "numpy.core.multiarray.scalar"),
     _SCALAR,
     np.dtype,
