@@ -29,7 +29,7 @@ from ingest.demo.vocabulary import train_tokenizer, variant_ids
 from ingest.sequence import PAD, marker_ids
 
 LOG_NAME = "training_log.jsonl"
-LOG_EVERY = 50  # steps between two lines of the log
+LOG_EVERY = 100  # steps between two lines of the log
 PROGRESS_EVERY = 25  # steps between two lines of progress
 
 
@@ -41,11 +41,11 @@ class Recipe:
     variant: str
     seed: int
     text_seed: int = 0
-    n_pairs: int = 2_500
-    n_logged_prompts: int = 32
-    n_steps: int = 250
-    n_batch_tokens: int = 512
-    n_warmup_steps: int = 25
+    n_pairs: int = 16_000
+    n_logged_prompts: int = 128
+    n_steps: int = 2_400
+    n_batch_tokens: int = 2_048
+    n_warmup_steps: int = 100
     peak_rate: float = 2e-3
     final_rate_share: float = 0.02
     weight_decay: float = 0.1

@@ -106,6 +106,9 @@ def _local_path(source: ModelSource) -> Path:
     known = sorted(path.name for path in DEMO_FOLDER.glob("*") if path.is_dir())
     if demo not in known:
         raise InputError(
-            f"there is no demo model {demo!r}", hint=f"the demo models are {', '.join(known)}"
+            f"there is no demo model {demo!r}",
+            hint=f"the demo models are {', '.join(known)}"
+            if known
+            else "train them first: python -m ingest.demo.train",
         )
     return DEMO_FOLDER / demo
