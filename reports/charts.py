@@ -14,6 +14,8 @@ from reports.wording import visible
 _MASS_TITLE = "structural mass (share)"
 _MOST_POINTS = 60
 _LABEL_LENGTH = 14
+# Names longer than this together do not fit beside each other.
+_LEGEND_LENGTH = 28
 
 
 def profile_chart(
@@ -31,7 +33,14 @@ def profile_chart(
         for profile in profiles
         for bin_, (mass, n_queries) in enumerate(zip(profile.mass, profile.n_queries, strict=True))
     ]
-    legend = alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=400)
+    legend = alt.Legend(
+        title=None,
+        orient="top",
+        columns=1 if sum(map(len, heads)) > _LEGEND_LENGTH else len(heads),
+        labelLimit=260,
+        symbolSize=400,
+        symbolType="stroke",
+    )
     base = alt.Chart(inline(values)).encode(
         x=alt.X("share:Q")
         .title("position in the prompt (0 start, 1 end)")

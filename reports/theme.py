@@ -44,7 +44,7 @@ def title_lines(title: str) -> list[str]:
     >>> title_lines("10 of 144 pairs of heads (6.9%) are at least as alike as these")
     ['10 of 144 pairs of heads (6.9%) are at least', 'as alike as these']
     """
-    return textwrap.wrap(title, _TITLE_LENGTH)
+    return textwrap.wrap(title, _TITLE_LENGTH, break_on_hyphens=False)
 
 
 def colours() -> dict[str, str]:
@@ -88,7 +88,7 @@ def _config() -> dict[str, Any]:
         "title": {
             "anchor": "start",
             "color": INK,
-            "fontSize": 15,
+            "fontSize": 14,
             "fontWeight": 600,
             "frame": "group",
             "offset": 12,

@@ -78,7 +78,7 @@ def headline(report: Report) -> str:
     claim = report.pairs[0].claim
     if claim.holds:
         return f"{reference} has its closest counterpart in {claim.match.best}, at another index"
-    return f"No swap: the claim does not hold for {reference} in {claim.match.best.model}"
+    return f"The claim does not hold for {reference} in {claim.match.best.model}"
 
 
 def visible(text: str) -> str:

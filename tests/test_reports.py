@@ -122,7 +122,7 @@ def test_claim_without_a_move_does_not_hold(tmp_path: Path) -> None:
     claim = report.pairs[0].claim
     assert wording.claim_sentence(claim).endswith("→ the claim does not hold")
     assert "has the same index" in wording.verdict_reason(claim)
-    assert wording.headline(report).startswith("No swap")
+    assert wording.headline(report).startswith("The claim does not hold")
 
 
 def test_claim_without_same_index_heads_names_their_absence(tmp_path: Path) -> None:
