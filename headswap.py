@@ -13,17 +13,16 @@ from collections.abc import Sequence
 
 __version__ = "0.1.0"
 
-# command: (module with add_arguments and run, one line of help); demo is put together here
+# command: (module with add_arguments and run, one line of help); without one: put together here
 COMMANDS = {
     "ingest": ("ingest.commands", "run models over prompts and store their attention as Parquet"),
     "sql": ("sql.commands", "ask a dataset with SQL"),
     "report": ("reports.commands", "write the report page of a dataset"),
+    "check": ("sql.check", "check that a dataset's rows are complete and sum to 1"),
+    "init": ("ingest.studies.commands", "write a commented study file to start from"),
+    "run": ("", "ingest, check and report what a study file names, as far as it is not done"),
     "demo": ("", "ingest the demo models and write their report"),
 }
-
-
-# The first is the reference model; the twin shows what another seed alone changes.
-DEMO_MODELS = ("standard", "adhd", "standard-twin")
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -42,8 +41,10 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
             continue
         if module:
             importlib.import_module(module).add_arguments(subparser)
-        else:
+        elif command == "demo":
             add_demo_arguments(subparser)
+        else:
+            add_run_arguments(subparser)
     return parser
 
 
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         module = COMMANDS[arguments.command][0]
-        run = importlib.import_module(module).run if module else run_demo
+        run = importlib.import_module(module).run if module else run_study
         code: int = run(arguments)
         sys.stdout.flush()
         return code
@@ -77,30 +78,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap demo`."""
+    """The options of `headswap demo`: `headswap run demo` with a folder that must be named."""
     parser.add_argument(
         "--out", metavar="DIR", required=True, help="where the dataset and the report go"
     )
+    parser.set_defaults(study="demo", json=False)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `headswap run`."""
     parser.add_argument(
-        "--reference",
-        metavar="HEAD",
-        help="the head of the standard model to follow, for instance L3H0 (default: the one with "
-        "the highest mean structural mass over the later half of its profile)",
+        "study",
+        metavar="STUDY",
+        help="a study file, or a study that comes with headswap: interpgpt (the released pair), "
+        "demo",
     )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where its relative paths of results start (default: the file's folder; for a study "
+        "that comes with headswap a folder of its name)",
+    )
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each stage")
 
 
-def run_demo(arguments: argparse.Namespace) -> int:
-    """Runs `headswap ingest` and `headswap report` as a user would, showing the commands."""
-    dataset = str(pathlib.Path(arguments.out) / "dataset")
-    models = [f"--model={name}=demo:{name}" for name in DEMO_MODELS]
-    reference = [f"--reference={arguments.reference}"] if arguments.reference else []
-    debug = ["--debug"] if arguments.debug else []
-    for words in (
-        ["ingest", *models, "--out", dataset],
-        ["report", dataset, "--out", arguments.out, *reference],
-    ):
+def run_study(arguments: argparse.Namespace) -> int:
+    """Runs the commands that a study stands for, showing each, and stops at a failure."""
+    from ingest.studies.study import read_study
+
+    study = read_study(arguments.study, pathlib.Path(arguments.out) if arguments.out else None)
+    common = ["--debug"] if arguments.debug else []
+    as_json = ["--json"] if arguments.json else []
+    for words in (study.ingest_words(), ["check", str(study.dataset)], study.report_words()):
         print("$", shlex.join(["headswap", *words]), file=sys.stderr)
-        if code := main([*debug, *words]):
+        if code := main([*common, *words, *as_json]):
             return code
     return 0
 

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.prompts import ALL_VARIANTS, PAIRED_TASKS
 
 
@@ -42,12 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the tokens that structural mass counts: those in which this is found (default: the "
         "markers, or a plain text's special tokens)",
     )
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to run"
-    )
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to run")
     parser.add_argument(
         "--dtype",
-        choices=("float32", "bfloat16", "float16"),
+        choices=DTYPES,
         default="float32",
         help="precision to run in (default: float32)",
     )
@@ -77,7 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
             f"{prompts.left_out} of other variants left out",
             file=sys.stderr,
         )
-    from ingest.models.load import LoadOptions
     from ingest.pipeline import ingest
 
     options = LoadOptions(arguments.device, arguments.dtype, arguments.trust_remote_code)

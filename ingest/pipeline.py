@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.batches import Batch, plan_batches
 from ingest.card import write_card
 from ingest.dataset.errors import InputError
+from ingest.dataset.files import sha256_of
 from ingest.dataset.manifest import (
     MANIFEST_NAME,
     FileEntry,
@@ -29,8 +30,8 @@ from ingest.dataset.writer import (
     file_entry,
     write_table,
 )
-from ingest.models.load import LoadOptions, load_model
-from ingest.models.source import ModelSource, find_files
+from ingest.models.options import LoadOptions
+from ingest.models.source import ModelFiles, ModelSource, find_files, tokenizer_name
 from ingest.progress import Progress
 from ingest.prompts import PromptSet
 from ingest.sequence import (
@@ -95,16 +96,17 @@ def ingest(
     pattern = structural_pattern(structural)
     manifest = _existing_manifest(out, prompts, structural)
     files = [find_files(source, options.trust_remote_code) for source in sources]
-    models = [load_model(*pair, options) for pair in zip(sources, files, strict=True)]
+    new, skipped = [], []
+    for source, found in zip(sources, files, strict=True):
+        if manifest and (held := manifest.model(source.name)):
+            _check_same_model(held, found, options, out)
+            skipped.append(source.name)
+        else:
+            new.append((source, found))
+    models = [_load(source, found, options) for source, found in new]
     encoded = [_encode_all(model, prompts, pattern) for model in models]
-    added, skipped = [], []
-    for model in models:
-        if manifest and (held := manifest.model(model.name)):
-            _check_same_model(held, model, out)
-            skipped.append(model.name)
+    added = []
     for model, tokens in zip(models, encoded, strict=True):
-        if model.name in skipped:
-            continue
         if manifest is None:
             manifest = _new_manifest(prompts, structural, out)
         attention = _write_attention(model, prompts, tokens, out)
@@ -145,12 +147,25 @@ def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) ->
     return manifest
 
 
-def _check_same_model(held: ModelEntry, model: LoadedModel, out: Path) -> None:
-    if held.weights_sha256 != model.weights_sha256 or held.tokenizer != model.tokenizer_name:
+def _check_same_model(held: ModelEntry, files: ModelFiles, options: LoadOptions, out: Path) -> None:
+    hint = "give the new one another name, or another folder with --out"
+    is_same_tokenizer = held.tokenizer == tokenizer_name(sha256_of(files.tokenizer))
+    if held.weights_sha256 != files.weights_sha256() or not is_same_tokenizer:
         raise InputError(
-            f"{out} already holds another model named {model.name!r} (from {held.source})",
-            hint="give the new one another name, or another folder with --out",
+            f"{out} already holds another model named {held.name!r} (from {held.source})",
+            hint=hint,
         )
+    if held.dtype != options.dtype:
+        raise InputError(
+            f"{out} already holds {held.name!r} as it runs in {held.dtype}, not {options.dtype}",
+            hint=hint,
+        )
+
+
+def _load(source: ModelSource, files: ModelFiles, options: LoadOptions) -> LoadedModel:
+    from ingest.models.load import load_model  # seconds, so only where a model is to run
+
+    return load_model(source, files, options)
 
 
 def _encode_all(model: LoadedModel, prompts: PromptSet, pattern: re.Pattern[str] | None) -> Encoded:

@@ -38,7 +38,8 @@ def read_report(session: Session) -> Report:
     manifest = session.dataset.manifest
     models = _models(session)
     reference = _reference(session)
-    others = [model.name for model in models if model.name != reference.head.model]
+    compared = set(session.pairs())
+    others = [model.name for model in models if (reference.head.model, model.name) in compared]
     pairs = tuple(_pair(session, reference.head, other) for other in others)
     counts = session.rows(
         "select count(*) as n_prompts, count(*) filter (where is_analysed) as n_analysed "

@@ -16,7 +16,7 @@ def digits_apart(values: tuple[float, ...]) -> int:
     """Decimals, at least 3, at which the first of some values differs from all others.
 
     >>> digits_apart((0.9971, 0.663, 0.643)), digits_apart((0.99712, 0.99708)), digits_apart((1, 1))
-    (3, 4, 3)
+    (3, 5, 3)
     """
     first, *others = (round(value, _MOST_DIGITS) for value in values)
     apart = [other for other in others if other != first]

@@ -22,6 +22,7 @@ BUILD_ORDER = (
     "swap_ranking",
     "reference_head",
     "swap_claims",
+    "row_checks",
 )
 # Computed once a session when first asked for: chained, they would be computed again by each
 # reader, and two computations of one cosine may differ in the last bit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ class Parameters:
 
     variant, reference_model: None for the dataset's own (the variant that it stored, `all` where
     prompts have none; its first model). reference_layer, reference_head: both None to let the data
-    choose.
+    choose. pairs: the models to compare, each pair once in any order; none for every two.
     """
 
     bins: int = 20
@@ -40,6 +41,7 @@ class Parameters:
     reference_model: str | None = None
     reference_layer: int | None = None
     reference_head: int | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 def parse_head(text: str) -> tuple[int, int]:
@@ -106,6 +108,12 @@ class Session:
         relation = self.query(sql, parameters)
         return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """The pairs of models that are compared, each in both orders."""
+        names = [model.name for model in self.dataset.manifest.models]
+        chosen = self.parameters.pairs or tuple(itertools.combinations(names, 2))
+        return [order for pair in chosen for order in (pair, pair[::-1])]
+
     def write(
         self, relation: duckdb.DuckDBPyRelation, result_format: str, path: Path | None
     ) -> None:
@@ -142,8 +150,11 @@ class Session:
         self.connection.execute(
             "insert into parameters values ($bins, $variant, $reference_model, $reference_layer, "
             "$reference_head)",
-            vars(self.parameters),
+            {name: value for name, value in vars(self.parameters).items() if name != "pairs"},
         )
+        self.connection.execute("create table pairs (model_a varchar, model_b varchar)")
+        for pair in self.pairs():
+            self.connection.execute("insert into pairs values (?, ?)", pair)
         self.connection.execute("create table bins (bin integer)")
         self.connection.executemany(
             "insert into bins values (?)", [[bin_] for bin_ in range(self.parameters.bins)]
@@ -198,6 +209,7 @@ def _settled(parameters: Parameters, dataset: Dataset) -> Parameters:
         raise InputError(
             f"{dataset.path} has no model {reference!r}", hint=f"it has {', '.join(names)}"
         )
+    _check_pairs(parameters, reference, names, dataset)
     if parameters.reference_layer is not None:
         _check_head(parameters, reference, dataset)
     stored = manifest.variant
@@ -208,6 +220,21 @@ def _settled(parameters: Parameters, dataset: Dataset) -> Parameters:
             hint="ingest with --variant all to have every variant",
         )
     return replace(parameters, variant=variant, reference_model=reference)
+
+
+def _check_pairs(
+    parameters: Parameters, reference: str, names: list[str], dataset: Dataset
+) -> None:
+    for model in (model for pair in parameters.pairs for model in pair):
+        if model not in names:
+            raise InputError(
+                f"{dataset.path} has no model {model!r}", hint=f"it has {', '.join(names)}"
+            )
+    if parameters.pairs and not any(reference in pair for pair in parameters.pairs):
+        raise InputError(
+            f"no pair holds {reference!r}, whose head is the reference",
+            hint="name another with --reference MODEL:HEAD, or add a pair",
+        )
 
 
 def _check_head(parameters: Parameters, model: str, dataset: Dataset) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sql.session import Session
+
 REFERENCE = Path(__file__).parent / "fixtures" / "reference"
 
 
@@ -36,3 +38,26 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
+
+
+def token_ids(session: Session, model: str, prompt_id: int) -> list[int]:
+    """The tokens of one prompt as a model's tokenizer cuts it."""
+    rows = session.rows(
+        "select token_id from tokens inner join models on models.tokenizer = tokens.tokenizer "
+        "where model = $model and prompt_id = $prompt_id order by position",
+        {"model": model, "prompt_id": prompt_id},
+    )
+    return [row["token_id"] for row in rows]
+
+
+def stored_patterns(session: Session, model: str, prompt_id: int) -> NDArray[np.float64]:
+    """One prompt's weights `[layer, head, query, key]`; NaN where no row is stored."""
+    columns = session.query(
+        "select layer, head, query, key, weight from attention "
+        "where model = $model and prompt_id = $prompt_id",
+        {"model": model, "prompt_id": prompt_id},
+    ).fetchnumpy()
+    index = tuple(columns[name] for name in ("layer", "head", "query", "key"))
+    patterns = np.full([int(axis.max()) + 1 for axis in index], np.nan)
+    patterns[index] = columns["weight"]
+    return patterns

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.reader import open_dataset
@@ -17,56 +13,6 @@ from sql.session import Parameters, open_session
 from tests.support import REFERENCE, Run
 
 STANDARD = f"standard={REFERENCE / 'standard'}"
-
-
-@pytest.fixture(scope="module")
-def grouped_query_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved Hugging Face folder: a small Llama whose four query heads share two key heads."""
-    folder = tmp_path_factory.mktemp("llama")
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=325,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.3,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    shutil.copy(REFERENCE / "standard" / "tokenizer.json", folder)
-    return folder
-
-
-def test_huggingface_folder_equals_output_attentions(
-    run: Run, grouped_query_llama: Path, tmp_path: Path
-) -> None:
-    outcome = run("ingest", "--model", f"llama={grouped_query_llama}", "--out", tmp_path / "ds")
-    assert outcome.code == 0
-    model = LlamaForCausalLM.from_pretrained(grouped_query_llama, attn_implementation="eager")
-    with open_session(tmp_path / "ds") as session:
-        for prompt in session.rows("select prompt_id from prompts order by prompt_id"):
-            tokens = session.rows(
-                "select token_id from tokens where $prompt_id = prompt_id order by position", prompt
-            )
-            ids = torch.tensor([[token["token_id"] for token in tokens]])
-            with torch.inference_mode():
-                expected = torch.stack(model(ids, output_attentions=True).attentions)[:, 0].numpy()
-            columns = session.query(
-                "select layer, head, query, key, weight from attention "
-                "where prompt_id = $prompt_id",
-                prompt,
-            ).fetchnumpy()
-            stored = np.zeros_like(expected)
-            stored[tuple(columns[n] for n in ("layer", "head", "query", "key"))] = columns["weight"]
-            np.testing.assert_allclose(stored, expected, atol=1e-5)
-        (row,) = session.rows("select * from models")
-    assert (row["n_layers"], row["n_heads"], row["architecture"]) == (2, 4, "LlamaForCausalLM")
-    assert row["n_parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_later_model_is_added_and_known_one_skipped(run: Run, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from ingest.demo.vocabulary import train_tokenizer, variant_ids
 from ingest.sequence import PAD, marker_ids
 
 LOG_NAME = "training_log.jsonl"
-LOG_EVERY = 100  # steps between two lines of the log
+LOG_EVERY = 50  # steps between two lines of the log
 PROGRESS_EVERY = 25  # steps between two lines of progress
 
 
@@ -41,12 +41,12 @@ class Recipe:
     variant: str
     seed: int
     text_seed: int = 0
-    n_pairs: int = 16_000
-    n_logged_prompts: int = 128
-    n_steps: int = 2_400
-    n_batch_tokens: int = 2_048
-    n_warmup_steps: int = 100
-    peak_rate: float = 2e-3
+    n_pairs: int = 6_000
+    n_logged_prompts: int = 64
+    n_steps: int = 400
+    n_batch_tokens: int = 1_024
+    n_warmup_steps: int = 40
+    peak_rate: float = 3e-3
     final_rate_share: float = 0.02
     weight_decay: float = 0.1
     clipped_norm: float = 1.0
@@ -101,6 +101,8 @@ def train(recipe: Recipe, folder: Path, progress: TextIO) -> Network:
     recent: list[float] = []
     with (folder / LOG_NAME).open("w", encoding="utf-8") as log:
         _write_line(log, {**asdict(recipe), "torch": torch.__version__})
+        untrained = round(mean_loss(network, held_out, pad_id), 5)
+        _write_line(log, {"step": 0, "held_out_loss_nats": untrained})
         for step in range(1, recipe.n_steps + 1):
             rate = learning_rate(recipe, step - 1)
             for group in optimizer.param_groups:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import transformers
 
 from ingest.dataset.errors import InputError
-from ingest.dataset.files import sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -60,14 +58,6 @@ def load_huggingface(
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(f"{folder}: transformers cannot load it: {reason}") from error
     return model, config
-
-
-def weights_sha256(folder: Path) -> str:
-    """The hash of the weights' file; of several, the hash of their hashes in order of name."""
-    digests = [sha256_of(path) for path in sorted(folder.glob("*.safetensors"))]
-    return (
-        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    )
 
 
 def context_length(config: transformers.PretrainedConfig, where: Path) -> int:

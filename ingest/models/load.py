@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -14,29 +13,25 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module
 from ingest.capture import capture_patterns
 from ingest.dataset.errors import HeadswapError, InputError
 from ingest.dataset.files import sha256_of
-from ingest.models.bundle import llama_from_bundle, read_bundle
-from ingest.models.huggingface import context_length, load_huggingface, weights_sha256
+from ingest.models.bundle import read_bundle
+from ingest.models.gpt2_bundle import gpt2_from_bundle
+from ingest.models.huggingface import context_length, load_huggingface
+from ingest.models.llama_bundle import llama_from_bundle
 from ingest.models.loaded import LoadedModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from transformers import PreTrainedModel
 
+    from ingest.models.options import LoadOptions
     from ingest.models.source import ModelFiles, ModelSource
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Which family a bundle may be; the family then checks all that its config says.
+_FAMILIES = {"rotary": llama_from_bundle, "standard": gpt2_from_bundle}
 _CHECK_TOKENS = 8
 _CHECK_TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """How models run. device: `auto`, `cpu`, `cuda` or `mps`; dtype: a key of DTYPES."""
-
-    device: str = "auto"
-    dtype: str = "float32"
-    trust_remote_code: bool = False
 
 
 def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> LoadedModel:
@@ -49,14 +44,13 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     transformers.logging.set_verbosity_error()
     logging.getLogger("transformer_lens").setLevel(logging.ERROR)
     tokenizer = _read_tokenizer(files.tokenizer)
-    dtype = DTYPES[options.dtype]
+    dtype: torch.dtype = getattr(torch, options.dtype)
     if files.bundle:
         config, state = read_bundle(files.bundle)
-        model: PreTrainedModel = llama_from_bundle(config, state, files.bundle).to(dtype)
-        digest = sha256_of(files.bundle)
+        build = _family(config, files.bundle)
+        model: PreTrainedModel = build(config, state, files.bundle).to(dtype)
     else:
         model, config = load_huggingface(files.folder, dtype, options.trust_remote_code)
-        digest = weights_sha256(files.folder)
     model = model.to(device).eval().requires_grad_(False)
     architecture = type(model).__name__
     n_ctx = context_length(model.config, files.folder)
@@ -80,7 +74,7 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
         tokenizer_sha256=sha256_of(files.tokenizer),
         source=source.source,
         revision=files.revision,
-        weights_sha256=digest,
+        weights_sha256=files.weights_sha256(),
         architecture=architecture,
         n_ctx=n_ctx,
         d_vocab=d_vocab,
@@ -93,6 +87,19 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     )
     _check_bridge(loaded, own_patterns)
     return loaded
+
+
+def _family(
+    config: Mapping[str, Any], where: Path
+) -> Callable[[Mapping[str, Any], Mapping[str, torch.Tensor], Path], PreTrainedModel]:
+    """What builds a bundle's model."""
+    kind = config.get("positional_embedding_type")
+    if kind not in _FAMILIES:
+        raise InputError(
+            f"{where}: positional_embedding_type = {kind!r} is not supported",
+            hint="headswap maps Llama-like (rotary) and GPT-2-like (standard) bundles",
+        )
+    return _FAMILIES[kind]
 
 
 def _device(name: str) -> torch.device:

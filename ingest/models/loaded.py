@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ingest.models.source import tokenizer_name
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformer_lens.model_bridge import TransformerBridge
@@ -45,8 +47,7 @@ class LoadedModel:
 
     @property
     def tokenizer_name(self) -> str:
-        """Names the tokenizer by its content, so that equal tokenizers share their rows."""
-        return f"tokenizer-{self.tokenizer_sha256[:12]}"
+        return tokenizer_name(self.tokenizer_sha256)
 
     def row(self) -> dict[str, Any]:
         """The model as a row of the table `models`."""

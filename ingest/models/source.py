@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.dataset.errors import InputError
+from ingest.dataset.files import sha256_of
 from ingest.dataset.manifest import MODEL_NAME_PATTERN
 from ingest.models.hub import fetch_snapshot, parse_hub_id
 
@@ -38,6 +40,14 @@ class ModelFiles:
     @property
     def tokenizer(self) -> Path:
         return self.folder / TOKENIZER_NAME
+
+    def weights_sha256(self) -> str:
+        """The hash of the weights' file; of several, the hash of their hashes in order of name."""
+        weights = [self.bundle] if self.bundle else sorted(self.folder.glob("*.safetensors"))
+        digests = [sha256_of(path) for path in weights]
+        if len(digests) == 1:
+            return digests[0]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def parse_model_sources(arguments: Sequence[str]) -> list[ModelSource]:
@@ -97,6 +107,11 @@ def find_files(source: ModelSource, trust_remote_code: bool = False) -> ModelFil
             hint="put the model's tokenizer.json into the folder",
         )
     return files
+
+
+def tokenizer_name(sha256: str) -> str:
+    """Names a tokenizer by its content, so that equal tokenizers share their rows."""
+    return f"tokenizer-{sha256[:12]}"
 
 
 def _local_path(source: ModelSource) -> Path:

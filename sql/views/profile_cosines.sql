@@ -1,6 +1,6 @@
 -- purpose: how alike the profiles of any two heads of two different models are
 -- grain: one row per (model_a, layer_a, head_a, model_b, layer_b, head_b)
--- model_a: varchar, one model; every pair of models stands in both orders
+-- model_a: varchar, one model; every compared pair of models stands in both orders
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based
 -- model_b: varchar, the other model
@@ -28,7 +28,9 @@ products as (
     from profiles as profiles_a
     inner join profiles as profiles_b
         on profiles_b.bin = profiles_a.bin
-        and profiles_b.model <> profiles_a.model
+    inner join pairs
+        on pairs.model_a = profiles_a.model
+        and pairs.model_b = profiles_b.model
     group by all
 ),
 

@@ -1,0 +1,1 @@
+"""Studies: a TOML file that names models, prompts, a reference head and where results go."""
