@@ -17,7 +17,10 @@ from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.support import Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,6 +41,18 @@ for line in sys.stdin:
     except HeadswapError as error:
         answer = {"code": error.exit_code, "message": str(error), "hint": error.hint}
     print(json.dumps(answer), flush=True)
+"""
+
+# The whole command in such a process: words in, exit code, stdout and stderr out.
+COMMAND = """
+import contextlib, io, json, sys
+import headswap
+
+for line in sys.stdin:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = headswap.main(json.loads(line))
+    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
 """
 
 TOKEN = "hf_loopbackreader"
@@ -119,9 +134,9 @@ class Answer:
 
 
 class Client:
-    """A process with settings of its own that fetches what it is told to."""
+    """A process with settings of its own that fetches, or runs, what it is told to."""
 
-    def __init__(self, err: Path, settings: dict[str, str]) -> None:
+    def __init__(self, err: Path, settings: dict[str, str], script: str = CLIENT) -> None:
         mine = ("HF_", "HUGGING", "TRANSFORMERS_")
         environment = {
             name: value
@@ -131,7 +146,7 @@ class Client:
         self.err = err
         with err.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", CLIENT],
+                [sys.executable, "-c", script],
                 cwd=ROOT,
                 env=environment | PATIENCE | settings,
                 stdin=subprocess.PIPE,
@@ -141,17 +156,23 @@ class Client:
             )
 
     def fetch(self, source: str, *, allow_code: bool = False) -> Answer:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         seen = self.err.stat().st_size
-        print(json.dumps([source, allow_code]), file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        err = self.err.read_bytes()[seen:].decode()
-        assert line, f"the client died: {err}"
-        answer = json.loads(line)
+        answer = self._ask([source, allow_code])
         if "folder" in answer:
             answer["folder"] = Path(answer["folder"])
-        return Answer(**answer, err=err)
+        return Answer(**answer, err=self.err.read_bytes()[seen:].decode())
+
+    def run(self, *words: object) -> Outcome:
+        """Runs `headswap`, where the process was started with COMMAND."""
+        return Outcome(*self._ask([str(word) for word in words]))
+
+    def _ask(self, question: object) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(question), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        assert line, f"the client died: {self.err.read_text()}"
+        return json.loads(line)
 
     def close(self) -> None:
         self.process.kill()
