@@ -215,7 +215,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
         "blocks.0.attn.W_new has no place",
     ),
     "a list for a tensor": (
-        bundle_with(lambda state: state.update({"ln_final.w": [1.0]})),  # type: ignore[list-item]
+        bundle_with(lambda state: state.update({"ln_final.w": [1.0]})),  # type: ignore[dict-item]
         "ln_final.w in 'model_state_dict' is no tensor",
     ),
 }

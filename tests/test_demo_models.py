@@ -21,10 +21,6 @@ from ingest.demo.bundle import (  # noqa: E402
 from ingest.demo.text import VARIANTS, generate_pairs  # noqa: E402
 from ingest.demo.train import LOG_NAME, RECIPES  # noqa: E402
 
-if not evaluation.EVALUATION_FILE.is_file():
-    # Ends with the first full training: the bars below are then the models' to meet.
-    pytest.skip("the demo models were not trained and evaluated yet", allow_module_level=True)
-
 STORED_BYTES = 12_000_000
 N_RECOMPUTED_PAIRS = 24
 OTHER = {"standard": "adhd", "adhd": "standard"}

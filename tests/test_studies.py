@@ -133,7 +133,9 @@ def test_every_setting_of_the_example_is_a_real_one(tmp_path: Path) -> None:
     assert "--pair=standard:adhd" in words
 
 
-def test_built_in_studies_read(tmp_path: Path) -> None:
+def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("interpgpt").mkdir()  # as an earlier run leaves it
     assert built_in_studies() == ["demo", "interpgpt"]
     released = read_study("interpgpt", tmp_path)
     assert released.models == {

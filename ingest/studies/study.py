@@ -74,16 +74,16 @@ def built_in_studies() -> list[str]:
 
 
 def read_study(name: str, out: Path | None = None) -> Study:
-    """Reads a study file, or a study that comes with headswap by its name.
+    """Reads a study file, or a study that comes with headswap by its name (`./demo` is a file).
 
     out: the folder that its relative results go to; None for the folder of the file, or for a
     study of headswap's own a folder of its name where headswap runs.
 
     Raises: InputError where there is no such study, or it says what no study says.
     """
-    path = Path(name)
-    if name in built_in_studies() and not path.exists():
+    if name in built_in_studies():
         return _study_from(STUDIES_FOLDER / f"{name}.toml", Path.cwd(), out or Path(name))
+    path = Path(name)
     return _study_from(path, path.parent, out or path.parent)
 
 
