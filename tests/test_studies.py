@@ -94,11 +94,9 @@ def test_run_stops_where_the_rows_are_not_sound(run: Run, study: Path) -> None:
         table.schema.get_field_index("weight"), "weight", pa.array(weights, pa.float32())
     )
     pq.write_table(damaged, dataset / entry.path)
-    manifest = (dataset / "manifest.json").read_text()
-    size = (dataset / entry.path).stat().st_size
-    (dataset / "manifest.json").write_text(
-        manifest.replace(f'"bytes": {entry.bytes},', f'"bytes": {size},')
-    )
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    manifest["models"][1]["attention"][0]["bytes"] = (dataset / entry.path).stat().st_size
+    (dataset / "manifest.json").write_text(json.dumps(manifest))
     outcome = run("run", study)
     assert outcome.code == 1
     assert "the rows of adhd are not sound" in outcome.err
