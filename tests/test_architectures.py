@@ -1,4 +1,4 @@
-"""Four architectures through `headswap ingest`, against the model's own `output_attentions`."""
+"""Architectures through `headswap ingest`, against the model's own `output_attentions`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertForMaskedLM,
+    BertModel,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
@@ -52,6 +54,11 @@ ARCHITECTURES: dict[str, Build] = {
         GPTNeoXConfig(**SIZES, **TEXT, **INIT, intermediate_size=48, max_position_embeddings=128)
     ),
     "BERT": lambda: BertForMaskedLM(
+        BertConfig(
+            **SIZES, **INIT, intermediate_size=48, max_position_embeddings=128, pad_token_id=0
+        )
+    ),
+    "BERT without a head": lambda: BertModel(
         BertConfig(
             **SIZES, **INIT, intermediate_size=48, max_position_embeddings=128, pad_token_id=0
         )
@@ -133,7 +140,9 @@ def test_rows_equal_output_attentions_however_padded_and_batched(
     assert (row["architecture"], row["n_layers"], row["n_heads"]) == (architecture, 2, 4)
     model_class = {type_.__name__: type_ for type_ in MODEL_CLASSES}[architecture]
     model: Any = model_class.from_pretrained(folder, attn_implementation="eager").eval()
-    assert row["n_parameters"] == sum(parameter.numel() for parameter in model.parameters())
+    # The pooler of a model without a head stands after all attention and is not loaded.
+    counted = [p.numel() for name, p in model.named_parameters() if "pooler" not in name]
+    assert row["n_parameters"] == sum(counted)
 
     sides = {side: own_attention(model, ids, side) for side in ("left", "right")}
     for prompt_id in range(N_PROMPTS):
@@ -150,10 +159,25 @@ def test_rows_equal_output_attentions_however_padded_and_batched(
             *(found[prompt_id] for found in sides.values()),
         ):
             np.testing.assert_allclose(stored[..., is_stored], expected[..., is_stored], atol=1e-6)
-    assert row["is_causal"] == (architecture != "BertForMaskedLM")
+    assert row["is_causal"] == (not architecture.startswith("Bert"))
 
 
-MODEL_CLASSES = (LlamaForCausalLM, GPT2LMHeadModel, GPTNeoXForCausalLM, BertForMaskedLM)
+def test_a_model_whose_file_lacks_weights_is_refused(run: Run, tmp_path: Path) -> None:
+    """transformers alone would put random weights in their place."""
+    folder = tmp_path / "model"
+    ARCHITECTURES["GPT-2"]().save_pretrained(folder)
+    shutil.copy(REFERENCE / "standard" / "tokenizer.json", folder)
+    weights = load_file(folder / "model.safetensors")
+    del weights["transformer.h.1.attn.c_attn.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    out = tmp_path / "dataset"
+    outcome = run("ingest", "--model", f"mine={folder}", "--out", out)
+    assert outcome.code == 2
+    assert "no transformer.h.1.attn.c_attn.weight (1 weights are missing)" in outcome.err
+    assert not out.exists()
+
+
+MODEL_CLASSES = (LlamaForCausalLM, GPT2LMHeadModel, GPTNeoXForCausalLM, BertForMaskedLM, BertModel)
 
 
 def one_batch(lengths: Sequence[int], n_heads: int) -> list[Batch]:

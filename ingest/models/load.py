@@ -15,7 +15,7 @@ from ingest.dataset.errors import HeadswapError, InputError
 from ingest.dataset.files import sha256_of
 from ingest.models.bundle import read_bundle
 from ingest.models.gpt2_bundle import gpt2_from_bundle
-from ingest.models.huggingface import context_length, load_huggingface
+from ingest.models.huggingface import context_length, is_headless, load_huggingface
 from ingest.models.llama_bundle import llama_from_bundle
 from ingest.models.loaded import LoadedModel
 
@@ -42,6 +42,7 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     """
     device = _device(options.device)
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     logging.getLogger("transformer_lens").setLevel(logging.ERROR)
     tokenizer = _read_tokenizer(files.tokenizer)
     dtype: torch.dtype = getattr(torch, options.dtype)
@@ -54,7 +55,9 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     model = model.to(device).eval().requires_grad_(False)
     architecture = type(model).__name__
     n_ctx = context_length(model.config, files.folder)
-    parameters = {parameter.data_ptr(): parameter.numel() for parameter in model.parameters()}
+    named = architecture if files.bundle else str(config["architectures"][0])
+    counted = model.base_model if is_headless(named) else model
+    parameters = {parameter.data_ptr(): parameter.numel() for parameter in counted.parameters()}
     own_patterns = _own_patterns(model, min(_CHECK_TOKENS, n_ctx))
     try:
         bridge = build_bridge_from_module(
@@ -75,7 +78,7 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
         source=source.source,
         revision=files.revision,
         weights_sha256=files.weights_sha256(),
-        architecture=architecture,
+        architecture=named,
         n_ctx=n_ctx,
         d_vocab=d_vocab,
         n_parameters=sum(parameters.values()),
