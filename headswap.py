@@ -18,7 +18,10 @@ COMMANDS = {
     "ingest": ("ingest.commands", "run models over prompts and store their attention as Parquet"),
     "sql": ("sql.commands", "ask a dataset with SQL"),
     "report": ("reports.commands", "write the report page of a dataset"),
-    "check": ("sql.check", "check that a dataset's rows are complete and sum to 1"),
+    "check": (
+        "sql.check",
+        "check that a dataset's rows are complete and sum to 1, and that claims hold",
+    ),
     "init": ("ingest.studies.commands", "write a commented study file to start from"),
     "run": ("", "ingest, check and report what a study file names, as far as it is not done"),
     "demo": ("", "ingest the demo models and write their report"),
@@ -109,7 +112,8 @@ def run_study(arguments: argparse.Namespace) -> int:
     study = read_study(arguments.study, pathlib.Path(arguments.out) if arguments.out else None)
     common = ["--debug"] if arguments.debug else []
     as_json = ["--json"] if arguments.json else []
-    for words in (study.ingest_words(), ["check", str(study.dataset)], study.report_words()):
+    stages = (study.ingest_words(), study.check_words(), study.report_words(), study.claim_words())
+    for words in filter(None, stages):
         print("$", shlex.join(["headswap", *words]), file=sys.stderr)
         if code := main([*common, *words, *as_json]):
             return code

@@ -16,21 +16,54 @@ BUILD_ORDER = (
     "prompts",
     "tokens",
     "positions",
+    "row_checks",
     "structural_mass",
     "profiles",
     "profile_cosines",
     "swap_ranking",
     "reference_head",
     "swap_claims",
+    "prompt_scores",
+    "head_scores",
+    "prompt_profiles",
+    "profile_vectors",
+    "profile_similarities",
+    "pattern_similarities",
+    "similarities",
+    "similarity_ranking",
+    "migration_map",
+    "compared_profiles",
+    "matches",
+    "resamples",
+    "match_intervals",
+    "splits",
+    "half_cosines",
+    "split_halves",
+    "head_reliability",
+    "null_matches",
+    "match_statistics",
+    "pair_summary",
+    "claims",
+)
+# Left as views: cheap, or a filter on them saves most of the work. All others are computed once a
+# session when first asked for: chained, they would be computed again by each reader, and two
+# computations of one cosine may differ in the last bit.
+_LEFT_AS_VIEWS = {
+    "attention",
+    "models",
+    "prompts",
+    "tokens",
     "row_checks",
-)
-# Computed once a session when first asked for: chained, they would be computed again by each
-# reader, and two computations of one cosine may differ in the last bit.
-MATERIALISED = frozenset(
-    {"positions", "profiles", "profile_cosines", "swap_ranking", "reference_head", "swap_claims"}
-)
+    "structural_mass",
+    "head_scores",
+    "similarities",
+    "pair_summary",
+    "claims",
+}
+MATERIALISED = frozenset(BUILD_ORDER) - _LEFT_AS_VIEWS
 
 _COLUMN = re.compile(r"-- (?P<name>\w+): (?P<type>[\w\[\]]+), (?P<meaning>.+)")
+_COMPUTED = re.compile(r"-- computed by (?P<function>[\w.]+) from (?P<reads>.+)\n")
 _GRAIN = re.compile(r"one row per \((?P<columns>.+)\)")
 
 
@@ -45,13 +78,19 @@ class Column:
 
 @dataclass(frozen=True)
 class View:
-    """One view: what it is for, what makes a row unique, its columns, and its one SELECT."""
+    """One view: what it is for, what makes a row unique, its columns, and its one SELECT.
+
+    computed_by: the Python function that makes its rows where no SELECT can; select is empty then.
+    reads: words among which are the names of the views that it reads.
+    """
 
     name: str
     purpose: str
     grain: tuple[str, ...]
     columns: tuple[Column, ...]
     select: str
+    computed_by: str | None
+    reads: tuple[str, ...]
 
 
 @cache
@@ -68,10 +107,13 @@ def _read_view(path: Path) -> View:
     column_matches = [_COLUMN.fullmatch(column) for column in columns]
     if not purpose.startswith("-- purpose: ") or grain_match is None or None in column_matches:
         raise ValueError(f"{path.name} has no proper header")
+    computed = _COMPUTED.fullmatch(select)
     return View(
         name=path.stem,
         purpose=purpose.removeprefix("-- purpose: "),
         grain=tuple(grain_match["columns"].split(", ")),
         columns=tuple(Column(**match.groupdict()) for match in column_matches if match),
-        select=select,
+        select="" if computed else select,
+        computed_by=computed["function"] if computed else None,
+        reads=tuple(re.findall(r"\w+", computed["reads"] if computed else select)),
     )

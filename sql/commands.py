@@ -6,7 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from sql.options import add_dataset_argument, add_parameter_options, parameters_from
+from sql.options import (
+    add_dataset_argument,
+    add_parameter_options,
+    add_statistics_options,
+    parameters_from,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", type=Path, help="write the result to a file"
     )
     add_parameter_options(parser)
+    add_statistics_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

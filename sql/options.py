@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from ingest.dataset.errors import InputError
-from sql.session import Parameters, parse_head
+from sql.parameters import SIMILARITIES, Parameters, parse_claim, parse_head
 
 
 def add_dataset_argument(parser: argparse.ArgumentParser) -> None:
@@ -40,23 +41,62 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_statistics_options(parser: argparse.ArgumentParser) -> None:
+    """What matches, intervals, chance and claims are asked with."""
+    parser.add_argument(
+        "--similarity",
+        metavar="NAME",
+        default="profile",
+        help="which form of the profiles matches, intervals and chance are about: "
+        f"{', '.join(SIMILARITIES)} (default: profile, as published)",
+    )
+    parser.add_argument(
+        "--resamples",
+        type=int,
+        default=1000,
+        help="resamples of prompts behind intervals, draws behind chance (default: 1000)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of all that is drawn at random (default: 0)"
+    )
+    parser.add_argument(
+        "--claim",
+        dest="claims",
+        metavar="CLAIM",
+        action="append",
+        default=[],
+        help="a claim for the view claims: MODEL:HEAD ~ MODEL:HEAD and one of: above same index, "
+        "best match, beyond chance, at least 0.99; once for each",
+    )
+
+
 def parameters_from(arguments: argparse.Namespace) -> Parameters:
     """The parameters that the options state.
 
-    Raises: InputError where the reference names no head, or a pair no two models.
+    Raises: InputError where the reference names no head, a pair no two models, or a claim is none.
     """
     model, layer, head = None, None, None
     if arguments.reference:
         named_model, _, named_head = arguments.reference.rpartition(":")
         model = named_model or None
         layer, head = parse_head(named_head)
-    return Parameters(
+    parameters = Parameters(
         bins=arguments.bins,
         variant=arguments.variant,
         reference_model=model,
         reference_layer=layer,
         reference_head=head,
         pairs=tuple(_pair_from(pair) for pair in arguments.pairs),
+    )
+    if "similarity" not in arguments:
+        return parameters
+    return replace(
+        parameters,
+        similarity=arguments.similarity,
+        n_resamples=arguments.resamples,
+        n_draws=arguments.resamples,
+        seed=arguments.seed,
+        claims=tuple(parse_claim(claim) for claim in arguments.claims),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,22 @@ import duckdb
 
 from ingest.dataset.errors import InputError
 from ingest.dataset.reader import Dataset, open_dataset
-from sql.catalog import MATERIALISED, views
+from sql.catalog import MATERIALISED, View, views
 from sql.output import write_result
+from sql.parameters import Parameters, settled
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-_HEAD_PATTERN = re.compile(r"[lL](\d{1,4})[hH](\d{1,4})")
 _WORD = re.compile(r"\w+")
+_PARAMETER_COLUMNS = (
+    "bins",
+    "variant",
+    "reference_model",
+    "reference_layer",
+    "reference_head",
+    "similarity",
+)
 _READING = {
     duckdb.StatementType.SELECT,
     duckdb.StatementType.EXPLAIN,
@@ -27,48 +35,17 @@ _READING = {
 }
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """What the views are asked with: the one row of the table `parameters`.
-
-    variant, reference_model: None for the dataset's own (the variant that it stored, `all` where
-    prompts have none; its first model). reference_layer, reference_head: both None to let the data
-    choose. pairs: the models to compare, each pair once in any order; none for every two.
-    """
-
-    bins: int = 20
-    variant: str | None = None
-    reference_model: str | None = None
-    reference_layer: int | None = None
-    reference_head: int | None = None
-    pairs: tuple[tuple[str, str], ...] = ()
-
-
-def parse_head(text: str) -> tuple[int, int]:
-    """Reads a head's name.
-
-    >>> parse_head("L3H0")
-    (3, 0)
-
-    Raises: InputError where it is none.
-    """
-    match = _HEAD_PATTERN.fullmatch(text)
-    if match is None:
-        raise InputError(f"{text!r} names no head", hint="write layer and head, as in L3H0")
-    return int(match[1]), int(match[2])
-
-
 class Session:
     """An in-memory database in which a dataset's tables and all views can be queried."""
 
     def __init__(self, dataset: Dataset, parameters: Parameters) -> None:
         self.dataset = dataset
-        self.parameters = _settled(parameters, dataset)
+        self.parameters = settled(parameters, dataset)
         self.connection = duckdb.connect(":memory:")
         self._built: set[str] = set()
         self._create_tables()
         for view in views().values():
-            self.connection.execute(f'create view "{view.name}" as {view.select}')
+            self.connection.execute(_create(view))
 
     def __enter__(self) -> Session:
         return self
@@ -135,23 +112,45 @@ class Session:
         for name in sorted(set(_WORD.findall(sql.lower())) & views().keys() - self._built):
             self._built.add(name)
             view = views()[name]
-            self._materialise_named_in(view.select)
-            if name in MATERIALISED:
+            self._materialise_named_in(" ".join(view.reads))
+            if view.computed_by:
+                self._fill(view)
+            elif name in MATERIALISED:
                 self.connection.execute(f'drop view "{name}"')
                 self.connection.execute(f'create table "{name}" as {view.select}')
+
+    def _fill(self, view: View) -> None:
+        """Computes what SQL cannot: random draws and assignments."""
+        assert view.computed_by is not None
+        module, _, function = view.computed_by.rpartition(".")
+        rows = getattr(importlib.import_module(module), function)(self)
+        self.connection.register("computed_rows", rows)
+        columns = ", ".join(column.name for column in view.columns)
+        self.connection.execute(f'insert into "{view.name}" select {columns} from computed_rows')
+        self.connection.unregister("computed_rows")
 
     def _create_tables(self) -> None:
         """The dataset's files, and the tables that the views read beside them."""
         manifest = self.dataset.manifest
         self.connection.execute(
             """create table parameters (bins integer, variant varchar, reference_model varchar,
-            reference_layer integer, reference_head integer)"""
+            reference_layer integer, reference_head integer, similarity varchar)"""
         )
         self.connection.execute(
             "insert into parameters values ($bins, $variant, $reference_model, $reference_layer, "
-            "$reference_head)",
-            {name: value for name, value in vars(self.parameters).items() if name != "pairs"},
+            "$reference_head, $similarity)",
+            {name: getattr(self.parameters, name) for name in _PARAMETER_COLUMNS},
         )
+        self.connection.execute(
+            """create table claim_rows (claim varchar, model_a varchar, layer_a integer,
+            head_a integer, model_b varchar, layer_b integer, head_b integer, test varchar,
+            bound double)"""
+        )
+        for claim in dict.fromkeys(self.parameters.claims):
+            self.connection.execute(
+                "insert into claim_rows values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                list(vars(claim).values()),
+            )
         self.connection.execute("create table pairs (model_a varchar, model_b varchar)")
         for pair in self.pairs():
             self.connection.execute("insert into pairs values (?, ?)", pair)
@@ -169,12 +168,21 @@ class Session:
         self._create_rows_view("attention_rows", f"({' union all '.join(models)})")
         self.connection.execute(
             """create table heads as
-            select model, layer.layer::integer as layer, head.head::integer as head
+            select model, layer.layer::integer as layer, head.head::integer as head,
+                (row_number() over (order by model, layer.layer, head.head) - 1)::integer as head_id
             from model_rows, range(n_layers) as layer(layer), range(n_heads) as head(head)"""
         )
 
     def _create_rows_view(self, name: str, source: str) -> None:
         self.connection.execute(f'create view "{name}" as select * from {source}')
+
+
+def _create(view: View) -> str:
+    """The statement that makes a view; a computed one is a table, empty until it is asked for."""
+    if view.computed_by is None:
+        return f'create view "{view.name}" as {view.select}'
+    columns = ", ".join(f"{column.name} {column.type}" for column in view.columns)
+    return f'create table "{view.name}" ({columns})'
 
 
 def open_session(path: Path, parameters: Parameters | None = None) -> Session:
@@ -196,57 +204,6 @@ def query_error(error: duckdb.Error) -> InputError:
     hint = f"did you mean {suggestion}?" if suggestion else None
     place = f" (at {where.splitlines()[0].partition(': ')[2].strip()[:80]})" if where else ""
     return InputError(f"the query failed: {first_line}{place}", hint=hint)
-
-
-def _settled(parameters: Parameters, dataset: Dataset) -> Parameters:
-    """Fills what was left open from the dataset, and checks the rest against it."""
-    manifest = dataset.manifest
-    names = [model.name for model in manifest.models]
-    if not 1 <= parameters.bins <= 10_000:
-        raise InputError(f"{parameters.bins} bins are not possible", hint="give 1 to 10,000")
-    reference = parameters.reference_model or names[0]
-    if reference not in names:
-        raise InputError(
-            f"{dataset.path} has no model {reference!r}", hint=f"it has {', '.join(names)}"
-        )
-    _check_pairs(parameters, reference, names, dataset)
-    if parameters.reference_layer is not None:
-        _check_head(parameters, reference, dataset)
-    stored = manifest.variant
-    variant = parameters.variant or ("standard" if stored == "all" else stored)
-    if variant not in ("all", stored) and stored != "all":
-        raise InputError(
-            f"{dataset.path} holds the variant {stored!r}, not {variant!r}",
-            hint="ingest with --variant all to have every variant",
-        )
-    return replace(parameters, variant=variant, reference_model=reference)
-
-
-def _check_pairs(
-    parameters: Parameters, reference: str, names: list[str], dataset: Dataset
-) -> None:
-    for model in (model for pair in parameters.pairs for model in pair):
-        if model not in names:
-            raise InputError(
-                f"{dataset.path} has no model {model!r}", hint=f"it has {', '.join(names)}"
-            )
-    if parameters.pairs and not any(reference in pair for pair in parameters.pairs):
-        raise InputError(
-            f"no pair holds {reference!r}, whose head is the reference",
-            hint="name another with --reference MODEL:HEAD, or add a pair",
-        )
-
-
-def _check_head(parameters: Parameters, model: str, dataset: Dataset) -> None:
-    table = dataset.read_table("models").to_pylist()
-    shape = next(row for row in table if row["model"] == model)
-    layer, head = parameters.reference_layer, parameters.reference_head
-    if layer is None or head is None or layer >= shape["n_layers"] or head >= shape["n_heads"]:
-        raise InputError(
-            f"model {model!r} has no head L{layer}H{head}",
-            hint=f"it has the layers 0 to {shape['n_layers'] - 1} "
-            f"and the heads 0 to {shape['n_heads'] - 1}",
-        )
 
 
 def _read_parquet(files: list[str]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import headswap
+from sql.parameters import Parameters, parse_claim
 from sql.session import Session, open_session
 from tests.support import REFERENCE, Outcome, Reference, Run
 
@@ -61,5 +62,6 @@ def reference_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference_session(reference_dataset: Path) -> Iterator[Session]:
-    with open_session(reference_dataset) as session:
+    claim = parse_claim("standard:L0H0 ~ adhd:L0H1 best match")
+    with open_session(reference_dataset, Parameters(claims=(claim,))) as session:
         yield session

@@ -9,7 +9,8 @@ import numpy as np
 
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.reader import open_dataset
-from sql.session import Parameters, open_session
+from sql.parameters import Parameters
+from sql.session import open_session
 from tests.support import REFERENCE, Run
 
 STANDARD = f"standard={REFERENCE / 'standard'}"

@@ -17,7 +17,8 @@ from reports import wording
 from reports.page import write_report
 from reports.queries import MAX_TOKENS, read_report
 from reports.report import Head, Report
-from sql.session import Parameters, Session, open_session
+from sql.parameters import Parameters
+from sql.session import Session, open_session
 from tests.browser import Browser, Page, running_browser
 from tests.support import Run
 from tests.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset

@@ -129,6 +129,10 @@ def test_every_setting_of_the_example_is_a_real_one(tmp_path: Path) -> None:
     for option in ("prompts", "variant", "structural", "device", "dtype", "reference", "bins"):
         assert any(word.startswith(f"--{option}=") for word in words)
     assert "--pair=standard:adhd" in words
+    assert read_study(str(path)).claim_words()[-2:] == [
+        "--claim=standard:L3H0 ~ adhd:L3H5 above same index",
+        "--similarity=profile_centred",
+    ]
 
 
 def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from ingest.prompts import read_prompts
 from sql.catalog import BUILD_ORDER, VIEWS_FOLDER, views
-from sql.session import Parameters, Session, open_session
+from sql.parameters import Parameters
+from sql.session import Session, open_session
 from tests import oracle
 from tests.support import Reference
 

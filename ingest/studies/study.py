@@ -19,7 +19,13 @@ _KEYS: dict[str, dict[str, type]] = {
     "": {"dataset": str, "report": str},
     "prompts": {"file": str, "variant": str, "structural": str},
     "run": {"device": str, "dtype": str, "trust_remote_code": bool},
-    "analysis": {"reference": str, "bins": int, "pairs": list},
+    "analysis": {
+        "reference": str,
+        "bins": int,
+        "pairs": list,
+        "similarity": str,
+        "claims": list,
+    },
 }
 _TYPE_NAMES = {str: "a text", int: "a whole number", bool: "true or false", list: "a list"}
 _HEAD = re.compile(r"[lL]\d{1,4}[hH]\d{1,4}")
@@ -55,13 +61,26 @@ class Study:
         return ["ingest", *words, f"--out={self.dataset}"]
 
     def analysis_words(self) -> list[str]:
-        """The options that its analysis adds to `headswap sql` and `headswap report`."""
+        """The options that its analysis adds to every command over the dataset."""
         words = [
             f"--{key}={self.analysis[key]}" for key in ("reference", "bins") if key in self.analysis
         ]
         return words + [
             f"--pair={first}:{second}" for first, second in self.analysis.get("pairs", ())
         ]
+
+    def check_words(self) -> list[str]:
+        """The words of `headswap check` for the rows that the study stands for."""
+        return ["check", str(self.dataset)]
+
+    def claim_words(self) -> list[str]:
+        """The words of `headswap check` for its claims; none where it states none."""
+        if not self.analysis.get("claims"):
+            return []
+        words = [f"--claim={claim}" for claim in self.analysis["claims"]]
+        if "similarity" in self.analysis:
+            words.append(f"--similarity={self.analysis['similarity']}")
+        return ["check", str(self.dataset), "--claims-only", *self.analysis_words(), *words]
 
     def report_words(self) -> list[str]:
         """The words of `headswap report` that the study stands for."""
@@ -102,6 +121,7 @@ def _study_from(path: Path, sources: Path, results: Path) -> Study:
     if "file" in prompts:
         prompts["file"] = str(sources / prompts["file"])
     analysis = content.get("analysis", {})
+    _check_claims(analysis.get("claims", []), f"{path}, line {_line_of('claims', text)}")
     _check_pairs(analysis.get("pairs", []), models, f"{path}, line {_line_of('pairs', text)}")
     where = f"{path}, line {_line_of('reference', text)}"
     _check_reference(analysis.get("reference"), models, where)
@@ -156,6 +176,16 @@ def _check_pairs(pairs: list[Any], models: Mapping[str, str], where: str) -> Non
             raise InputError(
                 f"{where}: {pair!r} is no pair of two of the models",
                 hint='for example pairs = [["standard", "adhd"]]',
+            )
+
+
+def _check_claims(claims: list[Any], where: str) -> None:
+    """Whether they are texts; what they say is read where they are evaluated."""
+    for claim in claims:
+        if not isinstance(claim, str):
+            raise InputError(
+                f"{where}: {claim!r} is no text",
+                hint='for example claims = ["standard:L3H0 ~ adhd:L3H5 above same index"]',
             )
 
 

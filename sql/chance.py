@@ -1,0 +1,123 @@
+"""What the best match would be by chance: a head searched among heads that are mixed at random."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sql.session import Session
+
+Floats = NDArray[np.float64]
+
+_STREAM = 2
+_CHUNK = 100  # draws at once: 100 x 144 x 144 cosines are 17 MB
+
+
+def null_matches(session: Session) -> pa.Table:
+    """The best match of every head among the rotated heads of every other model, draw by draw.
+
+    The null: the heads of model_b less their mean are independent draws from one normal
+    distribution of any covariance. Then a random rotation of the heads (not of the bins), which
+    turns each head into a mixture of all, has the same distribution as what was observed: mean,
+    covariance along the prompt and number of heads stay, who is who goes. A rotation of the bins
+    would break the smoothness that makes cosines of profiles high (`docs/statistics.md`). The
+    exactness of such tests: Langsrud (2005), Rotation tests, Statistics and Computing 15.
+
+    Returns: the columns of the view `null_matches`.
+    """
+    profiles = _profiles(session)
+    tables = []
+    for number, (model_a, model_b) in enumerate(session.pairs()):
+        generator = np.random.default_rng([session.parameters.seed, _STREAM, number])
+        heads_a, matrix_a = profiles[model_a]
+        best = best_under_rotation(
+            matrix_a, profiles[model_b][1], session.parameters.n_draws, generator
+        )
+        draw, head = np.indices(best.shape)
+        layers, indices = heads_a[head.ravel()].T
+        tables.append(
+            pa.table(
+                {
+                    "model_a": pa.array([model_a]).take(pa.array(np.zeros(best.size, int))),
+                    "layer_a": layers.astype(np.int32),
+                    "head_a": indices.astype(np.int32),
+                    "model_b": pa.array([model_b]).take(pa.array(np.zeros(best.size, int))),
+                    "draw": draw.ravel().astype(np.int32),
+                    "value": best.ravel(),
+                }
+            )
+        )
+    return pa.concat_tables(tables) if tables else _NONE
+
+
+def best_under_rotation(
+    heads_a: Floats, heads_b: Floats, n_draws: int, generator: np.random.Generator
+) -> Floats:
+    """The highest cosine of each head of a with any head of b, `[draw, head of a]`.
+
+    heads_a, heads_b: profiles `[head, bin]`. In each draw the heads of b less their mean are
+    multiplied by a random rotation that leaves the mean where it is.
+    """
+    n_heads = len(heads_b)
+    mean = heads_b.mean(axis=0)
+    basis = _complement_of_ones(n_heads)  # [head, head - 1]
+    _, scale, right = np.linalg.svd(basis.T @ (heads_b - mean), full_matrices=False)
+    rank = int((scale > 1e-12 * max(scale.max(initial=0.0), 1e-300)).sum())
+    shape = scale[:rank, None] * right[:rank]  # [rank, bin]
+    unit_a = _unit(heads_a)
+    best = np.empty((n_draws, len(heads_a)))
+    for start in range(0, n_draws, _CHUNK):
+        size = min(_CHUNK, n_draws - start)
+        normal = generator.standard_normal((size, n_heads - 1, rank))
+        orthogonal, triangle = np.linalg.qr(normal)
+        # The sign makes the rotation uniform (Mezzadri 2007, arXiv math-ph/0609050).
+        signs = np.sign(np.diagonal(triangle, axis1=1, axis2=2))
+        rotated = mean + basis @ ((orthogonal * signs[:, None, :]) @ shape)  # [draw, head, bin]
+        best[start : start + size] = (unit_a @ _unit(rotated).transpose(0, 2, 1)).max(axis=2)
+    return best
+
+
+def _complement_of_ones(n: int) -> Floats:
+    """An orthonormal basis `[n, n - 1]` of all that sums to 0."""
+    matrix = np.eye(n)
+    matrix[:, 0] = 1.0
+    return np.linalg.qr(matrix)[0][:, 1:]
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Vectors of length 1; one that is 0 stays, so that its cosines are 0."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+
+
+def _profiles(session: Session) -> dict[str, tuple[NDArray[np.int64], Floats]]:
+    """Each model's heads `[head, (layer, head)]` and their profiles `[head, bin]`."""
+    columns = session.query(
+        "select model, layer, head, bin, value from compared_profiles "
+        "order by model, layer, head, bin"
+    ).fetchnumpy()
+    found = {}
+    for model in dict.fromkeys(columns["model"]):
+        mask = columns["model"] == model
+        places = np.stack([columns["layer"][mask], columns["head"][mask]], axis=1).astype(int)
+        heads, index = np.unique(places, axis=0, return_inverse=True)
+        matrix = np.zeros((len(heads), session.parameters.bins))
+        matrix[index.ravel(), columns["bin"][mask].astype(int)] = columns["value"][mask]
+        found[str(model)] = (heads, matrix)
+    return found
+
+
+_NONE = pa.table(
+    {
+        "model_a": pa.array([], pa.string()),
+        "layer_a": pa.array([], pa.int32()),
+        "head_a": pa.array([], pa.int32()),
+        "model_b": pa.array([], pa.string()),
+        "draw": pa.array([], pa.int32()),
+        "value": pa.array([], pa.float64()),
+    }
+)

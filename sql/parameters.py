@@ -1,0 +1,198 @@
+"""What the views are asked with, checked against a dataset."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ingest.dataset.errors import InputError
+
+if TYPE_CHECKING:
+    from ingest.dataset.reader import Dataset
+
+# The forms of a profile, as the view profile_vectors names them.
+SIMILARITIES = ("profile", "profile_centred", "profile_no_sink", "profile_no_sink_centred")
+
+_HEAD = r"[lL](\d{1,4})[hH](\d{1,4})"
+_HEAD_PATTERN = re.compile(_HEAD)
+_CLAIM_PATTERN = re.compile(
+    rf"\s*(?P<a>[^\s:]+):(?P<head_a>{_HEAD})\s*~\s*(?P<b>[^\s:]+):(?P<head_b>{_HEAD})\s+"
+    r"(?P<test>above same index|best match|beyond chance|at least)(\s+(?P<bound>0?\.\d+|[01]))?\s*"
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about two heads that the view `claims` holds true or not.
+
+    test: above same index, best match, beyond chance, or at least (the bound, a cosine).
+    """
+
+    text: str
+    model_a: str
+    layer_a: int
+    head_a: int
+    model_b: str
+    layer_b: int
+    head_b: int
+    test: str
+    bound: float | None
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the views are asked with: the one row of the table `parameters`.
+
+    variant, reference_model: None for the dataset's own (the variant that it stored, `all` where
+    prompts have none; its first model). reference_layer, reference_head: both None to let the data
+    choose. pairs: the models to compare, each pair once in any order; none for every two.
+    similarity: which form of the profiles matches, intervals and chance are about. n_resamples,
+    n_splits, n_draws, seed: the random draws behind intervals, split halves and chance.
+    """
+
+    bins: int = 20
+    variant: str | None = None
+    reference_model: str | None = None
+    reference_layer: int | None = None
+    reference_head: int | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
+    similarity: str = "profile"
+    n_resamples: int = 1000
+    n_splits: int = 20
+    n_draws: int = 1000
+    seed: int = 0
+    claims: tuple[Claim, ...] = ()
+
+
+def parse_head(text: str) -> tuple[int, int]:
+    """Reads a head's name.
+
+    >>> parse_head("L3H0")
+    (3, 0)
+
+    Raises: InputError where it is none.
+    """
+    match = _HEAD_PATTERN.fullmatch(text)
+    if match is None:
+        raise InputError(f"{text!r} names no head", hint="write layer and head, as in L3H0")
+    return int(match[1]), int(match[2])
+
+
+def parse_claim(text: str) -> Claim:
+    """Reads a claim.
+
+    >>> claim = parse_claim("standard:L3H0 ~ adhd:L3H5 above same index")
+    >>> claim.model_b, claim.layer_b, claim.head_b, claim.test
+    ('adhd', 3, 5, 'above same index')
+
+    Raises: InputError where it is none.
+    """
+    match = _CLAIM_PATTERN.fullmatch(text)
+    if match is None or (match["test"] == "at least") != (match["bound"] is not None):
+        raise InputError(
+            f"{text!r} is no claim",
+            hint="write MODEL:HEAD ~ MODEL:HEAD and one of: above same index, best match, "
+            "beyond chance, at least 0.99",
+        )
+    if match["a"] == match["b"]:
+        raise InputError(f"{text!r} is about one model", hint="a claim compares two models")
+    return Claim(
+        " ".join(text.split()),
+        match["a"],
+        *parse_head(match["head_a"]),
+        match["b"],
+        *parse_head(match["head_b"]),
+        match["test"],
+        float(match["bound"]) if match["bound"] else None,
+    )
+
+
+def settled(parameters: Parameters, dataset: Dataset) -> Parameters:
+    """Fills what was left open from the dataset, and checks the rest against it."""
+    manifest = dataset.manifest
+    names = [model.name for model in manifest.models]
+    _check_numbers(parameters)
+    reference = parameters.reference_model or names[0]
+    if reference not in names:
+        raise InputError(
+            f"{dataset.path} has no model {reference!r}", hint=f"it has {', '.join(names)}"
+        )
+    _check_pairs(parameters, reference, names, dataset)
+    if parameters.reference_layer is not None and parameters.reference_head is not None:
+        _check_head(dataset, reference, parameters.reference_layer, parameters.reference_head)
+    for claim in parameters.claims:
+        _check_claim(claim, parameters, names, dataset)
+    stored = manifest.variant
+    variant = parameters.variant or _own_variant(dataset)
+    if variant not in ("all", stored) and stored != "all":
+        raise InputError(
+            f"{dataset.path} holds the variant {stored!r}, not {variant!r}",
+            hint="ingest with --variant all to have every variant",
+        )
+    return replace(parameters, variant=variant, reference_model=reference)
+
+
+def _check_pairs(
+    parameters: Parameters, reference: str, names: list[str], dataset: Dataset
+) -> None:
+    for model in (model for pair in parameters.pairs for model in pair):
+        if model not in names:
+            raise InputError(
+                f"{dataset.path} has no model {model!r}", hint=f"it has {', '.join(names)}"
+            )
+    if parameters.pairs and not any(reference in pair for pair in parameters.pairs):
+        raise InputError(
+            f"no pair holds {reference!r}, whose head is the reference",
+            hint="name another with --reference MODEL:HEAD, or add a pair",
+        )
+
+
+def _own_variant(dataset: Dataset) -> str:
+    """What a dataset is about: of several variants `standard`, `all` where prompts have none."""
+    stored = dataset.manifest.variant
+    if stored != "all":
+        return stored
+    has_standard = "standard" in dataset.read_table("prompts")["variant"].to_pylist()
+    return "standard" if has_standard else "all"
+
+
+def _check_numbers(parameters: Parameters) -> None:
+    if not 1 <= parameters.bins <= 10_000:
+        raise InputError(f"{parameters.bins} bins are not possible", hint="give 1 to 10,000")
+    if parameters.similarity not in SIMILARITIES:
+        raise InputError(
+            f"there is no similarity {parameters.similarity!r} of profiles",
+            hint=f"there are {', '.join(SIMILARITIES)}",
+        )
+    for name in ("n_resamples", "n_splits", "n_draws"):
+        value = getattr(parameters, name)
+        if not 1 <= value <= 100_000:
+            what = name.removeprefix("n_")
+            raise InputError(f"{value} {what} are not possible", hint="give 1 to 100,000")
+    if parameters.seed < 0:
+        raise InputError(f"{parameters.seed} is no seed", hint="give 0 or a number above")
+
+
+def _check_claim(claim: Claim, parameters: Parameters, names: list[str], dataset: Dataset) -> None:
+    compared = parameters.pairs or tuple(itertools.combinations(names, 2))
+    pair = (claim.model_a, claim.model_b)
+    if pair not in compared and pair[::-1] not in compared:
+        raise InputError(
+            f"the claim {claim.text!r} is about models that are not compared",
+            hint=f"compared are {', '.join(':'.join(pair) for pair in compared) or 'none'}",
+        )
+    _check_head(dataset, claim.model_a, claim.layer_a, claim.head_a)
+    _check_head(dataset, claim.model_b, claim.layer_b, claim.head_b)
+
+
+def _check_head(dataset: Dataset, model: str, layer: int, head: int) -> None:
+    table = dataset.read_table("models").to_pylist()
+    shape = next(row for row in table if row["model"] == model)
+    if layer >= shape["n_layers"] or head >= shape["n_heads"]:
+        raise InputError(
+            f"model {model!r} has no head L{layer}H{head}",
+            hint=f"it has the layers 0 to {shape['n_layers'] - 1} "
+            f"and the heads 0 to {shape['n_heads'] - 1}",
+        )

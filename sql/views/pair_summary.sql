@@ -1,0 +1,38 @@
+-- purpose: what the matches of two models come to: how many moved, how many are beyond chance
+-- grain: one row per (model_a, model_b)
+-- model_a: varchar, the model whose heads are looked for
+-- model_b: varchar, the model that is searched
+-- similarity: varchar, what the numbers compare
+-- n_heads: bigint, heads of model_a
+-- n_moved: bigint, of them with a best match of another index
+-- n_mutual: bigint, of them with a mutual best match
+-- n_beyond_chance: bigint, of them with p_family at most 0.05
+-- n_moved_beyond_chance: bigint, of those that moved, with a lead whose interval is above 0
+-- mean_value: double, mean cosine with the best match
+-- mean_same_index: double, mean cosine with the same index
+-- mean_held_out: double, mean cosine of matches chosen on other prompts
+-- mean_ceiling: double, mean cosine of heads and matches with themselves on other prompts
+-- mean_null: double, mean best match under chance
+-- mean_excess: double, mean of value less null mean
+
+select
+    match_statistics.model_a,
+    match_statistics.model_b,
+    match_statistics.similarity,
+    count(*) as n_heads,
+    count(*) filter (where match_statistics.is_moved) as n_moved,
+    count(*) filter (where match_statistics.is_mutual) as n_mutual,
+    count(*) filter (where match_statistics.p_family <= 0.05e0) as n_beyond_chance,
+    count(*) filter (
+        where match_statistics.p_family <= 0.05e0
+        and match_statistics.is_moved
+        and match_statistics.lead_low > 0e0
+    ) as n_moved_beyond_chance,
+    avg(match_statistics.value) as mean_value,
+    avg(match_statistics.same_index_value) as mean_same_index,
+    avg(match_statistics.held_out) as mean_held_out,
+    avg(match_statistics.ceiling) as mean_ceiling,
+    avg(match_statistics.null_mean) as mean_null,
+    avg(match_statistics.excess) as mean_excess
+from match_statistics
+group by match_statistics.model_a, match_statistics.model_b, match_statistics.similarity

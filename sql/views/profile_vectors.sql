@@ -1,0 +1,47 @@
+-- purpose: the profiles of every head in the four forms that similarities compare
+-- grain: one row per (similarity, model, layer, head, bin)
+-- similarity: varchar, profile (as published), profile_no_sink, and both with _centred
+-- model: varchar, name of the model
+-- layer: integer, 0-based
+-- head: integer, 0-based
+-- bin: integer, 0-based part of the prompt; bins without a query have no row and count as 0
+-- value: double, mean structural mass; centred: less its mean over all heads of the model
+
+with
+
+means as (
+    select
+        model,
+        layer,
+        head,
+        bin,
+        sum(mass) / sum(n_queries) as mass,
+        sum(mass_no_sink) / sum(n_queries) as mass_no_sink
+    from prompt_profiles
+    group by all
+),
+
+long as (
+    select 'profile' as similarity, model, layer, head, bin, mass as value from means
+    union all
+    select 'profile_no_sink' as similarity, model, layer, head, bin, mass_no_sink as value from means
+),
+
+centred as (
+    select
+        similarity || '_centred' as similarity,
+        model,
+        layer,
+        head,
+        bin,
+        value - avg(value) over (partition by similarity, model, bin) as value
+    from long
+),
+
+final as (
+    select similarity, model, layer, head, bin, value from long
+    union all
+    select similarity, model, layer, head, bin, value from centred
+)
+
+select * from final
