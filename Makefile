@@ -30,8 +30,8 @@ format: $(STAMP) ## rewrite the code in the project's format, and what README sh
 	$(BIN)/ruff format
 	$(BIN)/python -m tests.readme
 
-bench: $(STAMP) ## run the benchmarks
-	$(BIN)/python -m tests.benchmarks
+bench: $(STAMP) ## measure false alarms and recovery under noise, anew into docs/
+	$(BIN)/python -m tests.benchmarks.chance
 
 clean: ## remove what the targets wrote, except .venv
 	rm -rf demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -41,7 +41,8 @@ clean: ## remove what the targets wrote, except .venv
 # never began or was interrupted, whose leftovers cannot be trusted, so start from nothing.
 # The pip that came with Python only installs the pinned one, so that every machine resolves alike.
 # Nothing is built in isolation (that would download an unpinned backend) and nothing is compiled
-# ahead of its import (tens of thousands of files that are never imported).
+# ahead of its import (tens of thousands of files that are never imported); what is imported is
+# compiled here, by importing it once, and not in the first run of each process.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("headswap needs Python 3.11 \
 	or newer, found %d.%d. Hint: make PYTHON=python3.11" % sys.version_info[:2])'
@@ -50,4 +51,5 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
 	$(BIN)/python -m pip install -qq --constraint constraints.txt \
 	    --no-build-isolation --no-compile --editable '.[models,dev]'
+	@$(BIN)/python -c 'import ingest.models.load, reports.page'
 	@touch $@

@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 COMMANDS = {
     "ingest": ("ingest.commands", "run models over prompts and store their attention as Parquet"),
     "sql": ("sql.commands", "ask a dataset with SQL"),
+    "views": ("sql.list_views", "list the views that SQL can ask, or explain one"),
     "report": ("reports.commands", "write the report page of a dataset"),
     "check": (
         "sql.check",
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         module = COMMANDS[arguments.command][0]
         run = importlib.import_module(module).run if module else run_study
         code: int = run(arguments)
+        if arguments.command == "ingest" and code == 0:
+            importlib.import_module("sql.export").write_views(pathlib.Path(arguments.out))
         sys.stdout.flush()
         return code
     except HeadswapError as error:

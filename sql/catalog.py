@@ -64,6 +64,7 @@ MATERIALISED = frozenset(BUILD_ORDER) - _LEFT_AS_VIEWS
 
 _COLUMN = re.compile(r"-- (?P<name>\w+): (?P<type>[\w\[\]]+), (?P<meaning>.+)")
 _COMPUTED = re.compile(r"-- computed by (?P<function>[\w.]+) from (?P<reads>.+)\n")
+_SOURCE = re.compile(r"\b(?:from|join)\s+(\w+)")
 _GRAIN = re.compile(r"one row per \((?P<columns>.+)\)")
 
 
@@ -81,7 +82,7 @@ class View:
     """One view: what it is for, what makes a row unique, its columns, and its one SELECT.
 
     computed_by: the Python function that makes its rows where no SELECT can; select is empty then.
-    reads: words among which are the names of the views that it reads.
+    reads: the views that it reads.
     """
 
     name: str
@@ -115,5 +116,9 @@ def _read_view(path: Path) -> View:
         columns=tuple(Column(**match.groupdict()) for match in column_matches if match),
         select="" if computed else select,
         computed_by=computed["function"] if computed else None,
-        reads=tuple(re.findall(r"\w+", computed["reads"] if computed else select)),
+        reads=tuple(
+            name
+            for name in BUILD_ORDER
+            if name in _SOURCE.findall(f"from {computed['reads']}" if computed else select)
+        ),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import itertools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +14,12 @@ from ingest.dataset.reader import Dataset, open_dataset
 from sql.catalog import MATERIALISED, View, views
 from sql.output import write_result
 from sql.parameters import Parameters, settled
+from sql.tables import compared_pairs, tables
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _WORD = re.compile(r"\w+")
-_PARAMETER_COLUMNS = (
-    "bins",
-    "variant",
-    "reference_model",
-    "reference_layer",
-    "reference_head",
-    "similarity",
-)
 _READING = {
     duckdb.StatementType.SELECT,
     duckdb.StatementType.EXPLAIN,
@@ -43,7 +35,8 @@ class Session:
         self.parameters = settled(parameters, dataset)
         self.connection = duckdb.connect(":memory:")
         self._built: set[str] = set()
-        self._create_tables()
+        for statement in tables(self.dataset, self.parameters):
+            self.connection.execute(statement)
         for view in views().values():
             self.connection.execute(_create(view))
 
@@ -87,9 +80,7 @@ class Session:
 
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of models that are compared, each in both orders."""
-        names = [model.name for model in self.dataset.manifest.models]
-        chosen = self.parameters.pairs or tuple(itertools.combinations(names, 2))
-        return [order for pair in chosen for order in (pair, pair[::-1])]
+        return compared_pairs(self.dataset, self.parameters)
 
     def write(
         self, relation: duckdb.DuckDBPyRelation, result_format: str, path: Path | None
@@ -109,15 +100,21 @@ class Session:
 
         Any word counts, whether it names a view there or not: at worst a view is computed early.
         """
-        for name in sorted(set(_WORD.findall(sql.lower())) & views().keys() - self._built):
-            self._built.add(name)
-            view = views()[name]
-            self._materialise_named_in(" ".join(view.reads))
-            if view.computed_by:
-                self._fill(view)
-            elif name in MATERIALISED:
-                self.connection.execute(f'drop view "{name}"')
-                self.connection.execute(f'create table "{name}" as {view.select}')
+        for name in sorted(set(_WORD.findall(sql.lower())) & views().keys()):
+            self._materialise(views()[name])
+
+    def _materialise(self, view: View) -> None:
+        """Replaces a view by its rows, where worth it, after all that it reads."""
+        if view.name in self._built:
+            return
+        self._built.add(view.name)
+        for source in view.reads:
+            self._materialise(views()[source])
+        if view.computed_by:
+            self._fill(view)
+        elif view.name in MATERIALISED:
+            self.connection.execute(f'drop view "{view.name}"')
+            self.connection.execute(f'create table "{view.name}" as {view.select}')
 
     def _fill(self, view: View) -> None:
         """Computes what SQL cannot: random draws and assignments."""
@@ -128,53 +125,6 @@ class Session:
         columns = ", ".join(column.name for column in view.columns)
         self.connection.execute(f'insert into "{view.name}" select {columns} from computed_rows')
         self.connection.unregister("computed_rows")
-
-    def _create_tables(self) -> None:
-        """The dataset's files, and the tables that the views read beside them."""
-        manifest = self.dataset.manifest
-        self.connection.execute(
-            """create table parameters (bins integer, variant varchar, reference_model varchar,
-            reference_layer integer, reference_head integer, similarity varchar)"""
-        )
-        self.connection.execute(
-            "insert into parameters values ($bins, $variant, $reference_model, $reference_layer, "
-            "$reference_head, $similarity)",
-            {name: getattr(self.parameters, name) for name in _PARAMETER_COLUMNS},
-        )
-        self.connection.execute(
-            """create table claim_rows (claim varchar, model_a varchar, layer_a integer,
-            head_a integer, model_b varchar, layer_b integer, head_b integer, test varchar,
-            bound double)"""
-        )
-        for claim in dict.fromkeys(self.parameters.claims):
-            self.connection.execute(
-                "insert into claim_rows values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                list(vars(claim).values()),
-            )
-        self.connection.execute("create table pairs (model_a varchar, model_b varchar)")
-        for pair in self.pairs():
-            self.connection.execute("insert into pairs values (?, ?)", pair)
-        self.connection.execute("create table bins (bin integer)")
-        self.connection.executemany(
-            "insert into bins values (?)", [[bin_] for bin_ in range(self.parameters.bins)]
-        )
-        for table in manifest.tables:
-            files = [str(path) for path in self.dataset.table_files(table)]
-            self._create_rows_view(f"{table.removesuffix('s')}_rows", _read_parquet(files))
-        models = [
-            f"select {_literal(model)} as model, * from {_read_parquet([str(f) for f in files])}"
-            for model, files in self.dataset.attention_files().items()
-        ]
-        self._create_rows_view("attention_rows", f"({' union all '.join(models)})")
-        self.connection.execute(
-            """create table heads as
-            select model, layer.layer::integer as layer, head.head::integer as head,
-                (row_number() over (order by model, layer.layer, head.head) - 1)::integer as head_id
-            from model_rows, range(n_layers) as layer(layer), range(n_heads) as head(head)"""
-        )
-
-    def _create_rows_view(self, name: str, source: str) -> None:
-        self.connection.execute(f'create view "{name}" as select * from {source}')
 
 
 def _create(view: View) -> str:
@@ -204,12 +154,3 @@ def query_error(error: duckdb.Error) -> InputError:
     hint = f"did you mean {suggestion}?" if suggestion else None
     place = f" (at {where.splitlines()[0].partition(': ')[2].strip()[:80]})" if where else ""
     return InputError(f"the query failed: {first_line}{place}", hint=hint)
-
-
-def _read_parquet(files: list[str]) -> str:
-    listed = ", ".join(_literal(file) for file in files)
-    return f"read_parquet([{listed}], hive_partitioning = false)"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

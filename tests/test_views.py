@@ -176,3 +176,9 @@ def test_shipped_prompts_are_the_twelve_pairs() -> None:
     prompts = read_prompts(PAIRED_TASKS, "all").prompts
     assert len(prompts) == 24
     assert {prompt.variant for prompt in prompts} == {"standard", "adhd"}
+
+
+def test_every_view_stands_after_those_that_it_reads() -> None:
+    """And names no part of its own like another view, which would count as reading it."""
+    for name, view in views().items():
+        assert all(BUILD_ORDER.index(source) < BUILD_ORDER.index(name) for source in view.reads)

@@ -14,7 +14,7 @@
 
 with
 
-matches as (
+reference_matches as (
     select
         swap_ranking.model_a,
         swap_ranking.layer_a,
@@ -35,28 +35,28 @@ matches as (
 
 final as (
     select
-        matches.model_a,
-        matches.layer_a,
-        matches.head_a,
-        matches.model_b,
-        matches.layer_b,
-        matches.head_b,
-        matches.cosine,
-        matches.same_index_cosine as same_index_cosine_a,
+        reference_matches.model_a,
+        reference_matches.layer_a,
+        reference_matches.head_a,
+        reference_matches.model_b,
+        reference_matches.layer_b,
+        reference_matches.head_b,
+        reference_matches.cosine,
+        reference_matches.same_index_cosine as same_index_cosine_a,
         at_match_index.cosine as same_index_cosine_b,
-        not matches.is_same_index as is_moved,
-        not matches.is_same_index
-            and round(matches.cosine, 9) > coalesce(round(matches.same_index_cosine, 9), -1e0)
-            and round(matches.cosine, 9) > coalesce(round(at_match_index.cosine, 9), -1e0)
+        not reference_matches.is_same_index as is_moved,
+        not reference_matches.is_same_index
+            and round(reference_matches.cosine, 9) > coalesce(round(reference_matches.same_index_cosine, 9), -1e0)
+            and round(reference_matches.cosine, 9) > coalesce(round(at_match_index.cosine, 9), -1e0)
             as holds
-    from matches
+    from reference_matches
     left join profile_cosines as at_match_index
-        on at_match_index.model_a = matches.model_a
-        and at_match_index.layer_a = matches.layer_b
-        and at_match_index.head_a = matches.head_b
-        and at_match_index.model_b = matches.model_b
-        and at_match_index.layer_b = matches.layer_b
-        and at_match_index.head_b = matches.head_b
+        on at_match_index.model_a = reference_matches.model_a
+        and at_match_index.layer_a = reference_matches.layer_b
+        and at_match_index.head_a = reference_matches.head_b
+        and at_match_index.model_b = reference_matches.model_b
+        and at_match_index.layer_b = reference_matches.layer_b
+        and at_match_index.head_b = reference_matches.head_b
 )
 
 select * from final

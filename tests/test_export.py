@@ -1,0 +1,55 @@
+"""`views.sql` in a DuckDB of its own, without headswap; and the list of views."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sql.catalog import views
+from sql.export import needs_python, write_views
+from sql.session import open_session
+from tests.support import Run
+from tests.synthetic import SyntheticModel, write_synthetic_dataset
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    models = [SyntheticModel("a", seed=1), SyntheticModel("it's b", seed=2)]
+    return write_synthetic_dataset(tmp_path / "data's set", models)
+
+
+def test_plain_duckdb_gets_the_same_views(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_views(dataset)
+    with open_session(dataset) as session:
+        expected = {
+            name: session.rows(f"select * from {name} order by all")
+            for name in views()
+            if not needs_python(name)
+        }
+    assert len(expected) >= 18
+    monkeypatch.chdir(dataset)
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(Path("views.sql").read_text(encoding="utf-8"))
+        for name, rows in expected.items():
+            relation = connection.sql(f"select * from {name} order by all")
+            found = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+            assert len(found) == len(rows), name
+            for ours, theirs in zip(rows, found, strict=True):
+                assert ours == pytest.approx(theirs, abs=1e-12), name
+
+
+def test_views_are_listed_and_explained(run: Run) -> None:
+    outcome = run("views")
+    assert [line.split()[0] for line in outcome.out.splitlines()] == list(views())
+    outcome = run("views", "profiles")
+    for column in views()["profiles"].columns:
+        assert column.meaning in outcome.out
+    assert json.loads(run("views", "profiles", "--json").out)[0]["grain"] == [
+        *views()["profiles"].grain
+    ]
+    outcome = run("views", "nonsense")
+    assert outcome.code == 2
+    assert "no view 'nonsense'" in outcome.err
