@@ -106,7 +106,8 @@ def _profiles(session: Session) -> dict[str, tuple[NDArray[np.int64], Floats]]:
         places = np.stack([columns["layer"][mask], columns["head"][mask]], axis=1).astype(int)
         heads, index = np.unique(places, axis=0, return_inverse=True)
         matrix = np.zeros((len(heads), session.parameters.bins))
-        matrix[index.ravel(), columns["bin"][mask].astype(int)] = columns["value"][mask]
+        # Rounded, so that the draws do not hang on the order in which an engine summed.
+        matrix[index.ravel(), columns["bin"][mask].astype(int)] = columns["value"][mask].round(12)
         found[str(model)] = (heads, matrix)
     return found
 

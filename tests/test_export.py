@@ -17,7 +17,7 @@ from tests.synthetic import SyntheticModel, write_synthetic_dataset
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    models = [SyntheticModel("a", seed=1), SyntheticModel("it's b", seed=2)]
+    models = [SyntheticModel("a", seed=1), SyntheticModel("b", seed=2)]
     return write_synthetic_dataset(tmp_path / "data's set", models)
 
 

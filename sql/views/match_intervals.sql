@@ -12,7 +12,8 @@
 -- lead_high: double, 2.5 % have a higher
 
 -- Percentile intervals (Efron and Tibshirani 1993, chapter 13) over resampled prompts; the match
--- stays the one of all prompts. A quantile is the value at rank ceil(share * n), no interpolation.
+-- stays the one of all prompts. A resample repeats some prompts and lacks others, so that its
+-- profiles are noisier and cosines near 1 fall: an interval may lie below the cosine. A quantile is the value at rank ceil(share * n), no interpolation.
 with
 
 -- Numbers in place of a head's name, layer and head: a million groups are found faster by them.

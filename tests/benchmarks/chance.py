@@ -149,6 +149,7 @@ def recovery(prompts: Prompts) -> Iterator[dict[str, Any]]:
 
 def picture(alarms: list[dict[str, Any]], noise: list[dict[str, Any]]) -> alt.HConcatChart:
     """Calibration beside recovery."""
+    below = alt.Legend(orient="bottom")
     levels = np.linspace(0.01, 1, 100)
     rows = []
     for null in NULLS:
@@ -165,9 +166,9 @@ def picture(alarms: list[dict[str, Any]], noise: list[dict[str, Any]]) -> alt.HC
         .mark_line()
         .encode(
             x=alt.X("level:Q", title="family-wise level"),
-            y=alt.Y("share:Q", title="share of pairs with any head below it"),
-            color=alt.Color("null:N", title="chance means"),
-            strokeDash=alt.StrokeDash("similarity:N", title="similarity"),
+            y=alt.Y("share:Q", title="pairs with any head below it (share)"),
+            color=alt.Color("null:N", title="chance means", legend=below),
+            strokeDash=alt.StrokeDash("similarity:N", title="similarity", legend=below),
         )
     )
     diagonal = (
@@ -192,7 +193,7 @@ def picture(alarms: list[dict[str, Any]], noise: list[dict[str, Any]]) -> alt.HC
                 axis=alt.Axis(labelAngle=0),
             ),
             y=alt.Y("mean(value):Q", title=None),
-            color=alt.Color("similarity:N", title="similarity"),
+            color=alt.Color("similarity:N", title="similarity", legend=below),
         )
         .properties(width=300, height=130)
         .facet(row=alt.Row("measure:N", title=None, sort=["recovered", "excess"]))
