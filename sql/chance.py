@@ -20,11 +20,12 @@ _CHUNK = 100  # draws at once: 100 x 144 x 144 cosines are 17 MB
 def null_matches(session: Session) -> pa.Table:
     """The best match of every head among the rotated heads of every other model, draw by draw.
 
-    The null: the heads of model_b less their mean are independent draws from one normal
-    distribution of any covariance. Then a random rotation of the heads (not of the bins), which
-    turns each head into a mixture of all, has the same distribution as what was observed: mean,
-    covariance along the prompt and number of heads stay, who is who goes. A rotation of the bins
-    would break the smoothness that makes cosines of profiles high (`docs/statistics.md`). The
+    The null: within each layer, the heads of model_b are independent draws from one normal
+    distribution of any covariance. Then a random rotation of the layer's heads (not of the bins),
+    which turns each into a mixture of all, has the same distribution as what was observed: each
+    layer's mean, covariance along the prompt and number of heads stay, who is who goes. Rotating
+    the bins would break the smoothness that makes cosines of profiles high, rotating heads across
+    layers what layers have in common in every model (`docs/statistics.md` has both measured). The
     exactness of such tests: Langsrud (2005), Rotation tests, Statistics and Computing 15.
 
     Returns: the columns of the view `null_matches`.
@@ -34,8 +35,9 @@ def null_matches(session: Session) -> pa.Table:
     for number, (model_a, model_b) in enumerate(session.pairs()):
         generator = np.random.default_rng([session.parameters.seed, _STREAM, number])
         heads_a, matrix_a = profiles[model_a]
+        heads_b, matrix_b = profiles[model_b]
         best = best_under_rotation(
-            matrix_a, profiles[model_b][1], session.parameters.n_draws, generator
+            matrix_a, matrix_b, heads_b[:, 0], session.parameters.n_draws, generator
         )
         draw, head = np.indices(best.shape)
         layers, indices = heads_a[head.ravel()].T
@@ -55,43 +57,56 @@ def null_matches(session: Session) -> pa.Table:
 
 
 def best_under_rotation(
-    heads_a: Floats, heads_b: Floats, n_draws: int, generator: np.random.Generator
+    heads_a: Floats,
+    heads_b: Floats,
+    layers_b: NDArray[np.int64],
+    n_draws: int,
+    generator: np.random.Generator,
 ) -> Floats:
     """The highest cosine of each head of a with any head of b, `[draw, head of a]`.
 
-    heads_a, heads_b: profiles `[head, bin]`. In each draw the heads of b less their mean are
-    multiplied by a random rotation that leaves the mean where it is.
+    heads_a, heads_b: profiles `[head, bin]`; layers_b: the layer of each head of b. In each draw
+    the heads of each layer less their mean are multiplied by a random rotation that leaves the
+    mean where it is; a layer of one head stays as it is.
     """
-    n_heads = len(heads_b)
-    mean = heads_b.mean(axis=0)
-    basis = _complement_of_ones(n_heads)  # [head, head - 1]
-    _, scale, right = np.linalg.svd(basis.T @ (heads_b - mean), full_matrices=False)
-    rank = int((scale > 1e-12 * max(scale.max(initial=0.0), 1e-300)).sum())
-    shape = scale[:rank, None] * right[:rank]  # [rank, bin]
     unit_a = _unit(heads_a)
-    best = np.empty((n_draws, len(heads_a)))
-    for start in range(0, n_draws, _CHUNK):
-        size = min(_CHUNK, n_draws - start)
-        normal = generator.standard_normal((size, n_heads - 1, rank))
-        orthogonal, triangle = np.linalg.qr(normal)
-        # The sign makes the rotation uniform (Mezzadri 2007, arXiv math-ph/0609050).
-        signs = np.sign(np.diagonal(triangle, axis1=1, axis2=2))
-        rotated = mean + basis @ ((orthogonal * signs[:, None, :]) @ shape)  # [draw, head, bin]
-        best[start : start + size] = (unit_a @ _unit(rotated).transpose(0, 2, 1)).max(axis=2)
+    best = np.full((n_draws, len(heads_a)), -np.inf)
+    for layer in np.unique(layers_b):
+        heads = heads_b[layers_b == layer]
+        mean = heads.mean(axis=0)
+        basis = _complement_of_ones(len(heads))  # [head, head - 1]
+        deviations = basis.T @ (heads - mean)  # [head - 1, bin]
+        for start in range(0, n_draws, _CHUNK):
+            chunk = slice(start, min(start + _CHUNK, n_draws))
+            rotations = _rotations(len(heads) - 1, chunk.stop - chunk.start, generator)
+            rotated = mean + basis @ (rotations @ deviations)  # [draw, head, bin]
+            cosines = unit_a @ _unit(rotated).transpose(0, 2, 1)
+            best[chunk] = np.maximum(best[chunk], cosines.max(axis=2))
     return best
+
+
+def _rotations(n: int, n_draws: int, generator: np.random.Generator) -> Floats:
+    """Uniform random rotations and reflections `[draw, n, n]`."""
+    orthogonal, triangle = np.linalg.qr(generator.standard_normal((n_draws, n, n)))
+    # The sign makes them uniform (Mezzadri 2007, arXiv math-ph/0609050).
+    signs = np.sign(np.diagonal(triangle, axis1=1, axis2=2))
+    rotations: Floats = orthogonal * signs[:, None, :]
+    return rotations
 
 
 def _complement_of_ones(n: int) -> Floats:
     """An orthonormal basis `[n, n - 1]` of all that sums to 0."""
     matrix = np.eye(n)
     matrix[:, 0] = 1.0
-    return np.linalg.qr(matrix)[0][:, 1:]
+    basis: Floats = np.linalg.qr(matrix)[0][:, 1:]
+    return basis
 
 
 def _unit(vectors: Floats) -> Floats:
     """Vectors of length 1; one that is 0 stays, so that its cosines are 0."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    unit: Floats = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return unit
 
 
 def _profiles(session: Session) -> dict[str, tuple[NDArray[np.int64], Floats]]:

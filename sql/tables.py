@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ingest.dataset.reader import Dataset
@@ -77,7 +77,7 @@ def literal(value: object) -> str:
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
-def _table(name: str, columns: dict[str, str], rows: list[list[object]]) -> Iterator[str]:
+def _table(name: str, columns: dict[str, str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
     """A table with its rows; `columns` are its names with their types."""
     listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     yield f"create table {name} ({listed})"

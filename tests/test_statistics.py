@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests import statistics_oracle as oracle
 from tests.support import Reference, stored_patterns, token_ids
 
 TOLERANCE = 1e-9
-FEW = {"n_resamples": 60, "n_splits": 4, "n_draws": 200}
+FEW = Parameters(n_resamples=60, n_splits=4, n_draws=200)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def data(
         path = tmp_path_factory.mktemp("demo") / "dataset"
         words = [f"--model={name}=demo:{name}" for name in ("standard", "adhd")]
         assert headswap.main(["ingest", *words, "--out", str(path)]) == 0
-    with open_session(path, Parameters(**FEW)) as session:
+    with open_session(path, FEW) as session:
         ids = [row["prompt_id"] for row in session.rows("select * from prompts order by prompt_id")]
         patterns = {}
         for model in ("standard", "adhd"):
@@ -128,8 +128,8 @@ def test_intervals_equal_a_bootstrap_in_numpy(data: Data, similarity: str) -> No
         model: oracle.profile_sums(patterns, data.structural, no_sink)
         for model, patterns in data.patterns.items()
     }
-    with open_session(data.path, Parameters(similarity=similarity, **FEW)) as session:
-        drawn = np.zeros((FEW["n_resamples"], len(data.prompt_ids)))
+    with open_session(data.path, replace(FEW, similarity=similarity)) as session:
+        drawn = np.zeros((FEW.n_resamples, len(data.prompt_ids)))
         for row in session.rows("select * from resamples"):
             drawn[row["resample"], data.prompt_ids.index(row["prompt_id"])] = row["n_drawn"]
         rows = session.rows(
@@ -160,7 +160,7 @@ def test_split_halves_equal_numpy(data: Data) -> None:
         model: oracle.profile_sums(patterns, data.structural, no_sink=False)
         for model, patterns in data.patterns.items()
     }
-    halves = np.zeros((FEW["n_splits"], len(data.prompt_ids)))
+    halves = np.zeros((FEW.n_splits, len(data.prompt_ids)))
     for row in data.session.rows("select * from splits"):
         halves[row["split"], data.prompt_ids.index(row["prompt_id"])] = row["half"]
     chosen, held_out, agrees, own = [], [], [], []
@@ -183,7 +183,7 @@ def test_split_halves_equal_numpy(data: Data) -> None:
     assert len(rows) == len(own[0])
     for row in rows:
         a = data.flat(row, "a")
-        assert row["n_splits"] == FEW["n_splits"]
+        assert row["n_splits"] == FEW.n_splits
         for column, values in (("chosen", chosen), ("held_out", held_out), ("agreement", agrees)):
             expected = np.mean([value[a] for value in values])
             assert row[column] == pytest.approx(expected, abs=TOLERANCE)
@@ -198,7 +198,7 @@ def test_statistics_follow_from_the_draws(data: Data) -> None:
         "select value from null_matches where model_a = 'standard' and model_b = 'adhd' "
         "order by draw, layer_a, head_a"
     ).fetchnumpy()["value"]
-    null = draws.reshape(FEW["n_draws"], -1)  # [draw, head]
+    null = draws.reshape(FEW.n_draws, -1)  # [draw, head]
     rows = sorted(_of_pair(data, "match_statistics"), key=lambda row: data.flat(row, "a"))
     values = np.array([row["value"] for row in rows])
     fisher = np.arctanh(np.clip(null, -1 + 1e-12, 1 - 1e-12))
@@ -207,45 +207,49 @@ def test_statistics_follow_from_the_draws(data: Data) -> None:
     scores = (np.arctanh(np.clip(values, -1 + 1e-12, 1 - 1e-12)) - centre) / deviation
     for head, row in enumerate(rows):
         as_high = (null[:, head].round(9) >= round(values[head], 9)).sum()
-        assert row["p_value"] == pytest.approx((1 + as_high) / (1 + FEW["n_draws"]), abs=1e-12)
+        assert row["p_value"] == pytest.approx((1 + as_high) / (1 + FEW.n_draws), abs=1e-12)
         stronger = (strongest >= scores[head].round(6)).sum()
-        assert row["p_family"] == pytest.approx((1 + stronger) / (1 + FEW["n_draws"]), abs=1e-12)
+        assert row["p_family"] == pytest.approx((1 + stronger) / (1 + FEW.n_draws), abs=1e-12)
         assert row["p_family"] >= row["p_value"] - 1e-12 or as_high == 0
         assert row["null_mean"] == pytest.approx(null[:, head].mean(), abs=TOLERANCE)
-        rank = int(np.ceil(FEW["n_draws"] * 0.95))
+        rank = int(np.ceil(FEW.n_draws * 0.95))
         assert row["null_high"] == pytest.approx(np.sort(null[:, head])[rank - 1], abs=TOLERANCE)
         assert row["excess"] == pytest.approx(values[head] - null[:, head].mean(), abs=TOLERANCE)
 
 
 def test_rotation_equals_one_by_scipy_in_distribution(data: Data) -> None:
-    """The short way (a frame of the rotated span) against whole rotation matrices from SciPy."""
+    """Against rotation matrices from SciPy that keep the vector of ones, layer by layer."""
     once = np.ones(len(data.prompt_ids))
     a, b = (
         oracle.profile(*oracle.profile_sums(data.patterns[m], data.structural, False), once, False)
         for m in ("standard", "adhd")
     )
-    ours = best_under_rotation(a, b, 400, np.random.default_rng(1))
-    n = len(b)
-    # Any rotation that keeps the vector of ones: one of the others in a basis that begins with it.
+    n = data.n_heads
+    layers = np.repeat(np.arange(len(b) // n), n)
+    ours = best_under_rotation(a, b, layers, 400, np.random.default_rng(1))
     basis = np.linalg.qr(np.column_stack([np.ones(n), np.eye(n)[:, 1:]]))[0]
+    generator = np.random.default_rng(2)
     theirs = []
-    for rotation in stats.ortho_group.rvs(n - 1, size=400, random_state=2):
-        whole = np.eye(n)
-        whole[1:, 1:] = rotation
-        theirs.append(oracle.cosines(a, basis @ whole @ basis.T @ b).max(axis=1))
+    for _ in range(400):
+        rotated = b.copy()
+        for start in range(0, len(b), n):
+            whole = np.eye(n)
+            whole[1:, 1:] = stats.ortho_group.rvs(n - 1, random_state=generator)
+            rotated[start : start + n] = basis @ whole @ basis.T @ b[start : start + n]
+        theirs.append(oracle.cosines(a, rotated).max(axis=1))
     p_values = [
-        stats.ks_2samp(ours[:, head], np.array(theirs)[:, head]).pvalue for head in range(n)
+        stats.ks_2samp(ours[:, head], np.array(theirs)[:, head]).pvalue for head in range(len(a))
     ]
-    assert min(p_values) > 0.01 / n
+    assert min(p_values) > 0.01 / len(a)
 
 
 def test_chance_depends_on_the_seed_alone(data: Data) -> None:
     def draws(seed: int) -> NDArray[np.float64]:
-        with open_session(data.path, Parameters(seed=seed, **FEW)) as session:
+        with open_session(data.path, replace(FEW, seed=seed)) as session:
             columns = session.query(
                 "select value from null_matches order by model_a, model_b, draw, layer_a, head_a"
             ).fetchnumpy()
-        return columns["value"]
+        return np.asarray(columns["value"])
 
     first, again, other = draws(0), draws(0), draws(1)
     np.testing.assert_allclose(first, again, rtol=0, atol=TOLERANCE)

@@ -16,7 +16,7 @@
 -- lead_high: double, upper end
 -- held_out: double, mean cosine of a match chosen on one half of the prompts, on the other half
 -- ceiling: double, geometric mean of how alike head and match are to themselves on other prompts
--- null_kind: varchar, what chance means here: rotated heads, see null_matches
+-- null_kind: varchar, what chance means here: heads rotated within layers, see null_matches
 -- null_mean: double, mean best match under chance
 -- null_high: double, 5 % of the best matches under chance are higher
 -- excess: double, value less null_mean
@@ -166,7 +166,7 @@ final as (
         match_intervals.lead_high,
         split_halves.held_out,
         sqrt(greatest(reliability_a.value, 0e0) * greatest(reliability_b.value, 0e0)) as ceiling,
-        'rotated heads' as null_kind,
+        'heads rotated within layers' as null_kind,
         spread.null_mean,
         null_highs.null_high,
         matches.value - spread.null_mean as excess,
