@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from ingest.dataset.errors import InputError
+
+if TYPE_CHECKING:
+    from sql.catalog import View
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,15 +34,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([asdict(view) for view in chosen]))
     elif arguments.view:
-        (view,) = chosen
-        print(f"{view.name}: {view.purpose}\none row per {', '.join(view.grain)}\n")
-        width = max(len(column.name) for column in view.columns)
-        for column in view.columns:
-            print(f"{column.name:{width}}  {column.type:9}  {column.meaning}")
-        if view.reads:
-            print(f"\nmade from {', '.join(view.reads)}")
+        print(view_text(chosen[0]))
     else:
-        width = max(map(len, views()))
-        for view in chosen:
-            print(f"{view.name:{width}}  {view.purpose}")
+        print(view_list())
     return 0
+
+
+def view_text(view: View) -> str:
+    """A view explained: what for, one row per what, its columns, what it is made from."""
+    width = max(len(column.name) for column in view.columns)
+    lines = [f"{view.name}: {view.purpose}", f"one row per {', '.join(view.grain)}", ""]
+    lines += [f"{c.name:{width}}  {c.type:9}  {c.meaning}" for c in view.columns]
+    lines += ["", f"made from {', '.join(view.reads)}"] if view.reads else []
+    return "\n".join(lines)
+
+
+def view_list() -> str:
+    """All views, a line each."""
+    from sql.catalog import views
+
+    width = max(map(len, views()))
+    return "\n".join(f"{view.name:{width}}  {view.purpose}" for view in views().values())

@@ -65,3 +65,13 @@ def reference_session(reference_dataset: Path) -> Iterator[Session]:
     claim = parse_claim("standard:L0H0 ~ adhd:L0H1 best match")
     with open_session(reference_dataset, Parameters(claims=(claim,))) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three demo models through the ordinary command, on the 12 paired tasks."""
+    dataset = tmp_path_factory.mktemp("demo") / "dataset"
+    names = ("standard", "adhd", "standard-twin")
+    words = [f"--model={name}=demo:{name}" for name in names]
+    assert headswap.main(["ingest", *words, "--out", str(dataset)]) == 0
+    return dataset

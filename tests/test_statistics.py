@@ -13,7 +13,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-import headswap
 from sql.chance import best_under_rotation
 from sql.parameters import SIMILARITIES, Parameters
 from sql.session import Session, open_session
@@ -47,18 +46,10 @@ class Data:
         return int(row[f"layer_{side}"] * self.n_heads + row[f"head_{side}"])
 
 
-@pytest.fixture(scope="module", params=["reference", "demo"])
-def data(
-    request: pytest.FixtureRequest,
-    reference_dataset: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Data]:
-    path = reference_dataset
-    if request.param == "demo":
-        path = tmp_path_factory.mktemp("demo") / "dataset"
-        words = [f"--model={name}=demo:{name}" for name in ("standard", "adhd")]
-        assert headswap.main(["ingest", *words, "--out", str(path)]) == 0
-    with open_session(path, FEW) as session:
+@pytest.fixture(scope="module", params=["reference_dataset", "demo_dataset"])
+def data(request: pytest.FixtureRequest) -> Iterator[Data]:
+    path: Path = request.getfixturevalue(request.param)
+    with open_session(path, replace(FEW, pairs=(("standard", "adhd"),))) as session:
         ids = [row["prompt_id"] for row in session.rows("select * from prompts order by prompt_id")]
         patterns = {}
         for model in ("standard", "adhd"):
@@ -128,7 +119,9 @@ def test_intervals_equal_a_bootstrap_in_numpy(data: Data, similarity: str) -> No
         model: oracle.profile_sums(patterns, data.structural, no_sink)
         for model, patterns in data.patterns.items()
     }
-    with open_session(data.path, replace(FEW, similarity=similarity)) as session:
+    with open_session(
+        data.path, replace(data.session.parameters, similarity=similarity)
+    ) as session:
         drawn = np.zeros((FEW.n_resamples, len(data.prompt_ids)))
         for row in session.rows("select * from resamples"):
             drawn[row["resample"], data.prompt_ids.index(row["prompt_id"])] = row["n_drawn"]
@@ -245,7 +238,7 @@ def test_rotation_equals_one_by_scipy_in_distribution(data: Data) -> None:
 
 def test_chance_depends_on_the_seed_alone(data: Data) -> None:
     def draws(seed: int) -> NDArray[np.float64]:
-        with open_session(data.path, replace(FEW, seed=seed)) as session:
+        with open_session(data.path, replace(data.session.parameters, seed=seed)) as session:
             columns = session.query(
                 "select value from null_matches order by model_a, model_b, draw, layer_a, head_a"
             ).fetchnumpy()
