@@ -26,7 +26,8 @@
 -- is_moved: boolean, true where the match has another layer or head
 -- is_mutual: boolean, true where each of the two is the other's best match
 
--- p values as in Phipson and Smyth (2010, arXiv 1603.05766): (1 + draws as high) / (1 + draws).
+-- On unrelated models p_family keeps its level for the similarity profile, not for profile_centred
+-- (12 % at 5 %; docs/statistics.md). p values as in Phipson and Smyth (2010, arXiv 1603.05766): (1 + draws as high) / (1 + draws).
 -- p_family: step of Westfall and Young (1993), single-step max T. Heads are made comparable by
 -- their distance to null_mean in null standard deviations, after the Fisher transform of cosines.
 with
