@@ -6,6 +6,7 @@ from typing import Any
 
 from ingest.dataset.errors import InputError
 from reports.report import (
+    Chance,
     Claim,
     CosineMatrix,
     Example,
@@ -156,6 +157,29 @@ def _claim(session: Session, ranking: tuple[Match, ...], reference: Head, other:
             percentile_95=_settled(spread["percentile_95"]),
             n_as_alike=spread["n_as_alike"],
         ),
+        chance=_chance(session, match),
+    )
+
+
+def _chance(session: Session, match: Match) -> Chance:
+    row = session.rows(
+        "select count(*) as n_draws, avg(value) as mean, quantile_disc(value, 0.95) as high, "
+        "count(*) filter (where round(value, 9) >= round($cosine, 9)) as n_as_high "
+        "from null_matches where model_a = $model and layer_a = $layer and head_a = $head "
+        "and model_b = $other",
+        {
+            "cosine": match.cosine,
+            "model": match.head.model,
+            "layer": match.head.layer,
+            "head": match.head.head,
+            "other": match.best.model,
+        },
+    )[0]
+    return Chance(
+        mean=_settled(row["mean"]),
+        high=_settled(row["high"]),
+        p_value=(1 + row["n_as_high"]) / (1 + row["n_draws"]),
+        n_draws=row["n_draws"],
     )
 
 

@@ -101,6 +101,20 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Chance:
+    """The best match of the reference head among the other model's heads, mixed at random.
+
+    high: 5 % of the draws are above; p_value: share of the draws, the data among them, that are at
+    least as alike as the match, for this one head.
+    """
+
+    mean: float
+    high: float
+    p_value: float
+    n_draws: int
+
+
+@dataclass(frozen=True)
 class Claim:
     """The published claim, asked of the reference head and one other model.
 
@@ -116,6 +130,7 @@ class Claim:
     is_moved: bool
     holds: bool
     spread: Spread
+    chance: Chance
 
     @property
     def cosines(self) -> tuple[float, ...]:

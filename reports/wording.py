@@ -10,6 +10,7 @@ from reports.report import Claim, Head, Report
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _MOST_DIGITS = 6
 _NARROW_MARGIN = 0.001
+_SIGNIFICANT = 0.05
 
 
 def digits_apart(values: tuple[float, ...]) -> int:
@@ -60,6 +61,8 @@ def doubts(claim: Claim) -> str | None:
     """What speaks against making much of a match, None where nothing does."""
     match = claim.match
     found = []
+    if claim.chance.p_value > _SIGNIFICANT:
+        found.append("chance does as well")
     if match.cosine < claim.spread.percentile_95:
         found.append("its cosine is below the 95th percentile of all pairs")
     if match.margin is not None and match.margin < _NARROW_MARGIN:
