@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _WORD = re.compile(r"\w+")
+_PATIENCE = 2.0  # seconds
 _READING = {
     duckdb.StatementType.SELECT,
     duckdb.StatementType.EXPLAIN,
@@ -33,7 +38,8 @@ class Session:
     def __init__(self, dataset: Dataset, parameters: Parameters) -> None:
         self.dataset = dataset
         self.parameters = settled(parameters, dataset)
-        self.connection = duckdb.connect(":memory:")
+        # DuckDB would draw its progress bar on stdout, into the data.
+        self.connection = duckdb.connect(":memory:", config={"enable_progress_bar": False})
         self._built: set[str] = set()
         for statement in tables(self.dataset, self.parameters):
             self.connection.execute(statement)
@@ -110,11 +116,12 @@ class Session:
         self._built.add(view.name)
         for source in view.reads:
             self._materialise(views()[source])
-        if view.computed_by:
-            self._fill(view)
-        elif view.name in MATERIALISED:
-            self.connection.execute(f'drop view "{view.name}"')
-            self.connection.execute(f'create table "{view.name}" as {view.select}')
+        with _announced(view.name):
+            if view.computed_by:
+                self._fill(view)
+            elif view.name in MATERIALISED:
+                self.connection.execute(f'drop view "{view.name}"')
+                self.connection.execute(f'create table "{view.name}" as {view.select}')
 
     def _fill(self, view: View) -> None:
         """Computes what SQL cannot: random draws and assignments."""
@@ -125,6 +132,20 @@ class Session:
         columns = ", ".join(column.name for column in view.columns)
         self.connection.execute(f'insert into "{view.name}" select {columns} from computed_rows')
         self.connection.unregister("computed_rows")
+
+
+@contextmanager
+def _announced(name: str) -> Iterator[None]:
+    """Tells a person who waits, on stderr, what is being computed; nothing below 2 s."""
+    message = f"computing {name}, once for this session"
+    timer = threading.Timer(_PATIENCE, lambda: print(message, file=sys.stderr, flush=True))
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _create(view: View) -> str:

@@ -146,3 +146,9 @@ def _read_until(terminal: int, text: str) -> str:
         if select.select([terminal], [], [], 1)[0]:
             seen += os.read(terminal, 4096).decode()
     return seen
+
+
+def test_no_progress_bar_is_drawn_into_the_data(session: Session) -> None:
+    """DuckDB draws one on stdout when a query takes 2 s."""
+    (row,) = session.rows("select current_setting('enable_progress_bar') as is_drawn")
+    assert row["is_drawn"] is False
