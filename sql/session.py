@@ -38,8 +38,9 @@ class Session:
     def __init__(self, dataset: Dataset, parameters: Parameters) -> None:
         self.dataset = dataset
         self.parameters = settled(parameters, dataset)
-        # DuckDB would draw its progress bar on stdout, into the data.
-        self.connection = duckdb.connect(":memory:", config={"enable_progress_bar": False})
+        self.connection = duckdb.connect(":memory:")
+        # DuckDB would draw it on stdout, into the data.
+        self.connection.execute("set enable_progress_bar = false")
         self._built: set[str] = set()
         for statement in tables(self.dataset, self.parameters):
             self.connection.execute(statement)
