@@ -81,7 +81,7 @@ def load_huggingface(
 
 def is_headless(architecture: str) -> bool:
     """Whether a class of transformers is a model without a head (`BertModel`)."""
-    return any(architecture == name for name in _names(MODEL_MAPPING_NAMES))
+    return architecture in _names(MODEL_MAPPING_NAMES)
 
 
 def _with_head(model_class: Any) -> Any:
