@@ -163,12 +163,9 @@ def _claim(session: Session, ranking: tuple[Match, ...], reference: Head, other:
 
 def _chance(session: Session, match: Match) -> Chance:
     row = session.rows(
-        "select count(*) as n_draws, avg(value) as mean, quantile_disc(value, 0.95) as high, "
-        "count(*) filter (where round(value, 9) >= round($cosine, 9)) as n_as_high "
-        "from null_matches where model_a = $model and layer_a = $layer and head_a = $head "
-        "and model_b = $other",
+        "select null_mean, null_high, p_value, n_draws from match_chance where model_a = $model "
+        "and layer_a = $layer and head_a = $head and model_b = $other",
         {
-            "cosine": match.cosine,
             "model": match.head.model,
             "layer": match.head.layer,
             "head": match.head.head,
@@ -176,9 +173,9 @@ def _chance(session: Session, match: Match) -> Chance:
         },
     )[0]
     return Chance(
-        mean=_settled(row["mean"]),
-        high=_settled(row["high"]),
-        p_value=(1 + row["n_as_high"]) / (1 + row["n_draws"]),
+        mean=_settled(row["null_mean"]),
+        high=_settled(row["null_high"]),
+        p_value=row["p_value"],
         n_draws=row["n_draws"],
     )
 

@@ -41,6 +41,7 @@ BUILD_ORDER = (
     "split_halves",
     "head_reliability",
     "null_matches",
+    "match_chance",
     "match_statistics",
     "pair_summary",
     "claims",
@@ -61,6 +62,26 @@ _LEFT_AS_VIEWS = {
     "claims",
 }
 MATERIALISED = frozenset(BUILD_ORDER) - _LEFT_AS_VIEWS
+# Of these, kept in the dataset for later sessions: what takes a pass over the rows, all pairs of
+# heads, or many draws, and has few rows itself.
+KEPT = frozenset(
+    {
+        "profiles",
+        "profile_cosines",
+        "swap_ranking",
+        "prompt_scores",
+        "prompt_profiles",
+        "profile_similarities",
+        "pattern_similarities",
+        "similarity_ranking",
+        "migration_map",
+        "match_intervals",
+        "split_halves",
+        "head_reliability",
+        "null_matches",
+        "match_chance",
+    }
+)
 
 _COLUMN = re.compile(r"-- (?P<name>\w+): (?P<type>[\w\[\]]+), (?P<meaning>.+)")
 _COMPUTED = re.compile(r"-- computed by (?P<function>[\w.]+) from (?P<reads>.+)\n")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # The forms of a profile, as the view profile_vectors names them.
 SIMILARITIES = ("profile", "profile_centred", "profile_no_sink", "profile_no_sink_centred")
+# The one whose p values keep their level on unrelated models; match_chance gives the others none.
+CALIBRATED_SIMILARITY = "profile"
 
 _HEAD = r"[lL](\d{1,4})[hH](\d{1,4})"
 _HEAD_PATTERN = re.compile(_HEAD)
@@ -182,6 +184,12 @@ def _check_claim(claim: Claim, parameters: Parameters, names: list[str], dataset
         raise InputError(
             f"the claim {claim.text!r} is about models that are not compared",
             hint=f"compared are {', '.join(':'.join(pair) for pair in compared) or 'none'}",
+        )
+    if claim.test == "beyond chance" and parameters.similarity != CALIBRATED_SIMILARITY:
+        raise InputError(
+            f"the claim {claim.text!r} needs a p value, and {parameters.similarity} has none",
+            hint=f"only chance for the similarity {CALIBRATED_SIMILARITY} was calibrated; leave "
+            "--similarity out, or claim something else",
         )
     _check_head(dataset, claim.model_a, claim.layer_a, claim.head_a)
     _check_head(dataset, claim.model_b, claim.layer_b, claim.head_b)

@@ -15,13 +15,16 @@ import duckdb
 
 from ingest.dataset.errors import InputError
 from ingest.dataset.reader import Dataset, open_dataset
-from sql.catalog import MATERIALISED, View, views
+from sql.catalog import KEPT, MATERIALISED, View, views
+from sql.kept import KeptViews
 from sql.output import write_result
 from sql.parameters import Parameters, settled
 from sql.tables import compared_pairs, tables
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    import pyarrow as pa
 
 _WORD = re.compile(r"\w+")
 _PATIENCE = 2.0  # seconds
@@ -42,6 +45,7 @@ class Session:
         # DuckDB would draw it on stdout, into the data.
         self.connection.execute("set enable_progress_bar = false")
         self._built: set[str] = set()
+        self._kept = KeptViews(self.dataset, self.parameters)
         for statement in tables(self.dataset, self.parameters):
             self.connection.execute(statement)
         for view in views().values():
@@ -111,28 +115,39 @@ class Session:
             self._materialise(views()[name])
 
     def _materialise(self, view: View) -> None:
-        """Replaces a view by its rows, where worth it, after all that it reads."""
+        """Replaces a view by its rows, the kept ones or computed after all that it reads."""
         if view.name in self._built:
             return
         self._built.add(view.name)
+        if view.name in KEPT and (rows := self._kept.read(view)) is not None:
+            self._fill(view, rows)
+            return
         for source in view.reads:
             self._materialise(views()[source])
         with _announced(view.name):
-            if view.computed_by:
-                self._fill(view)
-            elif view.name in MATERIALISED:
-                self.connection.execute(f'drop view "{view.name}"')
-                self.connection.execute(f'create table "{view.name}" as {view.select}')
+            self._compute(view)
 
-    def _fill(self, view: View) -> None:
-        """Computes what SQL cannot: random draws and assignments."""
-        assert view.computed_by is not None
-        module, _, function = view.computed_by.rpartition(".")
-        rows = getattr(importlib.import_module(module), function)(self)
-        self.connection.register("computed_rows", rows)
+    def _compute(self, view: View) -> None:
+        """Makes a view a table of its rows, where worth it, and keeps them, where worth it."""
+        if view.computed_by:
+            # What SQL cannot compute: random draws and assignments.
+            module, _, function = view.computed_by.rpartition(".")
+            self._fill(view, getattr(importlib.import_module(module), function)(self))
+        elif view.name in MATERIALISED:
+            self.connection.execute(f'drop view "{view.name}"')
+            self.connection.execute(f'create table "{view.name}" as {view.select}')
+        if view.name in KEPT:
+            self._kept.write(view, self.connection.table(view.name).to_arrow_table())
+
+    def _fill(self, view: View, rows: pa.Table) -> None:
+        """Makes a view a table of the given rows."""
+        kind = "table" if view.computed_by else "view"
         columns = ", ".join(column.name for column in view.columns)
-        self.connection.execute(f'insert into "{view.name}" select {columns} from computed_rows')
-        self.connection.unregister("computed_rows")
+        self.connection.register("given_rows", rows)
+        self.connection.execute(f'drop {kind} "{view.name}"')
+        self.connection.execute(_create_table(view))
+        self.connection.execute(f'insert into "{view.name}" select {columns} from given_rows')
+        self.connection.unregister("given_rows")
 
 
 @contextmanager
@@ -151,8 +166,12 @@ def _announced(name: str) -> Iterator[None]:
 
 def _create(view: View) -> str:
     """The statement that makes a view; a computed one is a table, empty until it is asked for."""
-    if view.computed_by is None:
-        return f'create view "{view.name}" as {view.select}'
+    if view.computed_by:
+        return _create_table(view)
+    return f'create view "{view.name}" as {view.select}'
+
+
+def _create_table(view: View) -> str:
     columns = ", ".join(f"{column.name} {column.type}" for column in view.columns)
     return f'create table "{view.name}" ({columns})'
 

@@ -69,6 +69,21 @@ def test_a_match_beyond_its_place_is_no_claim_about_chance(dataset: Path) -> Non
     assert not found["holds"]
 
 
+def test_what_was_not_calibrated_has_no_p_value(dataset: Path, run: Run) -> None:
+    parameters = Parameters(similarity="profile_centred", n_resamples=50, n_draws=50)
+    with open_session(dataset, parameters) as session:
+        (row,) = session.rows(
+            "select count(*) as n, count(null_mean) as n_means, count(p_value) as n_p, "
+            "count(p_family) as n_family from match_statistics"
+        )
+    assert row["n"] == row["n_means"] > 0
+    assert row["n_p"] == row["n_family"] == 0
+    words = ("check", dataset, "--claims-only", "--similarity=profile_centred")
+    outcome = run(*words, f"--claim={TRUE} beyond chance")
+    assert outcome.code == 2
+    assert "profile_centred has none" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("claim", "message"),
     [

@@ -192,7 +192,7 @@ def test_statistics_follow_from_the_draws(data: Data) -> None:
         "order by draw, layer_a, head_a"
     ).fetchnumpy()["value"]
     null = draws.reshape(FEW.n_draws, -1)  # [draw, head]
-    rows = sorted(_of_pair(data, "match_statistics"), key=lambda row: data.flat(row, "a"))
+    rows = sorted(_of_pair(data, "match_chance"), key=lambda row: data.flat(row, "a"))
     values = np.array([row["value"] for row in rows])
     fisher = np.arctanh(np.clip(null, -1 + 1e-12, 1 - 1e-12))
     centre, deviation = fisher.mean(axis=0), fisher.std(axis=0, ddof=1)

@@ -49,12 +49,12 @@ measured as (
                 coalesce(same_index_a.value, -1e0), coalesce(same_index_b.value, -1e0)
             )
             when 'best match' then matches.value
-            when 'beyond chance' then null_means.null_mean
+            when 'beyond chance' then match_chance.null_mean
             else claim_rows.bound
         end as bound,
         matches.layer_b = claim_rows.layer_b and matches.head_b = claim_rows.head_b as is_best,
-        null_means.excess_low,
-        null_means.p_family
+        match_intervals.low - match_chance.null_mean as excess_low,
+        match_chance.p_family
     from claim_rows
     inner join chosen
         on chosen.model_a = claim_rows.model_a
@@ -82,11 +82,16 @@ measured as (
         and same_index_b.model_b = claim_rows.model_b
         and same_index_b.layer_b = claim_rows.layer_b
         and same_index_b.head_b = claim_rows.head_b
-    left join match_statistics as null_means
-        on null_means.model_a = claim_rows.model_a
-        and null_means.layer_a = claim_rows.layer_a
-        and null_means.head_a = claim_rows.head_a
-        and null_means.model_b = claim_rows.model_b
+    inner join match_chance
+        on match_chance.model_a = claim_rows.model_a
+        and match_chance.layer_a = claim_rows.layer_a
+        and match_chance.head_a = claim_rows.head_a
+        and match_chance.model_b = claim_rows.model_b
+    inner join match_intervals
+        on match_intervals.model_a = claim_rows.model_a
+        and match_intervals.layer_a = claim_rows.layer_a
+        and match_intervals.head_a = claim_rows.head_a
+        and match_intervals.model_b = claim_rows.model_b
 ),
 
 final as (

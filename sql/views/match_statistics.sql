@@ -21,196 +21,59 @@
 -- null_high: double, 5 % of the best matches under chance are higher
 -- excess: double, value less null_mean
 -- excess_low: double, low less null_mean
--- p_value: double, share of the draws (and the data) whose best match is at least value
--- p_family: double, the same for the strongest of all heads of model_a: corrected for their number
+-- p_value: double, share of chance's draws with as high a best match; null where not calibrated
+-- p_family: double, the same, corrected for the number of heads of model_a
 -- is_moved: boolean, true where the match has another layer or head
 -- is_mutual: boolean, true where each of the two is the other's best match
 
--- On unrelated models p_family keeps its level for the similarity profile, not for profile_centred
--- (12 % at 5 %; docs/statistics.md). p values as in Phipson and Smyth (2010, arXiv 1603.05766): (1 + draws as high) / (1 + draws).
--- p_family: step of Westfall and Young (1993), single-step max T. Heads are made comparable by
--- their distance to null_mean in null standard deviations, after the Fisher transform of cosines.
-with
-
--- The Fisher transform; cosines of 1 have none, so that they count as 1 - 1e-12.
-draws as (
-    select
-        model_a,
-        layer_a,
-        head_a,
-        model_b,
-        draw,
-        value,
-        0.5e0 * ln((1e0 + greatest(least(value, 1e0 - 1e-12), -1e0 + 1e-12))
-            / (1e0 - greatest(least(value, 1e0 - 1e-12), -1e0 + 1e-12))) as fisher
-    from null_matches
-),
-
-observed as (
-    select
-        matches.model_a,
-        matches.layer_a,
-        matches.head_a,
-        matches.model_b,
-        matches.value,
-        0.5e0 * ln((1e0 + greatest(least(matches.value, 1e0 - 1e-12), -1e0 + 1e-12))
-            / (1e0 - greatest(least(matches.value, 1e0 - 1e-12), -1e0 + 1e-12))) as fisher
-    from matches
-),
-
-ranked as (
-    select
-        model_a,
-        layer_a,
-        head_a,
-        model_b,
-        value,
-        row_number() over (
-            partition by model_a, layer_a, head_a, model_b order by value asc, draw asc
-        ) as value_rank,
-        count(*) over (partition by model_a, layer_a, head_a, model_b) as n_draws
-    from draws
-),
-
-spread as (
-    select
-        draws.model_a,
-        draws.layer_a,
-        draws.head_a,
-        draws.model_b,
-        count(*) as n_draws,
-        avg(draws.value) as null_mean,
-        avg(draws.fisher) as fisher_mean,
-        stddev_samp(draws.fisher) as fisher_deviation,
-        -- Rounded as in rankings: equal cosines may differ in their last bits.
-        sum(case when round(draws.value, 9) >= round(observed.value, 9) then 1 else 0 end) as n_as_high
-    from draws
-    inner join observed
-        on observed.model_a = draws.model_a
-        and observed.layer_a = draws.layer_a
-        and observed.head_a = draws.head_a
-        and observed.model_b = draws.model_b
-    group by all
-),
-
-null_highs as (
-    select
-        model_a,
-        layer_a,
-        head_a,
-        model_b,
-        max(case when value_rank = ceil(n_draws * 0.95e0) then value end) as null_high
-    from ranked
-    group by all
-),
-
-strongest as (
-    select
-        draws.model_a,
-        draws.model_b,
-        draws.draw,
-        max((draws.fisher - spread.fisher_mean) / nullif(spread.fisher_deviation, 0e0)) as score
-    from draws
-    inner join spread
-        on spread.model_a = draws.model_a
-        and spread.layer_a = draws.layer_a
-        and spread.head_a = draws.head_a
-        and spread.model_b = draws.model_b
-    group by all
-),
-
-scores as (
-    select
-        observed.model_a,
-        observed.layer_a,
-        observed.head_a,
-        observed.model_b,
-        (observed.fisher - spread.fisher_mean) / nullif(spread.fisher_deviation, 0e0) as score
-    from observed
-    inner join spread
-        on spread.model_a = observed.model_a
-        and spread.layer_a = observed.layer_a
-        and spread.head_a = observed.head_a
-        and spread.model_b = observed.model_b
-),
-
-family as (
-    select
-        scores.model_a,
-        scores.layer_a,
-        scores.head_a,
-        scores.model_b,
-        (1e0 + sum(case when round(strongest.score, 6) >= round(scores.score, 6) then 1e0 else 0e0 end))
-            / (1e0 + count(*)) as p_family
-    from scores
-    inner join strongest
-        on strongest.model_a = scores.model_a
-        and strongest.model_b = scores.model_b
-    group by all
-),
-
-final as (
-    select
-        matches.model_a,
-        matches.layer_a,
-        matches.head_a,
-        matches.model_b,
-        matches.layer_b,
-        matches.head_b,
-        parameters.similarity,
-        matches.value,
-        match_intervals.low,
-        match_intervals.high,
-        matches.same_index_value,
-        match_intervals.lead,
-        match_intervals.lead_low,
-        match_intervals.lead_high,
-        split_halves.held_out,
-        sqrt(greatest(reliability_a.value, 0e0) * greatest(reliability_b.value, 0e0)) as ceiling,
-        'heads rotated within layers' as null_kind,
-        spread.null_mean,
-        null_highs.null_high,
-        matches.value - spread.null_mean as excess,
-        match_intervals.low - spread.null_mean as excess_low,
-        (1e0 + spread.n_as_high) / (1e0 + spread.n_draws) as p_value,
-        family.p_family,
-        matches.is_moved,
-        matches.is_mutual
-    from matches
-    cross join parameters
-    inner join match_intervals
-        on match_intervals.model_a = matches.model_a
-        and match_intervals.layer_a = matches.layer_a
-        and match_intervals.head_a = matches.head_a
-        and match_intervals.model_b = matches.model_b
-    inner join spread
-        on spread.model_a = matches.model_a
-        and spread.layer_a = matches.layer_a
-        and spread.head_a = matches.head_a
-        and spread.model_b = matches.model_b
-    inner join null_highs
-        on null_highs.model_a = matches.model_a
-        and null_highs.layer_a = matches.layer_a
-        and null_highs.head_a = matches.head_a
-        and null_highs.model_b = matches.model_b
-    inner join family
-        on family.model_a = matches.model_a
-        and family.layer_a = matches.layer_a
-        and family.head_a = matches.head_a
-        and family.model_b = matches.model_b
-    left join split_halves
-        on split_halves.model_a = matches.model_a
-        and split_halves.layer_a = matches.layer_a
-        and split_halves.head_a = matches.head_a
-        and split_halves.model_b = matches.model_b
-    left join head_reliability as reliability_a
-        on reliability_a.model = matches.model_a
-        and reliability_a.layer = matches.layer_a
-        and reliability_a.head = matches.head_a
-    left join head_reliability as reliability_b
-        on reliability_b.model = matches.model_b
-        and reliability_b.layer = matches.layer_b
-        and reliability_b.head = matches.head_b
-)
-
-select * from final
+select
+    matches.model_a,
+    matches.layer_a,
+    matches.head_a,
+    matches.model_b,
+    matches.layer_b,
+    matches.head_b,
+    parameters.similarity,
+    matches.value,
+    match_intervals.low,
+    match_intervals.high,
+    matches.same_index_value,
+    match_intervals.lead,
+    match_intervals.lead_low,
+    match_intervals.lead_high,
+    split_halves.held_out,
+    sqrt(greatest(reliability_a.value, 0e0) * greatest(reliability_b.value, 0e0)) as ceiling,
+    match_chance.null_kind,
+    match_chance.null_mean,
+    match_chance.null_high,
+    match_chance.excess,
+    match_intervals.low - match_chance.null_mean as excess_low,
+    match_chance.p_value,
+    match_chance.p_family,
+    matches.is_moved,
+    matches.is_mutual
+from matches
+cross join parameters
+inner join match_intervals
+    on match_intervals.model_a = matches.model_a
+    and match_intervals.layer_a = matches.layer_a
+    and match_intervals.head_a = matches.head_a
+    and match_intervals.model_b = matches.model_b
+inner join match_chance
+    on match_chance.model_a = matches.model_a
+    and match_chance.layer_a = matches.layer_a
+    and match_chance.head_a = matches.head_a
+    and match_chance.model_b = matches.model_b
+left join split_halves
+    on split_halves.model_a = matches.model_a
+    and split_halves.layer_a = matches.layer_a
+    and split_halves.head_a = matches.head_a
+    and split_halves.model_b = matches.model_b
+left join head_reliability as reliability_a
+    on reliability_a.model = matches.model_a
+    and reliability_a.layer = matches.layer_a
+    and reliability_a.head = matches.head_a
+left join head_reliability as reliability_b
+    on reliability_b.model = matches.model_b
+    and reliability_b.layer = matches.layer_b
+    and reliability_b.head = matches.head_b

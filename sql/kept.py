@@ -1,0 +1,99 @@
+"""Views kept beside the data: computed once, read by every later session.
+
+A kept view lies in `views/<dataset>-<question>/<view>-<sha256>.parquet`. The folder's name is made
+of the manifest and of what else the rows depend on (parameters, the views' own text, DuckDB's
+version), the file's name of its bytes. So a file is whole or not there, writers at the same time
+do not disturb each other, and nothing has to be named by the manifest: a query that rewrote it
+could undo an ingest that runs beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+import shutil
+import sys
+from dataclasses import asdict
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.dataset.errors import HeadswapError
+from ingest.dataset.files import sha256_of, written_aside
+from ingest.dataset.reader import Dataset
+from sql.catalog import View, views
+from sql.parameters import Parameters
+
+KEPT_FOLDER = "views"
+_MAX_QUESTIONS = 16
+_QUESTION = re.compile(r"[0-9a-f]{12}-[0-9a-f]{12}")
+_FILE = re.compile(r"(?P<view>[a-z_]+)-(?P<sha256>[0-9a-f]{64})\.parquet")
+
+
+class KeptViews:
+    """The kept views of one dataset for one set of parameters."""
+
+    def __init__(self, dataset: Dataset, parameters: Parameters) -> None:
+        self._root = dataset.path / KEPT_FOLDER
+        self._dataset = dataset.manifest.sha256()[:12]
+        # Claims are asked of the views and change none that is kept.
+        question = {name: value for name, value in asdict(parameters).items() if name != "claims"}
+        text = json.dumps([question, _code(), duckdb.__version__], sort_keys=True)
+        self._folder = self._root / f"{self._dataset}-{_sha256(text)[:12]}"
+        self._is_told = False
+
+    def read(self, view: View) -> pa.Table | None:
+        """The rows of a view, None where they are not kept; what is damaged is told and removed."""
+        for path in sorted(self._folder.glob(f"{view.name}-*.parquet")):
+            if is_intact(path):
+                return pq.read_table(path, columns=[column.name for column in view.columns])
+            print(f"{path} is damaged: {view.name} is computed again", file=sys.stderr)
+            path.unlink(missing_ok=True)
+        return None
+
+    def write(self, view: View, rows: pa.Table) -> None:
+        """Keeps the rows of a view; where the folder does not let it, says so once and goes on."""
+        target = self._folder / f"{view.name}.parquet"
+        try:
+            with written_aside(target) as partial:
+                pq.write_table(rows, partial, compression="zstd")
+            target.replace(target.with_name(f"{view.name}-{sha256_of(target)}.parquet"))
+            self._forget_older()
+        except (HeadswapError, OSError) as error:
+            if not self._is_told:
+                print(f"what is computed is not kept: {error}", file=sys.stderr)
+            self._is_told = True
+
+    def _forget_older(self) -> None:
+        """Removes what was kept for an earlier manifest, and the questions asked longest ago."""
+        questions = [path for path in self._root.iterdir() if _QUESTION.fullmatch(path.name)]
+        current = [path for path in questions if path.name.startswith(self._dataset)]
+        current.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in set(questions) - set(current[:_MAX_QUESTIONS]) - {self._folder}:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a kept file holds the bytes that its name states."""
+    named = _FILE.fullmatch(path.name)
+    return named is not None and named["sha256"] == sha256_of(path)
+
+
+@cache
+def _code() -> str:
+    """The SHA-256 of all that computes views: a new definition is no longer what was kept."""
+    listed = views().values()
+    modules = {view.computed_by.rpartition(".")[0] for view in listed if view.computed_by}
+    texts = [view.select for view in listed]
+    texts += [inspect.getsource(import_module(module)) for module in sorted(modules)]
+    return _sha256("\n".join(texts))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
