@@ -7,6 +7,8 @@ BIN := .venv/bin
 STAMP := .venv/set-up-complete
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Imports are compiled once, by the set-up; with this set, every process would do it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench clean
