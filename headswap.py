@@ -80,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         print("headswap: interrupted", file=sys.stderr)
+        if arguments.command in ("ingest", "run", "demo"):
+            print("Hint: run the same command again, it goes on where it stopped", file=sys.stderr)
         return 130
 
 

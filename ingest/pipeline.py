@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
+import shutil
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.batches import Batch, plan_batches
-from ingest.card import write_card
-from ingest.dataset.errors import InputError
+from ingest.attention import (
+    Encoded,
+    close_journals,
+    count_rows,
+    model_folder,
+    versions,
+    write_attention,
+)
+from ingest.dataset.card import write_card
+from ingest.dataset.errors import HeadswapError, InputError
 from ingest.dataset.files import sha256_of
 from ingest.dataset.manifest import (
     MANIFEST_NAME,
@@ -23,19 +28,12 @@ from ingest.dataset.manifest import (
     read_manifest,
     write_manifest,
 )
-from ingest.dataset.writer import (
-    AttentionFile,
-    Triangle,
-    attention_file,
-    file_entry,
-    write_table,
-)
+from ingest.dataset.writer import write_table
+from ingest.lock import check_unlocked, writing
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelFiles, ModelSource, find_files, tokenizer_name
-from ingest.progress import Progress
 from ingest.prompts import PromptSet
 from ingest.sequence import (
-    EncodedToken,
     encode_sequence,
     encode_text,
     structural_pattern,
@@ -43,21 +41,13 @@ from ingest.sequence import (
 )
 
 if TYPE_CHECKING:
-    import torch
-
     from ingest.models.loaded import LoadedModel
 
-_LIBRARIES = ("torch", "transformers", "transformer-lens", "tokenizers", "pyarrow")
-# Layers that may wait to be written while the model computes on; bounds the memory they take.
-_PENDING_LAYERS = 2
+_BYTES_A_ROW = 3.9  # measured: random weights, zstd; less where many weights are 0
 # What an ingest that never finished may have left in the folder: no dataset, and none's either.
 _LEFT_BEHIND = re.compile(
-    r"attention|README\.md|((models|prompts|tokens)(-\d+)?\.parquet|manifest\.json)(\.partial)?"
+    r"attention|\.lock|README\.md|((models|prompts|tokens)(-\d+)?\.parquet|manifest\.json)(\.partial)?"
 )
-
-
-# The tokens of each prompt, in the prompt set's order.
-Encoded = Sequence[Sequence[EncodedToken]]
 
 
 @dataclass(frozen=True)
@@ -85,15 +75,18 @@ def ingest(
 
     A dataset that exists must hold the same prompts; models that it lacks are added, a model that
     it holds under the same name with the same weights is skipped. Everything is checked before the
-    first file is written, and the manifest is replaced once, after the last.
+    first file is written, and the manifest is replaced once, after the last. What an interrupted
+    ingest of the same models had written is taken over, so that running it again goes on.
 
     structural: a regular expression that chooses the structural tokens by their text, in place of
     the markers or special tokens.
 
-    Raises: InputError where the models, the prompts or the dataset cannot be used.
+    Raises: InputError where the models, the prompts or the dataset cannot be used; HeadswapError
+    where another ingest writes there, or the disk lacks the room.
     """
     options = options or LoadOptions()
     pattern = structural_pattern(structural)
+    check_unlocked(out)
     manifest = _existing_manifest(out, prompts, structural)
     files = [find_files(source, options.trust_remote_code) for source in sources]
     new, skipped = [], []
@@ -105,19 +98,43 @@ def ingest(
             new.append((source, found))
     models = [_load(source, found, options) for source, found in new]
     encoded = [_encode_all(model, prompts, pattern) for model in models]
-    added = []
-    for model, tokens in zip(models, encoded, strict=True):
+    if not models:
         if manifest is None:
-            manifest = _new_manifest(prompts, structural, out)
-        attention = _write_attention(model, prompts, tokens, out)
-        manifest = _with_model(manifest, model, prompts, tokens, attention, out)
-        added.append(model.name)
-    if manifest is None:
-        raise InputError("there is no model to ingest", hint="name one with --model NAME=SOURCE")
-    if added:
+            raise InputError(
+                "there is no model to ingest", hint="name one with --model NAME=SOURCE"
+            )
+        write_card(out, manifest)
+        return Ingested(manifest, (), tuple(skipped))
+    with writing(out):
+        if _existing_manifest(out, prompts, structural) != manifest:
+            raise HeadswapError(
+                f"another ingest changed {out} while the models were loaded", hint="run again"
+            )
+        _check_room(models, encoded, out)
+        for model, tokens in zip(models, encoded, strict=True):
+            if manifest is None:
+                manifest = _new_manifest(prompts, structural, out)
+            attention = write_attention(model, prompts, tokens, out)
+            manifest = _with_model(manifest, model, prompts, tokens, attention, out)
+        assert manifest is not None
         write_card(out, manifest)
         write_manifest(out, manifest)
-    return Ingested(manifest, tuple(added), tuple(skipped))
+        close_journals(out, [model.name for model in manifest.models])
+    return Ingested(manifest, tuple(model.name for model in models), tuple(skipped))
+
+
+def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: Path) -> None:
+    """Stops before the first row where the disk cannot hold them all."""
+    rows = sum(map(count_rows, models, encoded))
+    folders = [out / model_folder(model.name) for model in models]
+    there = sum(path.stat().st_size for folder in folders for path in folder.glob("*.parquet"))
+    needed, free = round(rows * _BYTES_A_ROW) - there, shutil.disk_usage(out).free
+    if needed > free:
+        raise HeadswapError(
+            f"{rows:,} rows need about {needed / 1e9:,.1f} GB, but the disk of {out} has "
+            f"{free / 1e9:,.1f} GB left",
+            hint="make room, choose another place with --out, or ingest fewer prompts",
+        )
 
 
 def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) -> Manifest | None:
@@ -193,67 +210,6 @@ def _encode_all(model: LoadedModel, prompts: PromptSet, pattern: re.Pattern[str]
     return encoded
 
 
-def _write_attention(
-    model: LoadedModel, prompts: PromptSet, encoded: Encoded, out: Path
-) -> tuple[FileEntry, ...]:
-    """Captures and writes the attention of one model, one file a batch."""
-    lengths = [len(tokens) for tokens in encoded]
-    batches = plan_batches(lengths, model.n_heads)
-    cells = sum(n * (n + 1) // 2 if model.is_causal else n * n for n in lengths)
-    progress = Progress(f"{model.name:<14}", cells * model.n_layers * model.n_heads)
-    entries = []
-    with ThreadPoolExecutor(max_workers=1) as encoder:
-        for number, batch in enumerate(batches):
-            path = f"attention/model={model.name}/part-{number:05d}.parquet"
-            ids = [prompts.prompts[member].prompt_id for member in batch.members]
-            triangle = Triangle(ids, [lengths[member] for member in batch.members], model.is_causal)
-            with attention_file(out / path, triangle, model.n_heads) as file:
-                _write_batch(model, batch, encoded, triangle, file, encoder, progress)
-            entries.append(file_entry(out, path, file.rows))
-    progress.close()
-    return tuple(entries)
-
-
-def _write_batch(
-    model: LoadedModel,
-    batch: Batch,
-    encoded: Encoded,
-    triangle: Triangle,
-    file: AttentionFile,
-    encoder: ThreadPoolExecutor,
-    progress: Progress,
-) -> None:
-    """Captures one batch; each layer is written by `encoder` while the next is computed."""
-    import torch
-
-    from ingest.capture import capture_patterns
-
-    token_ids = [[token.token_id for token in encoded[member]] for member in batch.members]
-    cells = torch.from_numpy(triangle.flat_index(batch.width)).to(model.device)
-    pending: list[Future[None]] = []
-
-    def write(layer: int, pattern: torch.Tensor) -> None:
-        by_head = pattern.transpose(0, 1).reshape(model.n_heads, -1)  # [head, prompt*query*key]
-        weights = by_head.index_select(1, cells).float().cpu().numpy()  # [head, row]
-        file.write_layer(layer, weights)
-        progress.add(weights.size)
-
-    def on_layer(layer: int, pattern: torch.Tensor) -> None:
-        while len(pending) >= _PENDING_LAYERS:
-            pending.pop(0).result()
-        pending.append(encoder.submit(write, layer, pattern))
-
-    try:
-        capture_patterns(model, token_ids, batch.width, on_layer)
-        while pending:
-            pending.pop(0).result()
-    finally:
-        # After an error the file is abandoned; the writer must be idle before it is closed.
-        for future in pending:
-            with suppress(Exception):
-                future.result()
-
-
 def _new_manifest(prompts: PromptSet, structural: str | None, out: Path) -> Manifest:
     """Writes the prompts and returns the manifest of a dataset that has no model yet."""
     rows = [prompt.row() for prompt in prompts.prompts]
@@ -264,7 +220,7 @@ def _new_manifest(prompts: PromptSet, structural: str | None, out: Path) -> Mani
         tokenizers={},
         models=(),
         tables={"prompts": (write_table(out, "prompts.parquet", "prompts", rows),)},
-        written_with=_versions(),
+        written_with=versions(),
     )
 
 
@@ -313,7 +269,3 @@ def _token_rows(tokenizer: str, prompts: PromptSet, encoded: Encoded) -> list[di
         for prompt, tokens in zip(prompts.prompts, encoded, strict=True)
         for position, token in enumerate(tokens)
     ]
-
-
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in ("headswap", *_LIBRARIES)}

@@ -17,7 +17,7 @@ class Progress:
 
     def __init__(self, label: str, total_rows: int, stream: TextIO | None = None) -> None:
         self.label, self.total_rows = label, total_rows
-        self.rows = 0
+        self.rows = self.skipped = 0
         self._stream = stream or sys.stderr
         self._started = time.monotonic()
         self._drawn = 0.0
@@ -31,6 +31,11 @@ class Progress:
             self._stream.write(f"\r{self._line(now)}\x1b[K")
             self._stream.flush()
 
+    def skip(self, rows: int) -> None:
+        """Counts rows that an earlier run had written."""
+        self.rows += rows
+        self.skipped += rows
+
     def close(self) -> None:
         """Prints the closing line."""
         start = "\r" if self._stream.isatty() else ""
@@ -41,8 +46,9 @@ class Progress:
     def _line(self, now: float) -> str:
         seconds = max(now - self._started, 1e-9)
         share = self.rows / self.total_rows if self.total_rows else 1.0
-        rate = self.rows / seconds
+        rate = (self.rows - self.skipped) / seconds
+        earlier = f"  ({self.skipped:,} from an interrupted run)" if self.skipped else ""
         return (
             f"{self.label}  {share:4.0%}  {self.rows:,} of {self.total_rows:,} rows  "
-            f"{rate:,.0f} rows/s  {seconds:.1f} s"
+            f"{rate:,.0f} rows/s  {seconds:.1f} s{earlier}"
         )

@@ -13,7 +13,7 @@ import pytest
 
 from ingest.dataset.errors import DatasetError, HeadswapError
 from ingest.dataset.files import sha256_of, write_text_aside
-from ingest.dataset.manifest import read_manifest
+from ingest.dataset.manifest import checksum_of, read_manifest
 from ingest.dataset.reader import open_dataset
 from ingest.dataset.schemas import TABLES
 
@@ -67,7 +67,7 @@ def _edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], obje
         path = dataset / "manifest.json"
         content = json.loads(path.read_text())
         change(content)
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps(content | {"sha256": checksum_of(content)}))
 
     return edit
 
@@ -94,6 +94,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "absolute path": (
         _edited(lambda m: m["tables"]["tokens"][0].update(path="/tmp/tokens.parquet")),
         "no Parquet file inside",
+    ),
+    "edited by hand": (
+        lambda d: (d / "manifest.json").write_text(
+            (d / "manifest.json").read_text().replace('"float32"', '"bfloat16"')
+        ),
+        "not the one that its checksum",
     ),
     "no hash": (_edited(lambda m: m["tables"]["tokens"][0].update(sha256="")), "impossible"),
     "model name": (_edited(lambda m: m["models"][0].update(name="../x")), "is no model name"),

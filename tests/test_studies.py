@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.dataset.manifest import read_manifest
+from ingest.dataset.manifest import checksum_of, read_manifest
 from ingest.studies.study import EXAMPLE, built_in_studies, read_study
 from tests.support import REFERENCE, Run
 
@@ -96,6 +96,7 @@ def test_run_stops_where_the_rows_are_not_sound(run: Run, study: Path) -> None:
     pq.write_table(damaged, dataset / entry.path)
     manifest = json.loads((dataset / "manifest.json").read_text())
     manifest["models"][1]["attention"][0]["bytes"] = (dataset / entry.path).stat().st_size
+    manifest["sha256"] = checksum_of(manifest)
     (dataset / "manifest.json").write_text(json.dumps(manifest))
     outcome = run("run", study)
     assert outcome.code == 1

@@ -7,13 +7,14 @@ from pathlib import Path
 from ingest.dataset.files import write_text_aside
 from ingest.dataset.manifest import Manifest
 
+CARD_NAME = "README.md"
 _TABLES = ("attention", "models", "prompts", "tokens")
 _PATTERNS = {"attention": "attention/*/*.parquet"}
 
 
 def write_card(dataset: Path, manifest: Manifest) -> None:
     """Writes the card: a YAML head with one config a table, then what the tables hold."""
-    write_text_aside(dataset / "README.md", card_text(manifest))
+    write_text_aside(dataset / CARD_NAME, card_text(manifest))
 
 
 def card_text(manifest: Manifest) -> str:

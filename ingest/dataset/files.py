@@ -20,34 +20,47 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it is synced and renamed to `path`.
+def writing_to(path: Path) -> Iterator[None]:
+    """Turns what the operating system refuses, within, into a message about `path`.
 
-    On failure the temporary file is removed, and whatever stood at `path` stays as it was.
-
-    Raises: HeadswapError where the operating system refuses (disk full, read-only, ...).
+    Raises: HeadswapError where it refuses (disk full, read-only, ...).
     """
-    partial = path.with_name(path.name + _PARTIAL_SUFFIX)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        _sync(partial)
-        partial.replace(path)
-        _sync(path.parent)
+        yield
     except OSError as error:
         raise HeadswapError(
             f"cannot write {path}: {error.strerror or error}",
             hint="check that the folder exists, is writable and has room, then run again",
         ) from error
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it is synced and renamed to `path`.
+
+    On failure the temporary file is removed, and whatever stood at `path` stays as it was.
+
+    Raises: HeadswapError where the operating system refuses.
+    """
+    partial = path.with_name(path.name + _PARTIAL_SUFFIX)
+    try:
+        with writing_to(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            _sync(partial)
+            partial.replace(path)
+            _sync(path.parent)
     finally:
         if partial.exists():
             partial.unlink()
 
 
 def write_text_aside(path: Path, text: str) -> None:
-    """Replaces a text file (UTF-8) in one step."""
+    """Makes a text file (UTF-8) hold `text`, in one step; one that does already stays untouched."""
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
     with written_aside(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="")
 
 
 def _sync(path: Path) -> None:

@@ -5,6 +5,7 @@ It is written last and replaced in one step, so it is also the mark that a write
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,6 +20,8 @@ MANIFEST_NAME = "manifest.json"
 FORMAT = "headswap-dataset"
 MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
+_CHECKSUM = "sha256"
+_MAX_ROWS_A_BYTE = 1000
 T = TypeVar("T")
 
 
@@ -75,6 +78,10 @@ class Manifest:
         tables = [entry for name in sorted(self.tables) for entry in self.tables[name]]
         return tables + [entry for model in self.models for entry in model.attention]
 
+    def sha256(self) -> str:
+        """What identifies the content: the SHA-256 of the text without the checksum in it."""
+        return checksum_of(asdict(self))
+
     def model(self, name: str) -> ModelEntry | None:
         """The model of that name, None where the dataset has none."""
         return next((model for model in self.models if model.name == name), None)
@@ -93,8 +100,24 @@ class Manifest:
 
 def write_manifest(dataset: Path, manifest: Manifest) -> None:
     """Replaces the dataset's manifest in one step."""
-    text = json.dumps(asdict(manifest), indent=1, sort_keys=True, ensure_ascii=False)
-    write_text_aside(dataset / MANIFEST_NAME, text + "\n")
+    write_text_aside(dataset / MANIFEST_NAME, manifest_text(manifest))
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """The one way in which a manifest is written; its last key is the SHA-256 of the rest."""
+    return _json(asdict(manifest) | {_CHECKSUM: manifest.sha256()})
+
+
+def checksum_of(content: dict[str, Any]) -> str:
+    """The SHA-256 of a manifest's content, whatever its own key `sha256` says."""
+    rest = {name: value for name, value in content.items() if name != _CHECKSUM}
+    return hashlib.sha256(_json(rest).encode()).hexdigest()
+
+
+def _json(content: dict[str, Any]) -> str:
+    # Once through JSON, so that what is written sorts as what will be read.
+    content = json.loads(json.dumps(content))
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_manifest(dataset: Path) -> Manifest:
@@ -147,7 +170,7 @@ def _manifest_from(content: Any) -> Manifest:
     names = [model.name for model in models]
     if len(set(names)) != len(names):
         raise ValueError("two models have one name")
-    return Manifest(
+    manifest = Manifest(
         variant=_typed(content, "variant", str),
         structural=_optional_text(content, "structural"),
         prompts_sha256=_typed(content, "prompts_sha256", str),
@@ -157,6 +180,9 @@ def _manifest_from(content: Any) -> Manifest:
         written_with=_texts(content, "written_with"),
         format_version=version,
     )
+    if _typed(content, _CHECKSUM, str) != manifest.sha256():
+        raise ValueError("its content is not the one that its checksum was taken of")
+    return manifest
 
 
 def _model_from(content: Any) -> ModelEntry:
@@ -196,7 +222,9 @@ def _file_from(content: Any) -> FileEntry:
     is_inside = not path.is_absolute() and ".." not in path.parts and "\\" not in entry.path
     if not is_inside or path.suffix != ".parquet":
         raise ValueError(f"{entry.path!r} is no Parquet file inside the dataset")
-    if entry.rows < 0 or entry.bytes < 0 or not _SHA256_PATTERN.fullmatch(entry.sha256):
+    # More rows a byte than any encoding reaches are a trap for whoever reads them.
+    is_bomb = entry.rows > _MAX_ROWS_A_BYTE * max(entry.bytes, 0)
+    if entry.rows < 0 or is_bomb or not _SHA256_PATTERN.fullmatch(entry.sha256):
         raise ValueError(f"the entry of {entry.path!r} has impossible numbers")
     return entry
 

@@ -52,6 +52,8 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
         model: PreTrainedModel = build(config, state, files.bundle).to(dtype)
     else:
         model, config = load_huggingface(files.folder, dtype, options.trust_remote_code)
+    if files.untrained_seed is not None:
+        _draw_weights(model, files.untrained_seed)
     model = model.to(device).eval().requires_grad_(False)
     architecture = type(model).__name__
     n_ctx = context_length(model.config, files.folder)
@@ -90,6 +92,14 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     )
     _check_bridge(loaded, own_patterns)
     return loaded
+
+
+def _draw_weights(model: PreTrainedModel, seed: int) -> None:
+    """Replaces all weights by those of a new model of the class, drawn as training would start."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = type(model)(model.config)
+    model.load_state_dict(fresh.state_dict(), strict=True)
 
 
 def _family(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingest.dataset.errors import InputError
@@ -16,8 +17,10 @@ DEMO_PREFIX = "demo:"
 DEMO_FOLDER = Path(__file__).parents[1] / "demo" / "models"
 BUNDLE_NAME = "hooked_transformer.pt"
 TOKENIZER_NAME = "tokenizer.json"
+_UNTRAINED = re.compile(r"untrained:(?:(?P<seed>\d{1,9}):)?(?P<source>.+)")
 _SOURCE_HINT = (
-    "SOURCE is a local folder, a bundle file, ORG/NAME[@REVISION] on the hub or demo:NAME"
+    "SOURCE is a local folder, a bundle file, ORG/NAME[@REVISION] on the hub, demo:NAME, "
+    "or untrained:SOURCE"
 )
 
 
@@ -31,20 +34,30 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model on this machine. bundle: None for a saved Hugging Face model."""
+    """The files of one model on this machine.
+
+    bundle: None for a saved Hugging Face model. untrained_seed: from which random weights are drawn
+    in place of the trained ones, None for the trained ones.
+    """
 
     folder: Path
     bundle: Path | None
     revision: str | None
+    untrained_seed: int | None = None
 
     @property
     def tokenizer(self) -> Path:
         return self.folder / TOKENIZER_NAME
 
     def weights_sha256(self) -> str:
-        """The hash of the weights' file; of several, the hash of their hashes in order of name."""
+        """The hash of the weights' file; of several, the hash of their hashes in order of name.
+
+        Of an untrained model the hash of these and its seed.
+        """
         weights = [self.bundle] if self.bundle else sorted(self.folder.glob("*.safetensors"))
         digests = [sha256_of(path) for path in weights]
+        if self.untrained_seed is not None:
+            digests.append(f"untrained {self.untrained_seed}")
         if len(digests) == 1:
             return digests[0]
         return hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -84,6 +97,10 @@ def find_files(source: ModelSource, trust_remote_code: bool = False) -> ModelFil
 
     Raises: InputError where the source does not hold a model and a tokenizer.
     """
+    if untrained := _UNTRAINED.fullmatch(source.source):
+        trained = ModelSource(source.name, untrained["source"])
+        files = find_files(trained, trust_remote_code)
+        return replace(files, untrained_seed=int(untrained["seed"] or 0))
     path, revision = _local_path(source), None
     if not path.exists() and (hub_id := parse_hub_id(source.source)):
         snapshot = fetch_snapshot(hub_id, allow_code=trust_remote_code)

@@ -1,0 +1,31 @@
+"""What a verification says: promises, how often each was looked at, and where it is not kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as promised. path: below the dataset; is_orphan: belongs to nothing."""
+
+    path: str
+    what: str
+    is_orphan: bool = False
+
+
+@dataclass
+class Check:
+    """One promise: how many things were held against it, and which did not keep it."""
+
+    name: str
+    promise: str
+    n_checked: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def hold(self, path: str, what: str | None) -> bool:
+        """Counts one thing; `what` says what is wrong with it, None for nothing."""
+        self.n_checked += 1
+        if what is not None:
+            self.problems.append(Problem(path, what))
+        return what is None
