@@ -23,6 +23,7 @@ COMMANDS = {
         "sql.check",
         "check that a dataset's rows are complete and sum to 1, and that claims hold",
     ),
+    "verify": ("sql.verify", "verify a dataset file by file and row by row, and mend it"),
     "init": ("ingest.studies.commands", "write a commented study file to start from"),
     "run": ("", "ingest, check and report what a study file names, as far as it is not done"),
     "demo": ("", "ingest the demo models and write their report"),
@@ -62,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         module = COMMANDS[arguments.command][0]
         run = importlib.import_module(module).run if module else run_study
+        if arguments.command == "verify" and arguments.repair:
+            repair(arguments)
         code: int = run(arguments)
         if arguments.command == "ingest" and code == 0:
             importlib.import_module("sql.export").write_views(pathlib.Path(arguments.out))
@@ -123,6 +126,17 @@ def run_study(arguments: argparse.Namespace) -> int:
         if code := main([*common, *words, *as_json]):
             return code
     return 0
+
+
+def repair(arguments: argparse.Namespace) -> None:
+    """Mends a dataset where something is wrong with it."""
+    dataset = pathlib.Path(arguments.dataset)
+    verify = importlib.import_module("sql.verify")
+    if problems := verify.problems_of(verify.find(dataset)):
+        mend = importlib.import_module("ingest.repair").repair
+        made = mend(dataset, problems, arguments.prompts)
+        importlib.import_module("sql.export").write_views(dataset)
+        print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
 
 
 def _sentence(summary: str) -> str:

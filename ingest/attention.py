@@ -51,6 +51,16 @@ def model_folder(model: str) -> str:
     return f"attention/model={model}"
 
 
+def part_path(model: str, number: int) -> str:
+    """The file of a model's batch, below the dataset."""
+    return f"{model_folder(model)}/part-{number:05d}.parquet"
+
+
+def batches_of(model: LoadedModel, encoded: Encoded) -> list[Batch]:
+    """The batches of one model, one a file."""
+    return plan_batches([len(tokens) for tokens in encoded], model.n_heads)
+
+
 def count_rows(model: LoadedModel, encoded: Encoded) -> int:
     """The attention rows that a model gives."""
     lengths = [len(tokens) for tokens in encoded]
@@ -62,14 +72,14 @@ def write_attention(
     model: LoadedModel, prompts: PromptSet, encoded: Encoded, out: Path
 ) -> tuple[FileEntry, ...]:
     """Captures and writes the attention of one model, one file a batch."""
-    batches = plan_batches([len(tokens) for tokens in encoded], model.n_heads)
+    batches = batches_of(model, encoded)
     progress = Progress(f"{model.name:<14}", count_rows(model, encoded))
     journal = Journal(out, model.name, _work(model, prompts, batches))
     entries = []
     with ThreadPoolExecutor(max_workers=1) as encoder:
-        capture = _Capture(model, prompts, encoded, out, encoder, progress)
+        capture = Capture(model, prompts, encoded, out, encoder, progress)
         for number, batch in enumerate(batches):
-            path = f"{model_folder(model.name)}/part-{number:05d}.parquet"
+            path = part_path(model.name, number)
             if entry := journal.done.get(path):
                 progress.skip(entry.rows)
             else:
@@ -149,7 +159,7 @@ def _work(model: LoadedModel, prompts: PromptSet, batches: Sequence[Batch]) -> d
 
 
 @dataclass(frozen=True)
-class _Capture:
+class Capture:
     """What turns batches of one model's prompts into files."""
 
     model: LoadedModel

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _BYTES_A_ROW = 3.9  # measured: random weights, zstd; less where many weights are 0
 # What an ingest that never finished may have left in the folder: no dataset, and none's either.
 _LEFT_BEHIND = re.compile(
-    r"attention|\.lock|README\.md|((models|prompts|tokens)(-\d+)?\.parquet|manifest\.json)(\.partial)?"
+    r"attention|\.lock|README\.md|((models|prompts|tokens)(-\d+)?\.parquet|manifest(\.backup)?\.json)(\.partial)?"
 )
 
 
@@ -96,8 +96,8 @@ def ingest(
             skipped.append(source.name)
         else:
             new.append((source, found))
-    models = [_load(source, found, options) for source, found in new]
-    encoded = [_encode_all(model, prompts, pattern) for model in models]
+    models = [load(source, found, options) for source, found in new]
+    encoded = [encode_all(model, prompts, pattern) for model in models]
     if not models:
         if manifest is None:
             raise InputError(
@@ -179,13 +179,14 @@ def _check_same_model(held: ModelEntry, files: ModelFiles, options: LoadOptions,
         )
 
 
-def _load(source: ModelSource, files: ModelFiles, options: LoadOptions) -> LoadedModel:
+def load(source: ModelSource, files: ModelFiles, options: LoadOptions) -> LoadedModel:
+    """Loads a model, as `ingest.models.load.load_model`."""
     from ingest.models.load import load_model  # seconds, so only where a model is to run
 
     return load_model(source, files, options)
 
 
-def _encode_all(model: LoadedModel, prompts: PromptSet, pattern: re.Pattern[str] | None) -> Encoded:
+def encode_all(model: LoadedModel, prompts: PromptSet, pattern: re.Pattern[str] | None) -> Encoded:
     """Every prompt as the model's tokenizer sees it.
 
     Raises: InputError where a prompt has no token, or more than the model's context.
@@ -240,7 +241,7 @@ def _with_model(
     tokenizers = dict(manifest.tokenizers)
     if model.tokenizer_name not in tokenizers:
         tokens_path = _numbered("tokens", len(tokenizers))
-        rows = _token_rows(model.tokenizer_name, prompts, encoded)
+        rows = token_rows(model.tokenizer_name, prompts, encoded)
         tables["tokens"] = (write_table(out, tokens_path, "tokens", rows),)
         tokenizers[model.tokenizer_name] = model.tokenizer_sha256
     entry = ModelEntry(
@@ -263,7 +264,8 @@ def _numbered(table: str, earlier: int) -> str:
     return f"{table}-{earlier + 1}.parquet" if earlier else f"{table}.parquet"
 
 
-def _token_rows(tokenizer: str, prompts: PromptSet, encoded: Encoded) -> list[dict[str, Any]]:
+def token_rows(tokenizer: str, prompts: PromptSet, encoded: Encoded) -> list[dict[str, Any]]:
+    """The rows of the table `tokens` for one tokenizer."""
     return [
         {"tokenizer": tokenizer, "prompt_id": prompt.prompt_id, "position": position} | vars(token)
         for prompt, tokens in zip(prompts.prompts, encoded, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,18 @@ def read_prompts(path: Path, variant: str = "standard") -> PromptSet:
     has_variant = any(prompt.variant for prompt in chosen)
     stored = variant if has_variant else ALL_VARIANTS
     return PromptSet(path, stored, tuple(chosen), len(prompts) - len(chosen), ignored)
+
+
+def stored_prompts(rows: Iterable[dict[str, Any]], variant: str, path: Path) -> PromptSet:
+    """The prompt set that a dataset holds, from the rows of its table `prompts` in `path`."""
+    prompts = tuple(
+        Prompt(
+            **row | {"steps": None if row["steps"] is None else tuple(row["steps"])},
+            where=f"{path}, prompt {row['prompt_id']}",
+        )
+        for row in sorted(rows, key=lambda row: row["prompt_id"])
+    )
+    return PromptSet(path, variant, prompts, 0, {})
 
 
 def _prompt_from(record: dict[str, Any], prompt_id: int, where: str) -> Prompt:

@@ -102,6 +102,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "not the one that its checksum",
     ),
     "no hash": (_edited(lambda m: m["tables"]["tokens"][0].update(sha256="")), "impossible"),
+    "more rows than bytes can hold": (
+        _edited(lambda m: m["tables"]["tokens"][0].update(rows=10**9)),
+        "impossible",
+    ),
     "model name": (_edited(lambda m: m["models"][0].update(name="../x")), "is no model name"),
     "one name twice": (_edited(lambda m: m["models"].append(m["models"][0])), "one name"),
     "other model's file": (

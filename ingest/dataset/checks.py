@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as promised. path: below the dataset; is_orphan: belongs to nothing."""
+    """Something that is not as promised.
+
+    path: below the dataset; is_superfluous: the file can be removed, nothing is lost with it.
+    """
 
     path: str
     what: str
-    is_orphan: bool = False
+    is_superfluous: bool = False
 
 
 @dataclass

@@ -17,6 +17,7 @@ from ingest.dataset.files import write_text_aside
 from ingest.dataset.schemas import FORMAT_VERSION, TABLES
 
 MANIFEST_NAME = "manifest.json"
+BACKUP_NAME = "manifest.backup.json"  # what `headswap verify --repair` goes by when that is damaged
 FORMAT = "headswap-dataset"
 MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
@@ -99,8 +100,9 @@ class Manifest:
 
 
 def write_manifest(dataset: Path, manifest: Manifest) -> None:
-    """Replaces the dataset's manifest in one step."""
+    """Replaces the dataset's manifest in one step, and then its copy."""
     write_text_aside(dataset / MANIFEST_NAME, manifest_text(manifest))
+    write_text_aside(dataset / BACKUP_NAME, manifest_text(manifest))
 
 
 def manifest_text(manifest: Manifest) -> str:
@@ -120,13 +122,13 @@ def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def read_manifest(dataset: Path) -> Manifest:
-    """Reads and checks the manifest of a dataset folder.
+def read_manifest(dataset: Path, name: str = MANIFEST_NAME) -> Manifest:
+    """Reads and checks the manifest of a dataset folder, or its copy.
 
     Raises: DatasetError where the folder is no dataset, the manifest is damaged, of a newer format
     version, or names a file outside the dataset.
     """
-    path = dataset / MANIFEST_NAME
+    path = dataset / name
     if not dataset.is_dir():
         raise DatasetError(
             f"{dataset} is not a folder",
@@ -134,7 +136,7 @@ def read_manifest(dataset: Path) -> Manifest:
         )
     if not path.is_file():
         raise DatasetError(
-            f"{dataset} is no dataset: it has no {MANIFEST_NAME}",
+            f"{dataset} is no dataset: it has no {name}",
             hint="an ingest that did not finish leaves none; run `headswap ingest` again",
         )
     try:
@@ -146,7 +148,7 @@ def read_manifest(dataset: Path) -> Manifest:
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(
             f"{path} is not a valid manifest: {_reason(error)}",
-            hint="get the dataset again from where it came",
+            hint="`headswap verify --repair` may restore it; else get the dataset again",
         ) from error
 
 

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from ingest.dataset.card import CARD_NAME, card_text
 from ingest.dataset.checks import Check, Problem
+from ingest.dataset.errors import DatasetError
 from ingest.dataset.files import sha256_of
 from ingest.dataset.manifest import (
+    BACKUP_NAME,
     MANIFEST_NAME,
     FileEntry,
     Manifest,
@@ -40,13 +42,14 @@ def verify(
     quick: no file is read as a whole, so neither checksums nor rows are looked at. on_rows: called
     with the number of attention rows that were read, now and then.
 
-    Raises: DatasetError where the manifest itself cannot be read, as all else follows from it.
+    A manifest that cannot be read is a problem and the only one found, as all else follows from it.
+
+    Raises: DatasetError where the folder never was a dataset.
     """
-    manifest = read_manifest(dataset)
     found = {
         name: Check(name, promise)
         for name, promise in (
-            ("manifest", "is written as headswap writes it, with its checksum"),
+            ("manifest", "it and its copy are as headswap writes them, checksum included"),
             ("card", "README.md is the one of this manifest"),
             ("files", "each is there, of its size, inside the dataset"),
             ("checksums", "each file has its SHA-256"),
@@ -57,7 +60,15 @@ def verify(
             ("orphans", "no file lies there that the manifest does not name"),
         )
     }
-    _check_text(found["manifest"], dataset, MANIFEST_NAME, manifest_text(manifest))
+    try:
+        manifest = read_manifest(dataset)
+    except DatasetError as error:
+        if not (dataset / BACKUP_NAME).is_file():
+            raise
+        found["manifest"].hold(MANIFEST_NAME, str(error))
+        return list(found.values())
+    for name in (MANIFEST_NAME, BACKUP_NAME):
+        _check_text(found["manifest"], dataset, name, manifest_text(manifest))
     _check_text(found["card"], dataset, CARD_NAME, card_text(manifest))
     sound = {
         entry.path
@@ -75,7 +86,7 @@ def verify(
     for path in _orphans(dataset, manifest):
         found["orphans"].n_checked += 1
         found["orphans"].problems.append(
-            Problem(path, "is not named by the manifest", is_orphan=True)
+            Problem(path, "is not named by the manifest", is_superfluous=True)
         )
     return list(found.values())
 

@@ -1,0 +1,177 @@
+"""Mending a dataset: what is superfluous goes, what is damaged is made again, bit for bit."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from ingest.attention import Capture, batches_of, count_rows, versions
+from ingest.dataset.card import write_card
+from ingest.dataset.checks import Problem
+from ingest.dataset.errors import DatasetError, HeadswapError, InputError
+from ingest.dataset.files import sha256_of
+from ingest.dataset.manifest import (
+    BACKUP_NAME,
+    FileEntry,
+    Manifest,
+    ModelEntry,
+    read_manifest,
+    write_manifest,
+)
+from ingest.dataset.writer import write_table
+from ingest.lock import writing
+from ingest.models.options import LoadOptions
+from ingest.models.source import ModelSource, find_files
+from ingest.pipeline import encode_all, load, token_rows
+from ingest.progress import Progress
+from ingest.prompts import PAIRED_TASKS, PromptSet, read_prompts, stored_prompts
+from ingest.sequence import structural_pattern
+
+if TYPE_CHECKING:
+    from ingest.models.loaded import LoadedModel
+
+# Where files are made before they are seen to be the lost ones.
+_WORKSHOP = ".repair"
+_NUMBER = re.compile(r"part-(\d+)\.parquet")
+
+
+def repair(dataset: Path, problems: Sequence[Problem], prompts_file: Path | None) -> list[str]:
+    """Mends what a verification found and returns the paths of the files that it made again.
+
+    A file is replaced only by one with the checksum that the manifest states, so that a repair that
+    fails leaves the dataset as it was. Only the damaged files are made again, which takes the
+    models that the manifest names. prompts_file: where the prompts came from, needed where their
+    table is damaged (by default the 12 tasks that come with headswap).
+
+    Raises: InputError where prompts or a model are not the ones of the dataset; HeadswapError where
+    what is made again differs, or another process writes there.
+    """
+    with writing(dataset):
+        manifest = _surviving_manifest(dataset)
+        shutil.rmtree(dataset / _WORKSHOP, ignore_errors=True)
+        for problem in problems:
+            if problem.is_superfluous:
+                (dataset / problem.path).unlink(missing_ok=True)
+        try:
+            workshop = _Workshop(dataset, manifest)
+            workshop.mend_tables_of_prompts(prompts_file)
+            workshop.mend_models()
+        finally:
+            shutil.rmtree(dataset / _WORKSHOP, ignore_errors=True)
+        write_card(dataset, manifest)
+        write_manifest(dataset, manifest)
+    return workshop.mended
+
+
+def _surviving_manifest(dataset: Path) -> Manifest:
+    try:
+        return read_manifest(dataset)
+    except DatasetError:
+        return read_manifest(dataset, BACKUP_NAME)
+
+
+class _Workshop:
+    """Makes files again, aside, and puts those in place that are the lost ones."""
+
+    def __init__(self, dataset: Path, manifest: Manifest) -> None:
+        self._dataset, self._manifest = dataset, manifest
+        self._folder = dataset / _WORKSHOP
+        self._damaged = {
+            entry.path: entry for entry in manifest.files() if not _is_intact(dataset, entry)
+        }
+        self.mended: list[str] = []
+
+    def mend_tables_of_prompts(self, prompts_file: Path | None) -> None:
+        """Makes the table of prompts again where it is damaged."""
+        for entry in self._manifest.tables["prompts"]:
+            if entry.path in self._damaged:
+                prompts = read_prompts(prompts_file or PAIRED_TASKS, self._manifest.variant)
+                if prompts.sha256 != self._manifest.prompts_sha256:
+                    raise InputError(
+                        f"{entry.path} is damaged, and {prompts.path} holds other prompts",
+                        hint="name the file that the prompts came from with --prompts",
+                    )
+                rows = [prompt.row() for prompt in prompts.prompts]
+                self._put(write_table(self._folder, entry.path, "prompts", rows))
+
+    def mend_models(self) -> None:
+        """Makes again what came from each model: its attention and its rows of the small tables."""
+        rows = [
+            row
+            for entry in self._manifest.tables["prompts"]
+            for row in pq.read_table(self._dataset / entry.path).to_pylist()
+        ]
+        prompts = stored_prompts(rows, self._manifest.variant, self._dataset)
+        for entry in self._manifest.models:
+            if self._is_needed(entry):
+                self._mend_model(entry, prompts)
+        if self._damaged:
+            path = min(self._damaged)
+            raise HeadswapError(
+                f"{path} cannot be made again bit for bit: it was written with "
+                f"{self._manifest.written_with}, here run {versions()}",
+                hint="use those versions, or ingest into a new folder",
+            )
+
+    def _is_needed(self, model: ModelEntry) -> bool:
+        # Which of the small files came from which model is seen when it is made again.
+        is_small = any(path.startswith(("models", "tokens")) for path in self._damaged)
+        return is_small or any(entry.path in self._damaged for entry in model.attention)
+
+    def _mend_model(self, entry: ModelEntry, prompts: PromptSet) -> None:
+        model = self._load(entry)
+        encoded = encode_all(model, prompts, structural_pattern(self._manifest.structural))
+        tokens = token_rows(model.tokenizer_name, prompts, encoded)
+        for path in [path for path in self._damaged if "/" not in path]:
+            table = "models" if path.startswith("models") else "tokens"
+            lines = [model.row()] if table == "models" else tokens
+            self._put(write_table(self._folder, path, table, lines))
+        batches = batches_of(model, encoded)
+        parts = {part.path for part in entry.attention} & self._damaged.keys()
+        progress = Progress(f"{model.name:<14}", count_rows(model, encoded))
+        with ThreadPoolExecutor(max_workers=1) as encoder:
+            capture = Capture(model, prompts, encoded, self._folder, encoder, progress)
+            for path in sorted(parts):
+                number = _NUMBER.fullmatch(Path(path).name)
+                if number and int(number[1]) < len(batches):
+                    self._put(capture.file(path, batches[int(number[1])]))
+
+    def _load(self, entry: ModelEntry) -> LoadedModel:
+        if entry.trust_remote_code:
+            raise InputError(
+                f"the model {entry.name!r} runs code of its own, which a repair does not",
+                hint="ingest into a new folder with --trust-remote-code, if you trust it",
+            )
+        source = ModelSource(entry.name, _with_revision(entry))
+        files = find_files(source)
+        if files.weights_sha256() != entry.weights_sha256:
+            raise InputError(
+                f"{entry.source} no longer holds the weights of {entry.name!r}",
+                hint="bring back the model's files, or ingest into a new folder",
+            )
+        options = LoadOptions(device=entry.device, dtype=entry.dtype)
+        return load(ModelSource(entry.name, entry.source), files, options)
+
+    def _put(self, made: FileEntry) -> None:
+        """Puts a file in its place where it is the lost one, and forgets it otherwise."""
+        if self._damaged.get(made.path) == made:
+            (self._folder / made.path).replace(self._dataset / made.path)
+            del self._damaged[made.path]
+            self.mended.append(made.path)
+
+
+def _with_revision(entry: ModelEntry) -> str:
+    """A model's source at the very revision that was read, where it came from a hub."""
+    base = entry.source.partition("@")[0] if entry.revision else entry.source
+    return f"{base}@{entry.revision}" if entry.revision else base
+
+
+def _is_intact(dataset: Path, entry: FileEntry) -> bool:
+    path = dataset / entry.path
+    return path.is_file() and sha256_of(path) == entry.sha256

@@ -1,0 +1,166 @@
+"""Ingests that are killed, interrupted or run side by side: each in a forked process of its own.
+
+Forked, so that torch is imported once. `python -m tests.interrupted 100` prints how many of 100
+ingests, killed at random moments and run again, ended as the undisturbed one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import headswap
+from ingest import attention
+from ingest.batches import plan_batches
+from ingest.dataset.errors import DatasetError
+from ingest.dataset.files import sha256_of
+from ingest.dataset.reader import open_dataset
+from ingest.dataset.verify import verify
+from tests.support import REFERENCE
+
+# Few tokens a batch, so that a small ingest has many files and many moments to die in.
+_TOKENS_PER_BATCH = 120
+_PATIENCE = 600.0  # seconds
+
+
+@dataclass(frozen=True)
+class Process:
+    """A forked `headswap`. log: what it prints."""
+
+    pid: int
+    log: Path
+
+    def wait(self) -> int:
+        """Waits for its end; returns the exit code, negative for a signal."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.005)
+        self.kill()
+        raise TimeoutError(f"{self.log.read_text()}: still running after {_PATIENCE} s")
+
+    def kill(self, with_signal: int = signal.SIGKILL) -> None:
+        os.kill(self.pid, with_signal)
+
+
+def start(
+    words: Sequence[object], log: Path, prepare: Callable[[], object] | None = None
+) -> Process:
+    """Forks a process that runs `headswap` with the given words, after `prepare`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return Process(pid, log)
+    code = 70
+    try:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        attention.plan_batches = functools.partial(  # type: ignore[attr-defined]
+            plan_batches, tokens_per_batch=_TOKENS_PER_BATCH
+        )
+        if prepare:
+            prepare()
+        code = headswap.main([str(word) for word in words])
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)  # nothing of the parent's is to be cleaned up here
+
+
+def ingest_words(out: Path) -> list[str]:
+    """An ingest of two models, the second of which a dataset in the tests has already."""
+    models = [f"--model={name}={REFERENCE / name}" for name in ("standard", "adhd")]
+    return ["ingest", *models, "--out", str(out)]
+
+
+def content(dataset: Path) -> dict[str, str]:
+    """The SHA-256 of every file of a dataset."""
+    paths = (path for path in dataset.rglob("*") if path.is_file())
+    return {str(path.relative_to(dataset)): sha256_of(path) for path in paths}
+
+
+def is_complete(dataset: Path) -> bool:
+    """What a reader sees: False for no dataset yet, True for a sound one.
+
+    Raises: DatasetError or AssertionError where it sees anything else.
+    """
+    try:
+        open_dataset(dataset)
+    except DatasetError as error:
+        if "is no dataset" in str(error) or "is not a folder" in str(error):
+            return False
+        raise
+    problems = [
+        problem
+        for check in verify(dataset)
+        for problem in check.problems
+        # The files to come, and the card, stand there before the manifest; its copy follows.
+        if not problem.is_superfluous and check.name not in ("card", "manifest")
+    ]
+    assert not problems, problems
+    return True
+
+
+def kill_and_resume(out: Path, log: Path, delay: float) -> tuple[bool, int]:
+    """Kills an ingest after `delay` seconds and runs it again to its end.
+
+    Readers look all the while. Returns whether the kill came before the end, and how many files
+    were taken over.
+    """
+    process = start(ingest_words(out), log)
+    deadline = time.monotonic() + delay
+    while time.monotonic() < deadline:
+        is_complete(out)
+        time.sleep(0.001)
+    process.kill()
+    was_killed = process.wait() == -signal.SIGKILL
+    is_complete(out)
+    parts = len(list(out.rglob("part-*.parquet")))
+    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert is_complete(out)
+    return was_killed, parts
+
+
+def main(n_kills: int, seed: int = 0) -> int:
+    """Kills and resumes; returns how many did not end like the undisturbed ingest."""
+    generator = random.Random(seed)
+    differing = n_killed = n_partial = 0
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log.txt"
+        assert headswap.main(ingest_words(Path(folder) / "warm-up")) == 0
+        began = time.monotonic()
+        assert start(ingest_words(Path(folder) / "undisturbed"), log).wait() == 0
+        seconds = time.monotonic() - began
+        expected = content(Path(folder) / "undisturbed")
+        n_parts = len([name for name in expected if "part-" in name])
+        for number in range(n_kills):
+            out = Path(folder) / f"killed-{number}"
+            was_killed, parts = kill_and_resume(out, log, generator.uniform(0, 1.1 * seconds))
+            n_killed += was_killed
+            n_partial += was_killed and 0 < parts < n_parts
+            differing += content(out) != expected
+            print(f"{number + 1}: killed {n_killed}, differing {differing}", file=sys.stderr)
+    print(
+        f"{n_kills} ingests of {seconds:.1f} s: {n_killed} died, {n_partial} of them with some of "
+        f"{n_parts} files written; {n_kills - differing} end like the undisturbed one"
+    )
+    return differing
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(int(sys.argv[1])) else 0)

@@ -1,0 +1,179 @@
+"""An ingest that is killed, interrupted, run twice at once or out of room loses nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from ingest import attention, pipeline
+from ingest.dataset.errors import HeadswapError
+from ingest.dataset.writer import AttentionFile
+from ingest.lock import LOCK_NAME, writing
+from tests.interrupted import (
+    content,
+    ingest_words,
+    is_complete,
+    kill_and_resume,
+    start,
+)
+from tests.support import REFERENCE, Run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "dataset"
+    log = out.parent / "log.txt"
+    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert len(list(out.rglob("part-*.parquet"))) > 10
+    return out
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_killed_ingest_goes_on_to_the_same_bytes(
+    number: int, undisturbed: Path, tmp_path: Path
+) -> None:
+    """A shorter version of `python -m tests.interrupted 100`."""
+    out = tmp_path / "dataset"
+    delay = random.Random(number).uniform(0.05, 3.0)
+    kill_and_resume(out, tmp_path / "log.txt", delay)
+    assert content(out) == content(undisturbed)
+
+
+def _die_after(n_files: int) -> None:
+    """Makes the process kill itself when it has written so many files and part of the next."""
+    written = 0
+    write_layer = AttentionFile.write_layer
+
+    def write_and_die(self: AttentionFile, layer: int, weights: object) -> None:
+        nonlocal written
+        write_layer(self, layer, weights)  # type: ignore[arg-type]
+        written += layer == 0
+        if written > n_files:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    AttentionFile.write_layer = write_and_die  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("n_files", [0, 3, 14])
+def test_files_that_were_done_are_not_made_again(
+    n_files: int, undisturbed: Path, tmp_path: Path
+) -> None:
+    out, log = tmp_path / "dataset", tmp_path / "log.txt"
+    process = start(ingest_words(out), log, lambda: _die_after(n_files))
+    assert process.wait() == -signal.SIGKILL
+    done = {path: path.stat().st_mtime_ns for path in out.rglob("part-*.parquet")}
+    assert len(done) in (n_files, n_files - 1)  # the last may not be in the journal's hands yet
+    assert not is_complete(out)
+    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert content(out) == content(undisturbed)
+    kept = [path for path, changed in done.items() if path.stat().st_mtime_ns == changed]
+    assert len(kept) >= n_files - 1
+    assert ("from an interrupted run" in log.read_text()) == bool(kept)
+
+
+def test_what_other_weights_left_is_not_taken_over(undisturbed: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "dataset", tmp_path / "log.txt"
+    words = ["ingest", f"--model=standard={REFERENCE / 'adhd'}", "--out", out]
+    process = start(words, log, lambda: _die_after(2))
+    assert process.wait() == -signal.SIGKILL
+    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert "from an interrupted run" not in log.read_text()
+    assert content(out) == content(undisturbed)
+
+
+def test_a_damaged_leftover_is_made_again(undisturbed: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "dataset", tmp_path / "log.txt"
+    assert start(ingest_words(out), log, lambda: _die_after(4)).wait() == -signal.SIGKILL
+    path = min(out.rglob("part-*.parquet"))
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    journal = next(out.rglob(attention.JOURNAL_NAME))
+    journal.write_text(journal.read_text() + '{"half a li')
+    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert content(out) == content(undisturbed)
+
+
+def _interrupt_once(at_layer: int) -> None:
+    write_layer = AttentionFile.write_layer
+
+    def write_and_interrupt(self: AttentionFile, layer: int, weights: object) -> None:
+        write_layer(self, layer, weights)  # type: ignore[arg-type]
+        if layer == at_layer:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    AttentionFile.write_layer = write_and_interrupt  # type: ignore[method-assign]
+
+
+def test_ctrl_c_stops_and_says_how_to_go_on(undisturbed: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "dataset", tmp_path / "log.txt"
+    assert start(ingest_words(out), log, lambda: _interrupt_once(1)).wait() == 130
+    assert log.read_text().splitlines()[-2:] == [
+        "headswap: interrupted",
+        "Hint: run the same command again, it goes on where it stopped",
+    ]
+    assert not list(out.rglob("*.partial"))
+    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert content(out) == content(undisturbed)
+
+
+def test_a_dataset_that_is_being_written_takes_no_second_writer(
+    undisturbed: Path, tmp_path: Path, run: Run
+) -> None:
+    out, log = tmp_path / "dataset", tmp_path / "log.txt"
+    assert start(ingest_words(out), log).wait() == 0
+    held = start([], log, lambda: _hold(out, tmp_path / "held"))
+    while not (tmp_path / "held").exists():
+        time.sleep(0.01)
+    try:
+        outcome = run(*ingest_words(out))
+        assert outcome.code == 1
+        assert f"another ingest is writing to {out}" in outcome.err
+        assert len(outcome.err.splitlines()) <= 3
+    finally:
+        held.kill()
+        held.wait()
+    # The process that held the lock is dead, and its lock with it.
+    assert (out / LOCK_NAME).exists()
+    assert run(*ingest_words(out)).code == 0
+    assert content(out) == content(undisturbed)
+
+
+def _hold(out: Path, sign: Path) -> None:
+    with writing(out):
+        sign.touch()
+        time.sleep(600)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_of_two_ingests_at_once_one_wins(number: int, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dataset"
+    logs = [tmp_path / f"log-{side}.txt" for side in range(2)]
+    processes = [start(ingest_words(out), log) for log in logs]
+    codes = [process.wait() for process in processes]
+    texts = [log.read_text() for log in logs]
+    assert 0 in codes, texts
+    for code, text in zip(codes, texts, strict=True):
+        # 0 also for one that came when the other was done: then there was nothing left to do.
+        assert code == 0 or "another ingest" in text, text
+    assert is_complete(out)
+    assert content(out) == content(undisturbed)
+
+
+def test_a_disk_without_room_is_told_before_the_first_row(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_BYTES_A_ROW", 1e15)
+    outcome = run(*ingest_words(tmp_path / "dataset"))
+    assert outcome.code == 1
+    assert "rows need about" in outcome.err
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_lock_that_the_file_system_refuses_is_told(tmp_path: Path) -> None:
+    (tmp_path / "dataset" / LOCK_NAME).mkdir(parents=True)
+    with pytest.raises(HeadswapError, match="cannot lock"), writing(tmp_path / "dataset"):
+        pass
