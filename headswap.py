@@ -10,6 +10,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 __version__ = "0.1.0"
 
@@ -30,9 +31,19 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are as short as the others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints what is wrong and exits with 2."""
+        print(f"headswap: {message}", file=sys.stderr)
+        print(f"Hint: `{self.prog} --help` explains the usage", file=sys.stderr)
+        sys.exit(2)
+
+
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser; only the named command's module is imported and its options added."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="headswap",
         description="Turns the attention of transformers into a dataset that SQL can ask.",
         epilog="`headswap COMMAND --help` explains a command.",
@@ -79,13 +90,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has stopped (`| head`); that is no failure of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_stdout()
         return 0
+    except OSError as error:
+        if arguments.debug:
+            traceback.print_exc()
+        if error.filename is None:  # most likely what stdout leads to is full
+            abandon_stdout()
+        where = error.filename or "the output"
+        print(f"headswap: {where}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("headswap: interrupted", file=sys.stderr)
         if arguments.command in ("ingest", "run", "demo"):
             print("Hint: run the same command again, it goes on where it stopped", file=sys.stderr)
         return 130
+
+
+def abandon_stdout() -> None:
+    """Lets what is still to be printed go nowhere, so that leaving does not fail over it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.dataset.errors import InputError
 from sql.options import (
@@ -13,6 +15,9 @@ from sql.options import (
     add_statistics_options,
     parameters_from,
 )
+
+if TYPE_CHECKING:
+    from sql.limits import Limits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,23 +38,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write the result to a file"
     )
+    parser.add_argument(
+        "--sandbox",
+        action="store_true",
+        help="for other people's queries: no file but the dataset's can be read, none written, "
+        "with the limits 60 s, 2GB and 100,000 rows unless others are given",
+    )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, help="stop a query that takes longer"
+    )
+    parser.add_argument(
+        "--memory-limit", metavar="SIZE", help="what DuckDB may use, for instance 2GB"
+    )
+    parser.add_argument("--max-rows", metavar="N", type=int, help="refuse a result with more rows")
     add_parameter_options(parser)
     add_statistics_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs one query over a dataset and prints or writes its rows."""
-    from sql.output import format_for
+    from sql.output import format_for, write_result
     from sql.session import open_session
 
     if arguments.query is None:
         return _prompt(arguments)
     query = sys.stdin.read() if arguments.query == "-" else arguments.query
     chosen = "json" if arguments.json else arguments.format
-    with open_session(arguments.dataset, parameters_from(arguments)) as session:
-        relation = session.query(query)
-        result_format = format_for(chosen, arguments.output)
-        session.write(relation, result_format, arguments.output)
+    limits = _limits_from(arguments)
+    with (
+        open_session(arguments.dataset, parameters_from(arguments), limits) as session,
+        session.ask(query) as relation,
+    ):
+        write_result(relation, format_for(chosen, arguments.output), arguments.output)
     return 0
 
 
@@ -62,6 +82,27 @@ def _prompt(arguments: argparse.Namespace) -> int:
         raise InputError("a format or a file, but no query", hint="give the query, too")
     if not sys.stdin.isatty():
         raise InputError("no query", hint="give one, or - to read it from stdin")
-    with open_session(arguments.dataset, parameters_from(arguments)) as session, line_editing():
+    limits = _limits_from(arguments)
+    with (
+        open_session(arguments.dataset, parameters_from(arguments), limits) as session,
+        line_editing(),
+    ):
         run_shell(session)
     return 0
+
+
+def _limits_from(arguments: argparse.Namespace) -> Limits:
+    """The bounds that the options state; in a sandbox those left out are its own."""
+    from sql.limits import SANDBOX, Limits
+
+    if arguments.timeout is not None and not 0 < arguments.timeout < float("inf"):
+        raise InputError(f"{arguments.timeout:g} s is no time", hint="give a number above 0")
+    if arguments.max_rows is not None and arguments.max_rows < 0:
+        raise InputError(f"{arguments.max_rows} is no number of rows", hint="give 0 or more")
+    chosen = {
+        "seconds": arguments.timeout,
+        "memory": arguments.memory_limit,
+        "rows": arguments.max_rows,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return replace(SANDBOX if arguments.sandbox else Limits(), **given)

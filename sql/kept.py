@@ -10,14 +10,12 @@ could undo an ingest that runs beside it.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 import shutil
 import sys
 from dataclasses import asdict
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 import duckdb
@@ -37,9 +35,10 @@ _FILE = re.compile(r"(?P<view>[a-z_]+)-(?P<sha256>[0-9a-f]{64})\.parquet")
 
 
 class KeptViews:
-    """The kept views of one dataset for one set of parameters."""
+    """The kept views of one dataset for one set of parameters. read_only: nothing new is kept."""
 
-    def __init__(self, dataset: Dataset, parameters: Parameters) -> None:
+    def __init__(self, dataset: Dataset, parameters: Parameters, read_only: bool = False) -> None:
+        self._is_read_only = read_only
         self._root = dataset.path / KEPT_FOLDER
         self._dataset = dataset.manifest.sha256()[:12]
         # Claims are asked of the views and change none that is kept.
@@ -54,11 +53,14 @@ class KeptViews:
             if is_intact(path):
                 return pq.read_table(path, columns=[column.name for column in view.columns])
             print(f"{path} is damaged: {view.name} is computed again", file=sys.stderr)
-            path.unlink(missing_ok=True)
+            if not self._is_read_only:
+                path.unlink(missing_ok=True)
         return None
 
     def write(self, view: View, rows: pa.Table) -> None:
         """Keeps the rows of a view; where the folder does not let it, says so once and goes on."""
+        if self._is_read_only:
+            return
         target = self._folder / f"{view.name}.parquet"
         try:
             with written_aside(target) as partial:
@@ -89,9 +91,10 @@ def is_intact(path: Path) -> bool:
 def _code() -> str:
     """The SHA-256 of all that computes views: a new definition is no longer what was kept."""
     listed = views().values()
-    modules = {view.computed_by.rpartition(".")[0] for view in listed if view.computed_by}
+    modules = {view.computed_by.split(".")[-2] for view in listed if view.computed_by}
     texts = [view.select for view in listed]
-    texts += [inspect.getsource(import_module(module)) for module in sorted(modules)]
+    # Read, not imported: a query that computes nothing need not load what computes.
+    texts += [Path(__file__).with_name(f"{module}.py").read_text() for module in sorted(modules)]
     return _sha256("\n".join(texts))
 
 

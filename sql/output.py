@@ -32,12 +32,7 @@ def format_for(chosen: str | None, path: Path | None) -> str:
     return ending if ending in FORMATS else "table"
 
 
-def write_result(
-    connection: duckdb.DuckDBPyConnection,
-    relation: duckdb.DuckDBPyRelation,
-    result_format: str,
-    path: Path | None,
-) -> None:
+def write_result(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path | None) -> None:
     """Writes a query's result to a file, replaced in one step, or to stdout.
 
     Raises: InputError for Parquet on a terminal, HeadswapError where the file cannot be written.
@@ -52,27 +47,22 @@ def write_result(
         return
     if path is not None:
         with written_aside(path) as partial:
-            _copy(connection, relation, result_format, partial)
+            _copy(relation, result_format, partial)
         return
     if result_format == "parquet" and sys.stdout.isatty():
         raise InputError("Parquet is not for a terminal", hint="name a file with -o FILE")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "result"
-        _copy(connection, relation, result_format, file)
+        _copy(relation, result_format, file)
         sys.stdout.flush()
         with file.open("rb") as content:
             shutil.copyfileobj(content, sys.stdout.buffer)
 
 
-def _copy(
-    connection: duckdb.DuckDBPyConnection,
-    relation: duckdb.DuckDBPyRelation,
-    result_format: str,
-    path: Path,
-) -> None:
-    relation.create_view("headswap_result", replace=True)
+def _copy(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path) -> None:
     target = str(path).replace("'", "''")
-    connection.execute(f"copy headswap_result to '{target}' ({_COPY_OPTIONS[result_format]})")
+    options = _COPY_OPTIONS[result_format]
+    relation.query("headswap_result", f"copy headswap_result to '{target}' ({options})")
 
 
 def table_text(columns: list[str], rows: list[tuple[Any, ...]]) -> str:

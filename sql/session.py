@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 import sys
@@ -17,7 +18,7 @@ from ingest.dataset.errors import InputError
 from ingest.dataset.reader import Dataset, open_dataset
 from sql.catalog import KEPT, MATERIALISED, View, views
 from sql.kept import KeptViews
-from sql.output import write_result
+from sql.limits import Limits, check_reads, lock, within
 from sql.parameters import Parameters, settled
 from sql.tables import compared_pairs, tables
 
@@ -27,29 +28,30 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WORD = re.compile(r"\w+")
+# What lists views: the one query that needs them all there, though none computed.
+_CATALOG = re.compile(
+    r"\b(show|information_schema|(duckdb|pg|sqlite|pragma)_\w+)\b|\bdescribe\s*;?\s*$"
+)
+_MISSING = re.compile(r"Table with name (\w+) does not exist")
 _PATIENCE = 2.0  # seconds
-_READING = {
-    duckdb.StatementType.SELECT,
-    duckdb.StatementType.EXPLAIN,
-    duckdb.StatementType.RELATION,
-}
 
 
 class Session:
     """An in-memory database in which a dataset's tables and all views can be queried."""
 
-    def __init__(self, dataset: Dataset, parameters: Parameters) -> None:
+    def __init__(
+        self, dataset: Dataset, parameters: Parameters, limits: Limits | None = None
+    ) -> None:
         self.dataset = dataset
         self.parameters = settled(parameters, dataset)
+        self.limits = limits or Limits()
         self.connection = duckdb.connect(":memory:")
-        # DuckDB would draw it on stdout, into the data.
-        self.connection.execute("set enable_progress_bar = false")
+        lock(self.connection, self.limits, dataset.files())
         self._built: set[str] = set()
-        self._kept = KeptViews(self.dataset, self.parameters)
+        self._is_listed = False
+        self._kept = KeptViews(self.dataset, self.parameters, read_only=self.limits.sandbox)
         for statement in tables(self.dataset, self.parameters):
             self.connection.execute(statement)
-        for view in views().values():
-            self.connection.execute(_create(view))
 
     def __enter__(self) -> Session:
         return self
@@ -62,25 +64,42 @@ class Session:
     ) -> None:
         self.connection.close()
 
-    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
-        """Runs one query; `$name` in it takes its value from `parameters`.
+    @contextmanager
+    def ask(self, sql: str) -> Iterator[duckdb.DuckDBPyRelation]:
+        """Gives the result of somebody's query, which may only read, for as long as it may take.
 
-        Raises: InputError where it is no single query, or DuckDB refuses it.
+        Raises: InputError where it is no single query, does not only read, has too many rows, or
+        DuckDB refuses it; HeadswapError where it takes longer than it may.
         """
         try:
-            statements = self.connection.extract_statements(sql)
-            if len(statements) != 1:
-                raise InputError(
-                    f"{len(statements)} statements instead of one query",
-                    hint='give one query, for example "select * from swap_claims"',
-                )
-            if statements[0].type not in _READING:
-                raise InputError(
-                    f"a {statements[0].type.name} statement does not only read",
-                    hint="a dataset is read with SELECT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN",
-                )
-            self._materialise_named_in(sql)
-            return self.connection.sql(statements[0].query, params=parameters)
+            with within(self.connection, self.limits.seconds):
+                self._build_named_in(sql)
+                check_reads(self.connection, sql)
+                relation = self.connection.sql(sql)
+                yield relation if self.limits.rows is None else self._bounded(relation)
+        except duckdb.Error as error:
+            raise query_error(error) from error
+
+    def _bounded(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+        """A result in memory, which has no more rows than it may."""
+        assert self.limits.rows is not None
+        rows = relation.limit(self.limits.rows + 1).to_arrow_table()
+        if len(rows) > self.limits.rows:
+            raise InputError(
+                f"the result has more than {self.limits.rows:,} rows",
+                hint="ask for fewer with WHERE or LIMIT, or allow more with --max-rows",
+            )
+        # Written by a connection of its own: that of the query may not write at all.
+        return duckdb.connect(":memory:").from_arrow(rows)
+
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
+        """Runs one query of ours; `$name` in it takes its value from `parameters`.
+
+        Raises: InputError where DuckDB refuses it.
+        """
+        try:
+            self._build_named_in(sql)
+            return self.connection.sql(sql, params=parameters)
         except duckdb.Error as error:
             raise query_error(error) from error
 
@@ -93,29 +112,22 @@ class Session:
         """The pairs of models that are compared, each in both orders."""
         return compared_pairs(self.dataset, self.parameters)
 
-    def write(
-        self, relation: duckdb.DuckDBPyRelation, result_format: str, path: Path | None
-    ) -> None:
-        """Writes a query's result to a file or to stdout, as one of `sql.output.FORMATS`.
-
-        Raises: InputError where DuckDB fails on the way (a cast, memory), HeadswapError where the
-        file cannot be written.
-        """
-        try:
-            write_result(self.connection, relation, result_format, path)
-        except duckdb.Error as error:
-            raise query_error(error) from error
-
-    def _materialise_named_in(self, sql: str) -> None:
-        """Replaces the views that a query names, where worth it, by their rows.
+    def _build_named_in(self, sql: str) -> None:
+        """Makes the views that a query names, and lists them all for one that asks for a list.
 
         Any word counts, whether it names a view there or not: at worst a view is computed early.
         """
-        for name in sorted(set(_WORD.findall(sql.lower())) & views().keys()):
-            self._materialise(views()[name])
+        words = sql.lower()
+        for name in sorted(set(_WORD.findall(words)) & views().keys()):
+            self._build(views()[name])
+        if _CATALOG.search(words) and not self._is_listed:
+            self._is_listed = True
+            for view in views().values():
+                if view.name not in self._built:
+                    self.connection.execute(_create(view))
 
-    def _materialise(self, view: View) -> None:
-        """Replaces a view by its rows, the kept ones or computed after all that it reads."""
+    def _build(self, view: View) -> None:
+        """Makes a view, as a table of its rows where worth it: the kept ones, or computed."""
         if view.name in self._built:
             return
         self._built.add(view.name)
@@ -123,31 +135,36 @@ class Session:
             self._fill(view, rows)
             return
         for source in view.reads:
-            self._materialise(views()[source])
+            self._build(views()[source])
         with _announced(view.name):
             self._compute(view)
 
     def _compute(self, view: View) -> None:
-        """Makes a view a table of its rows, where worth it, and keeps them, where worth it."""
         if view.computed_by:
             # What SQL cannot compute: random draws and assignments.
             module, _, function = view.computed_by.rpartition(".")
             self._fill(view, getattr(importlib.import_module(module), function)(self))
-        elif view.name in MATERIALISED:
-            self.connection.execute(f'drop view "{view.name}"')
-            self.connection.execute(f'create table "{view.name}" as {view.select}')
+        else:
+            kind = "table" if view.name in MATERIALISED else "view"
+            self._drop_listed(view)
+            self.connection.execute(f'create {kind} "{view.name}" as {view.select}')
         if view.name in KEPT:
             self._kept.write(view, self.connection.table(view.name).to_arrow_table())
 
     def _fill(self, view: View, rows: pa.Table) -> None:
         """Makes a view a table of the given rows."""
-        kind = "table" if view.computed_by else "view"
         columns = ", ".join(column.name for column in view.columns)
+        self._drop_listed(view)
         self.connection.register("given_rows", rows)
-        self.connection.execute(f'drop {kind} "{view.name}"')
         self.connection.execute(_create_table(view))
         self.connection.execute(f'insert into "{view.name}" select {columns} from given_rows')
         self.connection.unregister("given_rows")
+
+    def _drop_listed(self, view: View) -> None:
+        """Makes room for a view that stands there only to be listed."""
+        if self._is_listed:
+            kind = "table" if view.computed_by else "view"
+            self.connection.execute(f'drop {kind} if exists "{view.name}"')
 
 
 @contextmanager
@@ -165,7 +182,7 @@ def _announced(name: str) -> Iterator[None]:
 
 
 def _create(view: View) -> str:
-    """The statement that makes a view; a computed one is a table, empty until it is asked for."""
+    """The statement that lists a view; one that a function computes is a table without rows."""
     if view.computed_by:
         return _create_table(view)
     return f'create view "{view.name}" as {view.select}'
@@ -176,12 +193,14 @@ def _create_table(view: View) -> str:
     return f'create table "{view.name}" ({columns})'
 
 
-def open_session(path: Path, parameters: Parameters | None = None) -> Session:
+def open_session(
+    path: Path, parameters: Parameters | None = None, limits: Limits | None = None
+) -> Session:
     """Opens a dataset folder for queries.
 
     Raises: DatasetError where it is none; InputError where a parameter does not fit it.
     """
-    return Session(open_dataset(path), parameters or Parameters())
+    return Session(open_dataset(path), parameters or Parameters(), limits)
 
 
 def query_error(error: duckdb.Error) -> InputError:
@@ -192,6 +211,10 @@ def query_error(error: duckdb.Error) -> InputError:
     message, _, where = str(error).partition("\n\nLINE ")
     first_line = " ".join(message.split("\n", 1)[0].split())
     suggestion = message.partition("Candidate bindings: ")[2].split("\n", 1)[0]
+    if missing := _MISSING.search(first_line):
+        suggestion = next(iter(difflib.get_close_matches(missing[1], views())), "")
     hint = f"did you mean {suggestion}?" if suggestion else None
+    if missing:
+        hint = " ".join(filter(None, (hint, "`headswap views` lists the views")))
     place = f" (at {where.splitlines()[0].partition(': ')[2].strip()[:80]})" if where else ""
     return InputError(f"the query failed: {first_line}{place}", hint=hint)

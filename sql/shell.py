@@ -12,6 +12,7 @@ from ingest.dataset.errors import InputError
 from sql.catalog import views
 from sql.examples import examples
 from sql.list_views import view_list, view_text
+from sql.output import write_result
 from sql.session import Session
 
 _PROMPT, _MORE = "headswap> ", "     ...> "
@@ -117,7 +118,8 @@ def _command(name: str, argument: str = "") -> None:
 
 def _answer(session: Session, query: str) -> None:
     try:
-        session.write(session.query(query), "table", None)
+        with session.ask(query) as relation:
+            write_result(relation, "table", None)
     except InputError as error:
         print(f"headswap: {error}", file=sys.stderr)
         if error.hint:

@@ -7,6 +7,7 @@ ingests, killed at random moments and run again, ended as the undisturbed one.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import random
 import signal
@@ -57,6 +58,7 @@ def start(
     words: Sequence[object], log: Path, prepare: Callable[[], object] | None = None
 ) -> Process:
     """Forks a process that runs `headswap` with the given words, after `prepare`."""
+    importlib.import_module("ingest.models.load")  # slow: once here, and not in every fork
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()

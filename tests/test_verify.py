@@ -118,7 +118,7 @@ BROKEN_ROWS: dict[str, tuple[str, Callable[[pa.Table], pa.Table], str, str]] = {
     "below 0": (PART, _set("weight", 3, -0.1), "sums", "L0H0 has weights below 0"),
     "not a number": (PART, _set("weight", 3, float("nan")), "sums", "no finite numbers"),
     "infinite": (PART, _set("weight", 3, float("inf")), "sums", "no finite numbers"),
-    "key": (PART, _set("key", 3, 0), "rows", "L0H0 lacks rows, or has others"),
+    "key": (PART, _set("key", 3, 1), "rows", "L0H0 lacks rows, or has others"),
     "query": (PART, _set("query", 3, 9), "rows", "L0H0 lacks rows, or has others"),
     "head": (PART, _set("head", 3, 2), "rows", "L0H0 lacks rows, or has others"),
     "layer": (PART, _set("layer", 3, 1), "rows", "L0H0 lacks rows, or has others"),

@@ -31,6 +31,10 @@ class Dataset:
             for model in self.manifest.models
         }
 
+    def files(self) -> list[Path]:
+        """Every file that the manifest names."""
+        return [self.path / entry.path for entry in self.manifest.files()]
+
     def read_table(self, table: str) -> pa.Table:
         """A whole table (`models`, `prompts` or `tokens`) in memory."""
         schema = TABLES[table]
