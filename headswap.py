@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if not word.startswith("-")), None)
     arguments = build_parser(command).parse_args(words)
-    from ingest.dataset.errors import HeadswapError
+    from ingest.dataset.errors import HeadswapError, tell
 
     try:
         module = COMMANDS[arguments.command][0]
@@ -84,10 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except HeadswapError as error:
         if arguments.debug:
             traceback.print_exc()
-        print(f"headswap: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"Hint: {error.hint}", file=sys.stderr)
-        return error.exit_code
+        return tell(error)
     except BrokenPipeError:
         # Whoever read our output has stopped (`| head`); that is no failure of ours.
         abandon_stdout()

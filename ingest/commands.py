@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="a model and the name it gets in the dataset; once for each model. SOURCE is a local "
         "folder (an InterpGPT bundle with hooked_transformer.pt and tokenizer.json, or a saved "
-        "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME",
+        "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME; "
+        "untrained:SOURCE for its architecture with random weights",
     )
     parser.add_argument(
         "--prompts",

@@ -17,7 +17,7 @@ from ingest.attention import (
     versions,
     write_attention,
 )
-from ingest.dataset.card import write_card
+from ingest.dataset.card import seal
 from ingest.dataset.errors import HeadswapError, InputError
 from ingest.dataset.files import sha256_of
 from ingest.dataset.manifest import (
@@ -26,7 +26,6 @@ from ingest.dataset.manifest import (
     Manifest,
     ModelEntry,
     read_manifest,
-    write_manifest,
 )
 from ingest.dataset.writer import write_table
 from ingest.lock import check_unlocked, writing
@@ -103,7 +102,7 @@ def ingest(
             raise InputError(
                 "there is no model to ingest", hint="name one with --model NAME=SOURCE"
             )
-        write_card(out, manifest)
+        seal(out, manifest)
         return Ingested(manifest, (), tuple(skipped))
     with writing(out):
         if _existing_manifest(out, prompts, structural) != manifest:
@@ -117,8 +116,7 @@ def ingest(
             attention = write_attention(model, prompts, tokens, out)
             manifest = _with_model(manifest, model, prompts, tokens, attention, out)
         assert manifest is not None
-        write_card(out, manifest)
-        write_manifest(out, manifest)
+        seal(out, manifest)
         close_journals(out, [model.name for model in manifest.models])
     return Ingested(manifest, tuple(model.name for model in models), tuple(skipped))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from ingest.attention import Capture, batches_of, count_rows, versions
-from ingest.dataset.card import write_card
+from ingest.dataset.card import seal
 from ingest.dataset.checks import Problem
 from ingest.dataset.errors import DatasetError, HeadswapError, InputError
 from ingest.dataset.files import sha256_of
@@ -22,7 +22,6 @@ from ingest.dataset.manifest import (
     Manifest,
     ModelEntry,
     read_manifest,
-    write_manifest,
 )
 from ingest.dataset.writer import write_table
 from ingest.lock import writing
@@ -64,8 +63,7 @@ def repair(dataset: Path, problems: Sequence[Problem], prompts_file: Path | None
             workshop.mend_models()
         finally:
             shutil.rmtree(dataset / _WORKSHOP, ignore_errors=True)
-        write_card(dataset, manifest)
-        write_manifest(dataset, manifest)
+        seal(dataset, manifest)
     return workshop.mended
 
 

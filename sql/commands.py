@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from sql.options import (
 
 if TYPE_CHECKING:
     from sql.limits import Limits
+    from sql.parameters import Parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,44 +58,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs one query over a dataset and prints or writes its rows."""
+    """Runs one query over a dataset and prints or writes its rows; without one, a prompt."""
+    if arguments.query is None and (arguments.json or arguments.format or arguments.output):
+        raise InputError("a format or a file, but no query", hint="give the query, too")
+    if arguments.query is None and not sys.stdin.isatty():
+        raise InputError("no query", hint="give one, or - to read it from stdin")
+    parameters, limits = parameters_from(arguments), _limits_from(arguments)
+    work = partial(_prompt if arguments.query is None else _answer, arguments, parameters, limits)
+    if not limits.sandbox:
+        return work()
+    from sql.confine import confined
+
+    assert limits.memory is not None  # every sandbox has a bound
+    return confined(work, limits.memory, None if arguments.query is None else limits.seconds)
+
+
+def _answer(arguments: argparse.Namespace, parameters: Parameters, limits: Limits) -> int:
+    """Answers the one query."""
     from sql.output import format_for, write_result
     from sql.session import open_session
 
-    if arguments.query is None:
-        return _prompt(arguments)
     query = sys.stdin.read() if arguments.query == "-" else arguments.query
     chosen = "json" if arguments.json else arguments.format
-    limits = _limits_from(arguments)
     with (
-        open_session(arguments.dataset, parameters_from(arguments), limits) as session,
+        open_session(arguments.dataset, parameters, limits) as session,
         session.ask(query) as relation,
     ):
         write_result(relation, format_for(chosen, arguments.output), arguments.output)
     return 0
 
 
-def _prompt(arguments: argparse.Namespace) -> int:
+def _prompt(arguments: argparse.Namespace, parameters: Parameters, limits: Limits) -> int:
     """Answers queries that are typed in, until the input ends."""
     from sql.session import open_session
     from sql.shell import line_editing, run_shell
 
-    if arguments.json or arguments.format or arguments.output:
-        raise InputError("a format or a file, but no query", hint="give the query, too")
-    if not sys.stdin.isatty():
-        raise InputError("no query", hint="give one, or - to read it from stdin")
-    limits = _limits_from(arguments)
-    with (
-        open_session(arguments.dataset, parameters_from(arguments), limits) as session,
-        line_editing(),
-    ):
+    with open_session(arguments.dataset, parameters, limits) as session, line_editing():
         run_shell(session)
     return 0
 
 
 def _limits_from(arguments: argparse.Namespace) -> Limits:
     """The bounds that the options state; in a sandbox those left out are its own."""
-    from sql.limits import SANDBOX, Limits
+    from sql.limits import SANDBOX, Limits, parse_memory
 
     if arguments.timeout is not None and not 0 < arguments.timeout < float("inf"):
         raise InputError(f"{arguments.timeout:g} s is no time", hint="give a number above 0")
@@ -101,7 +108,7 @@ def _limits_from(arguments: argparse.Namespace) -> Limits:
         raise InputError(f"{arguments.max_rows} is no number of rows", hint="give 0 or more")
     chosen = {
         "seconds": arguments.timeout,
-        "memory": arguments.memory_limit,
+        "memory": arguments.memory_limit and parse_memory(arguments.memory_limit),
         "rows": arguments.max_rows,
     }
     given = {name: value for name, value in chosen.items() if value is not None}

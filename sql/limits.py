@@ -15,6 +15,11 @@ import duckdb
 
 from ingest.dataset.errors import HeadswapError, InputError
 
+_MEMORY = re.compile(
+    r"(?P<number>\d{1,12}(\.\d+)?)\s*(?P<unit>[KMGT]?)(?P<binary>i?)B", re.IGNORECASE
+)
+_LEAST_MEMORY = 16_000_000
+EXPLAIN = "explain (format json) "
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _EXPLAIN = re.compile(
     r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\s+(?:analyze\s+|\([^()]*\)\s*)*", re.I | re.S
@@ -29,34 +34,44 @@ class Limits:
     """The bounds of queries.
 
     sandbox: nothing outside the dataset's own files can be read, and nothing is kept beside them;
-    seconds, memory (as DuckDB writes it, for instance 2GB), rows of a result: None for no bound.
+    seconds, memory in bytes, rows of a result: None for no bound.
     """
 
     sandbox: bool = False
     seconds: float | None = None
-    memory: str | None = None
+    memory: int | None = None
     rows: int | None = None
 
 
-SANDBOX = Limits(sandbox=True, seconds=60.0, memory="2GB", rows=100_000)
+SANDBOX = Limits(sandbox=True, seconds=60.0, memory=2_000_000_000, rows=100_000)
+
+
+def parse_memory(text: str) -> int:
+    """Reads an amount of memory, in bytes.
+
+    >>> parse_memory("2GB"), parse_memory("1.5 KiB")
+    (2000000000, 1536)
+
+    Raises: InputError where it is none, or less than DuckDB can work with.
+    """
+    match = _MEMORY.fullmatch(text.strip())
+    size = 0
+    if match:
+        base = 1024 if match["binary"] else 1000
+        size = round(float(match["number"]) * base ** " KMGT".index(match["unit"].upper() or " "))
+    if size < _LEAST_MEMORY:
+        raise InputError(f"{text!r} is no amount of memory to work with", hint="for instance 2GB")
+    return size
 
 
 def lock(connection: duckdb.DuckDBPyConnection, limits: Limits, files: list[Path]) -> None:
-    """Sets the bounds of a connection, for good: no query can change a setting afterwards.
-
-    Raises: InputError where DuckDB knows no such amount of memory.
-    """
+    """Sets the bounds of a connection, for good: no query can change a setting afterwards."""
     # DuckDB would draw it on stdout, into the data.
     connection.execute("set enable_progress_bar = false")
     # Or a table that does not exist would be looked for among the variables of this program.
     connection.execute("set python_enable_replacements = false")
     if limits.memory is not None:
-        try:
-            connection.execute("set memory_limit = $memory", {"memory": limits.memory})
-        except duckdb.Error as error:
-            raise InputError(
-                f"{limits.memory!r} is no amount of memory", hint="for instance 2GB"
-            ) from error
+        connection.execute(f"set memory_limit = '{limits.memory}B'")
     if limits.sandbox:
         paths = [str(path.resolve()) for path in files]
         connection.execute("set allowed_paths = $paths", {"paths": paths})
@@ -87,7 +102,7 @@ def check_reads(
             raise _not_reading("this EXPLAIN statement")
         check_reads(connection, inner, parameters)
         return
-    plan = connection.execute(f"explain (format json) {sql}", parameters).fetchall()[0][1]
+    plan = connection.execute(f"{EXPLAIN}{sql}", parameters).fetchall()[0][1]
     if found := next(filter(_WRITING_OPERATOR.search, _operators(json.loads(plan))), None):
         raise _not_reading(f"a query with {found.lower().replace('_', ' ')}")
 

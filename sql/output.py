@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.dataset.errors import InputError
 from ingest.dataset.files import written_aside
+from ingest.dataset.text import printable
 
 if TYPE_CHECKING:
     import duckdb
@@ -105,10 +106,7 @@ def _cell(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = "".join(
-        character if unicodedata.category(character)[0] != "C" else repr(character)[1:-1]
-        for character in str(value)
-    )
+    text = printable(str(value)[: _MAX_CELL_WIDTH + 1])
     return text if len(text) <= _MAX_CELL_WIDTH else text[: _MAX_CELL_WIDTH - 1] + "…"
 
 

@@ -18,7 +18,7 @@ from ingest.dataset.errors import InputError
 from ingest.dataset.reader import Dataset, open_dataset
 from sql.catalog import KEPT, MATERIALISED, View, views
 from sql.kept import KeptViews
-from sql.limits import Limits, check_reads, lock, within
+from sql.limits import EXPLAIN, Limits, check_reads, lock, within
 from sql.parameters import Parameters, settled
 from sql.tables import compared_pairs, tables
 
@@ -216,5 +216,6 @@ def query_error(error: duckdb.Error) -> InputError:
     hint = f"did you mean {suggestion}?" if suggestion else None
     if missing:
         hint = " ".join(filter(None, (hint, "`headswap views` lists the views")))
-    place = f" (at {where.splitlines()[0].partition(': ')[2].strip()[:80]})" if where else ""
+    line = where.partition(": ")[2].split("\n", 1)[0].removeprefix(EXPLAIN).strip()
+    place = f" (at {line[:80]})" if line else ""
     return InputError(f"the query failed: {first_line}{place}", hint=hint)

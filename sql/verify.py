@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ingest.dataset.checks import Check, Problem
+from ingest.dataset.text import printable
 from sql.options import add_dataset_argument
 
 _MAX_LISTED = 20
@@ -76,7 +77,7 @@ def show(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
             verdict = count if check.n_checked or check.problems else "not read"
             print(f"{check.name:<10}  {verdict:<9}  {check.n_checked:>7,} checked  {check.promise}")
         for problem in problems[:_MAX_LISTED]:
-            print(f"{problem.path}: {problem.what}")
+            print(printable(f"{problem.path}: {problem.what}"))
         if len(problems) > _MAX_LISTED:
             print(f"and {len(problems) - _MAX_LISTED} more; --json lists all")
     if problems:

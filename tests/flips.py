@@ -23,7 +23,7 @@ def flip(path: Path, generator: random.Random) -> None:
     path.write_bytes(damaged)
 
 
-def flip_and_repair(dataset: Path, n_flips: int, seed: int = 0) -> tuple[int, int]:
+def flip_and_repair(dataset: Path, prompts: Path, n_flips: int, seed: int = 0) -> tuple[int, int]:
     """How many of so many flips, each repaired before the next, were found, and were mended."""
     generator = random.Random(seed)
     before = content(dataset)
@@ -34,7 +34,7 @@ def flip_and_repair(dataset: Path, n_flips: int, seed: int = 0) -> tuple[int, in
         original = (dataset / path).read_bytes()
         flip(dataset / path, generator)
         n_found += bool(problems_of(find(dataset)))
-        code = headswap.main(["verify", str(dataset), "--repair", "--json"])
+        code = headswap.main(["verify", str(dataset), "--repair", f"--prompts={prompts}"])
         # What is kept of views is computed again when it is asked for; it need not come back.
         is_kept = path.startswith("views/")
         expected = {name: sha for name, sha in before.items() if not (is_kept and name == path)}
@@ -53,8 +53,8 @@ def main(n_flips: int) -> int:
         assert headswap.main(ingest_words(dataset)) == 0
         with open_session(dataset) as session:
             session.rows("select count(*) from swap_ranking")  # leaves kept views
-        n_found, n_mended = flip_and_repair(dataset, n_flips)
-    print(f"{n_flips} flips: {n_found} found, {n_mended} mended", file=sys.stderr)
+        n_found, n_mended = flip_and_repair(dataset, Path(folder) / "prompts.jsonl", n_flips)
+    print(f"{n_flips} flips: {n_found} found, {n_mended} mended")
     return 2 * n_flips - n_found - n_mended
 
 

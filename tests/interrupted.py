@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import os
 import random
 import signal
@@ -25,10 +26,12 @@ from ingest.dataset.errors import DatasetError
 from ingest.dataset.files import sha256_of
 from ingest.dataset.reader import open_dataset
 from ingest.dataset.verify import verify
+from ingest.prompts import PAIRED_TASKS
 from tests.support import REFERENCE
 
-# Few tokens a batch, so that a small ingest has many files and many moments to die in.
-_TOKENS_PER_BATCH = 120
+# One prompt a batch, so that a small ingest has many files and many moments to die in.
+_TOKENS_PER_BATCH = 1
+_N_PROMPTS = 5
 _PATIENCE = 600.0  # seconds
 
 
@@ -84,10 +87,15 @@ def start(
         os._exit(code)  # nothing of the parent's is to be cleaned up here
 
 
-def ingest_words(out: Path) -> list[str]:
-    """An ingest of two models, the second of which a dataset in the tests has already."""
-    models = [f"--model={name}={REFERENCE / name}" for name in ("standard", "adhd")]
-    return ["ingest", *models, "--out", str(out)]
+def ingest_words(out: Path, names: Sequence[str] = ("standard", "adhd")) -> list[str]:
+    """An ingest of the reference models over a few prompts, which lie beside `out`."""
+    prompts = out.parent / "prompts.jsonl"
+    if not prompts.exists():
+        lines = PAIRED_TASKS.read_text(encoding="utf-8").splitlines()
+        standard = [line for line in lines if json.loads(line)["variant"] == "standard"]
+        prompts.write_text("\n".join(standard[:_N_PROMPTS]), encoding="utf-8")
+    models = [f"--model={name}={REFERENCE / name}" for name in names]
+    return ["ingest", *models, f"--prompts={prompts}", "--out", str(out)]
 
 
 def content(dataset: Path) -> dict[str, str]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.dataset.card import write_card
-from ingest.dataset.manifest import Manifest, ModelEntry, write_manifest
+from ingest.dataset.card import seal
+from ingest.dataset.manifest import Manifest, ModelEntry
 from ingest.dataset.writer import Triangle, attention_file, file_entry, write_table
 
 MARKERS = ("<|task|>", "<|steps|>", "<|sep|>", "<|end|>")
@@ -85,8 +85,7 @@ def write_synthetic_dataset(
         },
         written_with={"headswap": "0"},
     )
-    write_card(path, manifest)
-    write_manifest(path, manifest)
+    seal(path, manifest)
     return path
 
 

@@ -85,3 +85,34 @@ def test_prompts_alone_and_together_give_the_same_rows(
     with open_session(out) as alone, open_session(reference_dataset) as together:
         a, b = (session.query(query).fetchnumpy()["weight"] for session in (alone, together))
     np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_untrained_models_are_a_control(run: Run, tmp_path: Path) -> None:
+    """Another seed, other patterns; the same seed, the same; and neither is the trained model."""
+    out, again = tmp_path / "dataset", tmp_path / "again"
+    sources = {
+        "trained": f"{REFERENCE / 'standard'}",
+        "first": f"untrained:{REFERENCE / 'standard'}",
+        "second": f"untrained:1:{REFERENCE / 'standard'}",
+    }
+    models = [f"--model={name}={source}" for name, source in sources.items()]
+    assert run("ingest", *models, "--out", out).code == 0
+    assert run("ingest", models[1], "--out", again).code == 0
+    manifest = read_manifest(out)
+    assert len({model.weights_sha256 for model in manifest.models}) == 3
+    (first,) = read_manifest(again).models
+    assert first == manifest.model("first")
+    with open_session(out) as session:
+        (row,) = session.rows(
+            "select max(abs(a.weight - b.weight)) as untrained, max(abs(a.weight - c.weight)) as "
+            "trained from attention a join attention b using (layer, head, prompt_id, query, key) "
+            "join attention c using (layer, head, prompt_id, query, key) "
+            "where a.model = 'first' and b.model = 'second' and c.model = 'trained'"
+        )
+    assert row["untrained"] > 1e-3
+    assert row["trained"] > 1e-2
+    skipped = run("ingest", *models, "--out", out, "--json")
+    assert list(json.loads(skipped.out)["skipped"]) == list(sources)
+    other = run("ingest", f"--model=first=untrained:2:{REFERENCE / 'standard'}", "--out", out)
+    assert other.code == 2
+    assert "already holds another model named 'first'" in other.err

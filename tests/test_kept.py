@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.dataset.manifest import read_manifest, write_manifest
+from ingest.dataset.card import seal
+from ingest.dataset.manifest import read_manifest
 from sql import kept, session
 from sql.catalog import KEPT
 from sql.parameters import Parameters
@@ -53,7 +54,7 @@ def test_another_manifest_is_another_dataset(dataset: Path) -> None:
     _rows(dataset, "profiles")
     (before,) = _files(dataset)
     manifest = read_manifest(dataset)
-    write_manifest(dataset, manifest.__class__(**vars(manifest) | {"written_with": {"x": "1"}}))
+    seal(dataset, manifest.__class__(**vars(manifest) | {"written_with": {"x": "1"}}))
     _rows(dataset, "profiles")
     (after,) = _files(dataset)  # what was kept for the earlier manifest is gone
     assert before.split("/")[0] != after.split("/")[0]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import headswap
-from ingest.dataset.manifest import read_manifest, write_manifest
+from ingest.dataset.card import seal
+from ingest.dataset.manifest import read_manifest
 from reports import wording
 from reports.page import write_report
 from reports.queries import MAX_TOKENS, read_report
@@ -166,7 +167,7 @@ def test_long_example_is_cut(tmp_path: Path) -> None:
 
 def test_variant_that_no_prompt_has_is_refused(run: Run, tmp_path: Path) -> None:
     path = write_synthetic_dataset(tmp_path / "dataset", [STANDARD])
-    write_manifest(path, replace(read_manifest(path), variant="all"))
+    seal(path, replace(read_manifest(path), variant="all"))
     outcome = run("report", path, "--out", tmp_path / "out", "--variant", "adhd")
     assert outcome.code == 2
     assert "has no prompt of the variant 'adhd'" in outcome.err

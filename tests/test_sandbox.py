@@ -251,6 +251,8 @@ def test_results_have_a_bound(run: Run, dataset: Path) -> None:
         ("--timeout=inf", "inf s is no time"),
         ("--max-rows=-1", "-1 is no number of rows"),
         ("--memory-limit=much", "'much' is no amount of memory"),
+        ("--memory-limit=-1GB", "'-1GB' is no amount of memory"),
+        ("--memory-limit=1KB", "'1KB' is no amount of memory"),
     ],
 )
 def test_bounds_must_make_sense(option: str, message: str, run: Run, dataset: Path) -> None:

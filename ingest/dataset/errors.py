@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
+from ingest.dataset.text import printable
+
 
 class HeadswapError(Exception):
     """What failed and, as a hint, the next thing to do. Exit code 1: the work failed."""
@@ -21,3 +25,11 @@ class InputError(HeadswapError):
 
 class DatasetError(InputError):
     """A folder that is no readable dataset, or one that contradicts its manifest."""
+
+
+def tell(error: HeadswapError) -> int:
+    """Prints an error to stderr, in a line and a hint, and returns its exit code."""
+    print(f"headswap: {printable(str(error))}", file=sys.stderr)
+    if error.hint:
+        print(f"Hint: {printable(error.hint)}", file=sys.stderr)
+    return error.exit_code

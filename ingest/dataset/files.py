@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ingest.dataset.errors import HeadswapError
@@ -57,10 +57,24 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 def write_text_aside(path: Path, text: str) -> None:
     """Makes a text file (UTF-8) hold `text`, in one step; one that does already stays untouched."""
-    if path.is_file() and path.read_bytes() == text.encode():
-        return
-    with written_aside(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="")
+    write_texts_aside({path: text})
+
+
+def write_texts_aside(texts: Mapping[Path, str]) -> None:
+    """The same for several files: none is replaced before there was room for all.
+
+    They are replaced in the order given.
+
+    Raises: HeadswapError where the operating system refuses.
+    """
+    with ExitStack() as stack:
+        # The last file entered is the first to be put in its place.
+        for path, text in reversed(texts.items()):
+            if not path.is_file() or path.read_bytes() != text.encode():
+                partial = stack.enter_context(written_aside(path))
+                with writing_to(path):
+                    partial.write_text(text, encoding="utf-8", newline="")
+                    _sync(partial)
 
 
 def _sync(path: Path) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from ingest.dataset.errors import DatasetError
-from ingest.dataset.files import write_text_aside
 from ingest.dataset.schemas import FORMAT_VERSION, TABLES
 
 MANIFEST_NAME = "manifest.json"
@@ -97,12 +96,6 @@ class Manifest:
         names = self.tables.keys() | tables.keys()
         merged = {name: self.tables.get(name, ()) + tables.get(name, ()) for name in names}
         return replace(self, models=(*self.models, model), tables=merged, tokenizers=tokenizers)
-
-
-def write_manifest(dataset: Path, manifest: Manifest) -> None:
-    """Replaces the dataset's manifest in one step, and then its copy."""
-    write_text_aside(dataset / MANIFEST_NAME, manifest_text(manifest))
-    write_text_aside(dataset / BACKUP_NAME, manifest_text(manifest))
 
 
 def manifest_text(manifest: Manifest) -> str:

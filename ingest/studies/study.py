@@ -210,5 +210,6 @@ def _line_of(key: str, text: str) -> int:
 
 def _source(source: str, folder: Path) -> str:
     """A model's source; a path that exists from the study's folder is told from there."""
-    local = folder / Path(source).expanduser()
-    return str(local) if local.exists() else source
+    untrained, named = re.fullmatch(r"(untrained:(?:\d+:)?)?(.*)", source, re.S).groups("")
+    local = folder / Path(named).expanduser()
+    return f"{untrained}{local if local.exists() else named}"
