@@ -6,9 +6,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.prompts import ALL_VARIANTS, PAIRED_TASKS
+
+if TYPE_CHECKING:
+    from ingest.prompts import PromptSet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,18 +73,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     sources = parse_model_sources(arguments.models)
     prompts = read_prompts(arguments.prompts, arguments.variant)
-    for field, count in sorted(prompts.ignored_fields.items()):
-        print(f"ignored the field {field!r} in {count} records", file=sys.stderr)
-    if prompts.left_out:
-        print(
-            f"{len(prompts.prompts)} prompts of the variant {prompts.variant}; "
-            f"{prompts.left_out} of other variants left out",
-            file=sys.stderr,
-        )
     from ingest.pipeline import ingest
 
     options = LoadOptions(arguments.device, arguments.dtype, arguments.trust_remote_code)
-    done = ingest(sources, prompts, arguments.out, arguments.structural, options)
+    done = ingest(
+        sources,
+        prompts,
+        arguments.out,
+        arguments.structural,
+        options,
+        on_checked=lambda: _tell_what_was_read(prompts),
+    )
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
     if arguments.json:
         print(
@@ -101,3 +104,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{name}: in the dataset already, nothing to do")
     print(f"{arguments.out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
     return 0
+
+
+def _tell_what_was_read(prompts: PromptSet) -> None:
+    """Says on stderr what of a prompt file is not used."""
+    for field, count in sorted(prompts.ignored_fields.items()):
+        print(f"ignored the field {field!r} in {count} records", file=sys.stderr)
+    if prompts.left_out:
+        print(
+            f"{len(prompts.prompts)} prompts of the variant {prompts.variant}; "
+            f"{prompts.left_out} of other variants left out",
+            file=sys.stderr,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,7 @@ def ingest(
     out: Path,
     structural: str | None = None,
     options: LoadOptions | None = None,
+    on_checked: Callable[[], None] = lambda: None,
 ) -> Ingested:
     """Runs models over prompts into a dataset folder, made anew or added to.
 
@@ -78,7 +79,7 @@ def ingest(
     ingest of the same models had written is taken over, so that running it again goes on.
 
     structural: a regular expression that chooses the structural tokens by their text, in place of
-    the markers or special tokens.
+    the markers or special tokens. on_checked: called once everything was found to fit.
 
     Raises: InputError where the models, the prompts or the dataset cannot be used; HeadswapError
     where another ingest writes there, or the disk lacks the room.
@@ -102,6 +103,7 @@ def ingest(
             raise InputError(
                 "there is no model to ingest", hint="name one with --model NAME=SOURCE"
             )
+        on_checked()
         seal(out, manifest)
         return Ingested(manifest, (), tuple(skipped))
     with writing(out):
@@ -110,6 +112,7 @@ def ingest(
                 f"another ingest changed {out} while the models were loaded", hint="run again"
             )
         _check_room(models, encoded, out)
+        on_checked()
         for model, tokens in zip(models, encoded, strict=True):
             if manifest is None:
                 manifest = _new_manifest(prompts, structural, out)

@@ -48,13 +48,20 @@ def structural_pattern(text: str | None) -> re.Pattern[str] | None:
 
     Raises: InputError where it is none.
     """
+    if text is None:
+        return None
+    hint = r"for example --structural '^\s*[.,;:!?]$|\n'"
     try:
-        return None if text is None else re.compile(text)
+        pattern = re.compile(text)
     except re.error as error:
         raise InputError(
-            f"--structural {text!r} is no regular expression: {error}",
-            hint=r"for example --structural '^\s*[.,;:!?]$|\n'",
+            f"--structural {text!r} is no regular expression: {error}", hint=hint
         ) from error
+    if pattern.search(""):
+        raise InputError(
+            f"--structural {text!r} is found in every token, even in an empty one", hint=hint
+        )
+    return pattern
 
 
 def with_structural(

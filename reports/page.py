@@ -14,6 +14,7 @@ import altair as alt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ingest.dataset.errors import InputError
 from ingest.dataset.files import write_text_aside
 from reports import wording
 from reports.bundle import vega_bundle
@@ -42,9 +43,11 @@ def write_report(session: Session, out: Path) -> Path:
 
     The same dataset and parameters give the same bytes.
 
-    Raises: InputError where no stored prompt is of the variant that was asked for, HeadswapError
-    where the page cannot be written.
+    Raises: InputError where no stored prompt is of the variant that was asked for, or `out` is a
+    file; HeadswapError where the page cannot be written.
     """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", hint="give a folder with --out")
     page = out / PAGE_NAME
     write_text_aside(page, render(read_report(session)))
     return page

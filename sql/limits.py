@@ -87,6 +87,10 @@ def check_reads(
 
     Raises: InputError where it is another; duckdb.Error where it does not parse or bind.
     """
+    try:
+        sql.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError("the query is no UTF-8 text", hint="write it in UTF-8") from error
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise InputError(
@@ -94,6 +98,11 @@ def check_reads(
             hint='give one query, for example "select * from swap_claims"',
         )
     kind = statements[0].type
+    if kind == duckdb.StatementType.MULTI:
+        raise InputError(
+            "the query becomes several statements, as a PIVOT without its values does",
+            hint="name the values, as in PIVOT tokens ON role IN ('task', 'step') USING count(*)",
+        )
     if kind not in _READING:
         raise _not_reading(f"a {kind.name} statement")
     if kind == duckdb.StatementType.EXPLAIN:

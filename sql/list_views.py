@@ -28,9 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints the views, or one view with its columns."""
     from sql.catalog import views
 
-    if arguments.view and arguments.view not in views():
+    if arguments.view is not None and arguments.view not in views():
         raise InputError(f"there is no view {arguments.view!r}", hint="`headswap views` lists them")
-    chosen = [views()[arguments.view]] if arguments.view else list(views().values())
+    chosen = [views()[arguments.view]] if arguments.view is not None else list(views().values())
     if arguments.json:
         print(json.dumps([asdict(view) for view in chosen]))
     elif arguments.view:

@@ -28,7 +28,7 @@ from tests.synthetic import SyntheticModel, write_synthetic_dataset
 
 # Each example writes a file in a folder that lasts for the test; that is what it is about.
 FILES = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -77,7 +77,7 @@ def test_a_changed_manifest_is_read_or_refused(
 
 
 @FILES
-@given(st.binary(max_size=60), st.integers(0, 10_000))
+@given(noise=st.binary(max_size=60), place=st.integers(0, 10_000))
 def test_a_damaged_manifest_is_read_or_refused(
     noise: bytes, place: int, dataset: Path, tmp_path: Path
 ) -> None:
@@ -90,7 +90,9 @@ def test_a_damaged_manifest_is_read_or_refused(
 
 
 @FILES
-@given(st.sampled_from([".jsonl", ".csv", ".txt", ".parquet"]), st.binary(max_size=200))
+@given(
+    ending=st.sampled_from([".jsonl", ".csv", ".txt", ".parquet"]), content=st.binary(max_size=200)
+)
 def test_any_bytes_are_prompts_or_refused(ending: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"prompts{ending}"
     path.write_bytes(content)
@@ -104,7 +106,7 @@ RECORDS = st.dictionaries(
 
 
 @FILES
-@given(st.lists(RECORDS, min_size=1, max_size=4))
+@given(records=st.lists(RECORDS, min_size=1, max_size=4))
 def test_any_records_are_prompts_or_refused(records: list[dict[str, Any]], tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text("\n".join(map(json.dumps, records)))
@@ -115,7 +117,7 @@ def test_any_records_are_prompts_or_refused(records: list[dict[str, Any]], tmp_p
 
 
 @FILES
-@given(st.integers(0, 5000), st.text(max_size=20), st.integers(0, 10))
+@given(place=st.integers(0, 5000), noise=st.text(max_size=20), n_removed=st.integers(0, 10))
 def test_a_changed_study_is_read_or_refused(
     place: int, noise: str, n_removed: int, tmp_path: Path
 ) -> None:
@@ -137,14 +139,14 @@ WORDS = st.sampled_from(VOCABULARY.split())
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.one_of(st.text(max_size=40), st.lists(WORDS, max_size=12).map(" ".join)))
-@example("select \x00")
-@example("\ud800")
-@example("explain explain select 1")
-@example("explain (analyze) select 1")
-@example("with a as (with b as (copy models to 'x') select 1) select 1")
+@given(query=st.one_of(st.text(max_size=40), st.lists(WORDS, max_size=12).map(" ".join)))
+@example(query="select \x00")
+@example(query="\ud800")
+@example(query="explain explain select 1")
+@example(query="explain (analyze) select 1")
+@example(query="with a as (with b as (copy models to 'x') select 1) select 1")
 def test_any_query_is_answered_or_refused(
     query: str, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +157,7 @@ def test_any_query_is_answered_or_refused(
     assert not list(tmp_path.iterdir())
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 @example("٣GB")
 @example("L٣H0")
@@ -168,6 +171,7 @@ def test_any_argument_is_read_or_refused(text: str) -> None:
     assert not {character for character in printable(text) if ord(character) < 32}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 40), min_size=1, max_size=30),
     st.integers(1, 8),

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.interrupted import content
@@ -193,17 +194,22 @@ def test_honest_queries_work_in_a_sandbox(
         run(*words, "-o", tmp_path / "boxed", "--sandbox"),
     )
     assert (free.code, boxed.code) == (0, 0), boxed.err
-    assert (tmp_path / "free").read_bytes() == (tmp_path / "boxed").read_bytes()
+    if output == "parquet":
+        assert pq.read_table(tmp_path / "free").equals(pq.read_table(tmp_path / "boxed"))
+    else:
+        assert (tmp_path / "free").read_bytes() == (tmp_path / "boxed").read_bytes()
 
 
 def test_every_view_works_in_a_sandbox_and_nothing_is_kept(run: Run, dataset: Path) -> None:
     before = content(dataset)
     few = ("--sandbox", "--resamples=20", "--json")
-    rows = json.loads(run("sql", dataset, "select * from match_statistics", *few).out)
+    # Rounded, as sums in another order differ in their last bits.
+    query = "select layer_a, head_a, model_b, round(excess, 9) as e, p_family from match_statistics"
+    rows = json.loads(run("sql", dataset, f"{query} order by all", *few).out)
     assert len(rows) == 12
     assert content(dataset) == before
-    assert json.loads(run("sql", dataset, "select * from match_statistics", *few[1:]).out) == rows
-    assert json.loads(run("sql", dataset, "select * from match_statistics", *few).out) == rows
+    for options in (few[1:], few):  # computed and kept, then read
+        assert json.loads(run("sql", dataset, f"{query} order by all", *options).out) == rows
 
 
 def test_by_default_a_query_may_read_other_files(run: Run, dataset: Path, outside: Path) -> None:
@@ -225,7 +231,7 @@ def test_by_default_a_query_may_read_other_files(run: Run, dataset: Path, outsid
         "summarize prompts",
         "from prompts",
         "values (1)",
-        "select * from (pivot tokens on role using count(*))",
+        "select * from (pivot tokens on role in ('marker', 'step') using count(*))",
         "select 'copy x to y; delete from z' as text",
     ],
 )
