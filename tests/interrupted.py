@@ -1,14 +1,14 @@
-"""Ingests that are killed, interrupted or run side by side: each in a forked process of its own.
+"""Ingests that are killed, interrupted or run side by side: each in a process of its own.
 
-Forked, so that torch is imported once. `python -m tests.interrupted 100` prints how many of 100
+`python -m tests.interrupted 100` prints how many of 100
 ingests, killed at random moments and run again, ended as the undisturbed one.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cache
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import headswap
@@ -35,56 +36,54 @@ _N_PROMPTS = 5
 _PATIENCE = 600.0  # seconds
 
 
-@dataclass(frozen=True)
 class Process:
-    """A forked `headswap`. log: what it prints."""
+    """A process that runs `headswap` with the given words, after `prepare` where there is one.
 
-    pid: int
-    log: Path
+    log: what it prints. `prepare` and its arguments are pickled.
+    """
+
+    def __init__(
+        self, words: Sequence[object], log: Path, prepare: Callable[[], object] | None = None
+    ) -> None:
+        self.log = log
+        target = [str(word) for word in words], log, prepare
+        self._process = _server().Process(target=_run, args=target)
+        self._process.start()
 
     def wait(self) -> int:
         """Waits for its end; returns the exit code, negative for a signal."""
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.005)
-        self.kill()
-        raise TimeoutError(f"{self.log.read_text()}: still running after {_PATIENCE} s")
+        self._process.join(_PATIENCE)
+        if self._process.exitcode is None:
+            self.kill()
+            raise TimeoutError(f"{self.log.read_text()}: still running after {_PATIENCE} s")
+        return self._process.exitcode
 
-    def kill(self, with_signal: int = signal.SIGKILL) -> None:
-        os.kill(self.pid, with_signal)
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
 
 
-def start(
-    words: Sequence[object], log: Path, prepare: Callable[[], object] | None = None
-) -> Process:
-    """Forks a process that runs `headswap` with the given words, after `prepare`."""
-    importlib.import_module("ingest.models.load")  # slow: once here, and not in every fork
-    sys.stdout.flush()
-    sys.stderr.flush()
-    pid = os.fork()
-    if pid:
-        return Process(pid, log)
-    code = 70
-    try:
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-        sys.stderr = os.fdopen(2, "w", closefd=False)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        attention.plan_batches = functools.partial(  # type: ignore[attr-defined]
-            plan_batches, tokens_per_batch=_TOKENS_PER_BATCH
-        )
-        if prepare:
-            prepare()
-        code = headswap.main([str(word) for word in words])
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(code)  # nothing of the parent's is to be cleaned up here
+@cache
+def _server() -> ForkServerContext:
+    """Forks processes from one that imported torch and did nothing else, so that none hangs."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ingest.models.load", "ingest.pipeline", "sql.export"])
+    return context
+
+
+def _run(words: list[str], log: Path, prepare: Callable[[], object] | None) -> None:
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    attention.plan_batches = functools.partial(  # type: ignore[attr-defined]
+        plan_batches, tokens_per_batch=_TOKENS_PER_BATCH
+    )
+    if prepare:
+        prepare()
+    sys.exit(headswap.main(words))
 
 
 def ingest_words(out: Path, names: Sequence[str] = ("standard", "adhd")) -> list[str]:
@@ -132,7 +131,7 @@ def kill_and_resume(out: Path, log: Path, delay: float) -> tuple[bool, int]:
     Readers look all the while. Returns whether the kill came before the end, and how many files
     were taken over.
     """
-    process = start(ingest_words(out), log)
+    process = Process(ingest_words(out), log)
     deadline = time.monotonic() + delay
     while time.monotonic() < deadline:
         is_complete(out)
@@ -141,7 +140,7 @@ def kill_and_resume(out: Path, log: Path, delay: float) -> tuple[bool, int]:
     was_killed = process.wait() == -signal.SIGKILL
     is_complete(out)
     parts = len(list(out.rglob("part-*.parquet")))
-    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert Process(ingest_words(out), log).wait() == 0, log.read_text()
     assert is_complete(out)
     return was_killed, parts
 
@@ -152,9 +151,9 @@ def main(n_kills: int, seed: int = 0) -> int:
     differing = n_killed = n_partial = 0
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.txt"
-        assert headswap.main(ingest_words(Path(folder) / "warm-up")) == 0
+        assert Process(ingest_words(Path(folder) / "warm-up"), log).wait() == 0
         began = time.monotonic()
-        assert start(ingest_words(Path(folder) / "undisturbed"), log).wait() == 0
+        assert Process(ingest_words(Path(folder) / "undisturbed"), log).wait() == 0
         seconds = time.monotonic() - began
         expected = content(Path(folder) / "undisturbed")
         n_parts = len([name for name in expected if "part-" in name])

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ from ingest.dataset.errors import HeadswapError
 from ingest.dataset.writer import AttentionFile
 from ingest.lock import LOCK_NAME, writing
 from tests.interrupted import (
+    Process,
     content,
     ingest_words,
     is_complete,
     kill_and_resume,
-    start,
 )
 from tests.support import Run
 
@@ -28,7 +29,7 @@ from tests.support import Run
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "dataset"
     log = out.parent / "log.txt"
-    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert Process(ingest_words(out), log).wait() == 0, log.read_text()
     assert len(list(out.rglob("part-*.parquet"))) == 10
     return out
 
@@ -64,12 +65,12 @@ def test_files_that_were_done_are_not_made_again(
     n_files: int, undisturbed: Path, tmp_path: Path
 ) -> None:
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
-    process = start(ingest_words(out), log, lambda: _die_after(n_files))
+    process = Process(ingest_words(out), log, partial(_die_after, n_files))
     assert process.wait() == -signal.SIGKILL
     done = {path: path.stat().st_mtime_ns for path in out.rglob("part-*.parquet")}
     assert len(done) == n_files
     assert not is_complete(out)
-    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert Process(ingest_words(out), log).wait() == 0, log.read_text()
     assert content(out) == content(undisturbed)
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert ("from an interrupted run" in log.read_text()) == bool(done)
@@ -79,21 +80,21 @@ def test_what_other_weights_left_is_not_taken_over(undisturbed: Path, tmp_path: 
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
     other = [word.replace("=standard=", "=adhd=") for word in ingest_words(out, ["standard"])]
     assert "--model=adhd=" in " ".join(other)
-    process = start(other, log, lambda: _die_after(2))
+    process = Process(other, log, partial(_die_after, 2))
     assert process.wait() == -signal.SIGKILL
-    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert Process(ingest_words(out), log).wait() == 0, log.read_text()
     assert "from an interrupted run" not in log.read_text()
     assert content(out) == content(undisturbed)
 
 
 def test_a_damaged_leftover_is_made_again(undisturbed: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
-    assert start(ingest_words(out), log, lambda: _die_after(4)).wait() == -signal.SIGKILL
+    assert Process(ingest_words(out), log, partial(_die_after, 4)).wait() == -signal.SIGKILL
     path = min(out.rglob("part-*.parquet"))
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     journal = next(out.rglob(attention.JOURNAL_NAME))
     journal.write_text(journal.read_text() + '{"half a li')
-    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert Process(ingest_words(out), log).wait() == 0, log.read_text()
     assert content(out) == content(undisturbed)
 
 
@@ -110,13 +111,13 @@ def _interrupt_once(at_layer: int) -> None:
 
 def test_ctrl_c_stops_and_says_how_to_go_on(undisturbed: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
-    assert start(ingest_words(out), log, lambda: _interrupt_once(1)).wait() == 130
+    assert Process(ingest_words(out), log, partial(_interrupt_once, 1)).wait() == 130
     assert log.read_text().splitlines()[-2:] == [
         "headswap: interrupted",
         "Hint: run the same command again, it goes on where it stopped",
     ]
     assert not list(out.rglob("*.partial"))
-    assert start(ingest_words(out), log).wait() == 0, log.read_text()
+    assert Process(ingest_words(out), log).wait() == 0, log.read_text()
     assert content(out) == content(undisturbed)
 
 
@@ -124,8 +125,8 @@ def test_a_dataset_that_is_being_written_takes_no_second_writer(
     undisturbed: Path, tmp_path: Path, run: Run
 ) -> None:
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
-    assert start(ingest_words(out), log).wait() == 0
-    held = start([], log, lambda: _hold(out, tmp_path / "held"))
+    assert Process(ingest_words(out), log).wait() == 0
+    held = Process([], log, partial(_hold, out, tmp_path / "held"))
     while not (tmp_path / "held").exists():
         time.sleep(0.01)
     try:
@@ -152,7 +153,7 @@ def _hold(out: Path, sign: Path) -> None:
 def test_of_two_ingests_at_once_one_wins(number: int, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "dataset"
     logs = [tmp_path / f"log-{side}.txt" for side in range(2)]
-    processes = [start(ingest_words(out), log) for log in logs]
+    processes = [Process(ingest_words(out), log) for log in logs]
     codes = [process.wait() for process in processes]
     texts = [log.read_text() for log in logs]
     assert 0 in codes, texts
