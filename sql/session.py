@@ -130,14 +130,14 @@ class Session:
         """Makes a view, as a table of its rows where worth it: the kept ones, or computed."""
         if view.name in self._built:
             return
-        self._built.add(view.name)
         if view.name in KEPT and (rows := self._kept.read(view)) is not None:
             self._fill(view, rows)
-            return
-        for source in view.reads:
-            self._build(views()[source])
-        with _announced(view.name):
-            self._compute(view)
+        else:
+            for source in view.reads:
+                self._build(views()[source])
+            with _announced(view.name):
+                self._compute(view)
+        self._built.add(view.name)
 
     def _compute(self, view: View) -> None:
         if view.computed_by:
