@@ -7,14 +7,13 @@ import sys
 import tempfile
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ingest.dataset.errors import InputError
+import duckdb
+
+from ingest.dataset.errors import HeadswapError, InputError
 from ingest.dataset.files import written_aside
 from ingest.dataset.text import printable
-
-if TYPE_CHECKING:
-    import duckdb
 
 FORMATS = ("table", "csv", "json", "parquet")
 _COPY_OPTIONS = {
@@ -62,8 +61,16 @@ def write_result(relation: duckdb.DuckDBPyRelation, result_format: str, path: Pa
 
 def _copy(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path) -> None:
     target = str(path).replace("'", "''")
-    options = _COPY_OPTIONS[result_format]
-    relation.query("headswap_result", f"copy headswap_result to '{target}' ({options})")
+    statement = f"copy headswap_result to '{target}' ({_COPY_OPTIONS[result_format]})"
+    try:
+        relation.query("headswap_result", statement)
+    except duckdb.IOException as error:
+        if str(path) not in str(error):
+            raise  # a file that the query reads
+        raise HeadswapError(
+            f"cannot write the result: {str(error).splitlines()[0]}",
+            hint="check that the folder is writable and has room, then run again",
+        ) from error
 
 
 def table_text(columns: list[str], rows: list[tuple[Any, ...]]) -> str:

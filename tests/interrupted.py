@@ -1,7 +1,7 @@
 """Ingests that are killed, interrupted or run side by side: each in a process of its own.
 
-`python -m tests.interrupted 100` prints how many of 100
-ingests, killed at random moments and run again, ended as the undisturbed one.
+`python -m tests.interrupted 100 20` kills 100 ingests at random moments and runs them again, then
+runs 20 times two at once, and prints how many did not end like an undisturbed one.
 """
 
 from __future__ import annotations
@@ -145,10 +145,27 @@ def kill_and_resume(out: Path, log: Path, delay: float) -> tuple[bool, int]:
     return was_killed, parts
 
 
-def main(n_kills: int, seed: int = 0) -> int:
-    """Kills and resumes; returns how many did not end like the undisturbed ingest."""
+def race(out: Path) -> int:
+    """Starts two ingests into one dataset at once; returns how many were refused.
+
+    Raises: AssertionError where neither wins, one fails for another reason, or it is not sound.
+    """
+    logs = [out.parent / f"{out.name}-{side}.txt" for side in range(2)]
+    processes = [Process(ingest_words(out), log) for log in logs]
+    codes = [process.wait() for process in processes]
+    texts = [log.read_text() for log in logs]
+    assert 0 in codes, texts
+    for code, text in zip(codes, texts, strict=True):
+        # 0 also for one that came when the other was done: then there was nothing left to do.
+        assert code == 0 or "another ingest" in text, text
+    assert is_complete(out)
+    return len([code for code in codes if code])
+
+
+def main(n_kills: int, n_races: int, seed: int = 0) -> int:
+    """Kills and resumes, then races; returns how many did not end like the undisturbed ingest."""
     generator = random.Random(seed)
-    differing = n_killed = n_partial = 0
+    differing = n_killed = n_partial = n_refused = 0
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.txt"
         assert Process(ingest_words(Path(folder) / "warm-up"), log).wait() == 0
@@ -164,12 +181,17 @@ def main(n_kills: int, seed: int = 0) -> int:
             n_partial += was_killed and 0 < parts < n_parts
             differing += content(out) != expected
             print(f"{number + 1}: killed {n_killed}, differing {differing}", file=sys.stderr)
+        for number in range(n_races):
+            out = Path(folder) / f"raced-{number}"
+            n_refused += race(out)
+            differing += content(out) != expected
     print(
         f"{n_kills} ingests of {seconds:.1f} s: {n_killed} died, {n_partial} of them with some of "
-        f"{n_parts} files written; {n_kills - differing} end like the undisturbed one"
+        f"{n_parts} files written. {n_races} times two at once: one refused {n_refused} times, the "
+        f"others came one after the other. Not like the undisturbed one: {differing}"
     )
     return differing
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main(int(sys.argv[1])) else 0)
+    sys.exit(1 if main(*map(int, sys.argv[1:3])) else 0)
