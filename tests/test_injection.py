@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest.dataset.card import seal
-from ingest.dataset.manifest import read_manifest
+from ingest.dataset.manifest import FileEntry, read_manifest
 from ingest.dataset.schemas import TABLES
 from ingest.dataset.verify import verify
 from ingest.dataset.writer import write_table
@@ -56,7 +56,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for description in described.values():
         description |= {"architecture": attack(), "device": attack()}
-    tables = {}
+    tables: dict[str, tuple[FileEntry, ...]] = {}
     for name, entries in manifest.tables.items():
         rows = pq.read_table(path / entries[0].path).to_pylist()
         for row in rows:
@@ -73,7 +73,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
             model,
             tokenizer=tokenizer,
             config={attack(): attack()},
-            **described[model.name],
+            **described[model.name],  # type: ignore[arg-type]
         )
         for model in manifest.models
     )

@@ -258,10 +258,20 @@ def _text(name: str, text: str) -> Callable[[Path], object]:
     return lambda dataset: (dataset / name).write_text(text)
 
 
+def _hollow(dataset: Path) -> None:
+    shutil.rmtree(dataset)
+    dataset.mkdir()
+
+
+def _no_folder(dataset: Path) -> None:
+    shutil.rmtree(dataset)
+    dataset.write_text("x")
+
+
 DATASETS: dict[str, Callable[[Path], object]] = {
     "none": shutil.rmtree,
-    "hollow": lambda dataset: [shutil.rmtree(dataset), dataset.mkdir()],
-    "file": lambda dataset: [shutil.rmtree(dataset), dataset.write_text("x")],
+    "hollow": _hollow,
+    "file": _no_folder,
     "json": _text("manifest.json", "{"),
     "list": _text("manifest.json", "[]"),
     "zeros": _text("manifest.json", "\0" * 100),
@@ -343,8 +353,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         damage(shutil.copytree(sound, unsound / name))
         if (backup := unsound / name / "manifest.backup.json").exists():
             backup.unlink()
-    for name, text in TEXTS.items():
-        (unsound / name).write_bytes(text)
+    for name, raw in TEXTS.items():
+        (unsound / name).write_bytes(raw)
     for number, text in enumerate(STUDIES):
         filled = text.replace("{r}", str(REFERENCE / "standard")).replace("{t}", str(unsound))
         (unsound / f"study-{number}.toml").write_text(filled)

@@ -69,7 +69,7 @@ def write_texts_aside(texts: Mapping[Path, str]) -> None:
     """
     with ExitStack() as stack:
         # The last file entered is the first to be put in its place.
-        for path, text in reversed(texts.items()):
+        for path, text in reversed(list(texts.items())):
             if not path.is_file() or path.read_bytes() != text.encode():
                 partial = stack.enter_context(written_aside(path))
                 with writing_to(path):

@@ -210,6 +210,8 @@ def _line_of(key: str, text: str) -> int:
 
 def _source(source: str, folder: Path) -> str:
     """A model's source; a path that exists from the study's folder is told from there."""
-    untrained, named = re.fullmatch(r"(untrained:(?:\d+:)?)?(.*)", source, re.S).groups("")
+    prefix = re.match(r"untrained:(\d+:)?", source)
+    untrained = prefix[0] if prefix else ""
+    named = source.removeprefix(untrained)
     local = folder / Path(named).expanduser()
     return f"{untrained}{local if local.exists() else named}"
