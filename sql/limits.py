@@ -49,8 +49,8 @@ SANDBOX = Limits(sandbox=True, seconds=60.0, memory=2_000_000_000, rows=100_000)
 def parse_memory(text: str) -> int:
     """Reads an amount of memory, in bytes.
 
-    >>> parse_memory("2GB"), parse_memory("1.5 KiB")
-    (2000000000, 1536)
+    >>> parse_memory("2GB"), parse_memory("1.5 GiB")
+    (2000000000, 1610612736)
 
     Raises: InputError where it is none, or less than DuckDB can work with.
     """

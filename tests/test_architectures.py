@@ -25,7 +25,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from ingest import pipeline
+from ingest import attention
 from ingest.batches import Batch
 from sql.session import Session, open_session
 from tests.support import REFERENCE, Run, stored_patterns, token_ids
@@ -127,9 +127,9 @@ def test_rows_equal_output_attentions_however_padded_and_batched(
         assert outcome.code == 0, outcome.err
         return out
 
-    monkeypatch.setattr(pipeline, "plan_batches", one_batch)
+    monkeypatch.setattr(attention, "plan_batches", one_batch)
     together = ingest("together")
-    monkeypatch.setattr(pipeline, "plan_batches", batches_of_one)
+    monkeypatch.setattr(attention, "plan_batches", batches_of_one)
     alone = ingest("alone")
     with open_session(together) as session, open_session(alone) as other:
         (row,) = session.rows("select * from models")

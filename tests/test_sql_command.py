@@ -87,6 +87,7 @@ def test_closed_pipe_is_no_error(reference_dataset: Path) -> None:
 def test_bins_are_the_users_choice(bins: int, run: Run, reference_dataset: Path) -> None:
     query = "select count(distinct bin) as n from profiles"
     outcome = run("sql", reference_dataset, query, "--json", f"--bins={bins}")
+    assert outcome.code == 0, outcome.err
     assert json.loads(outcome.out) == [{"n": bins}]
 
 
