@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import pathlib
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -69,34 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if not word.startswith("-")), None)
     arguments = build_parser(command).parse_args(words)
-    from ingest.dataset.errors import HeadswapError, tell
+    from ingest.dataset.errors import told
 
     try:
-        module = COMMANDS[arguments.command][0]
-        run = importlib.import_module(module).run if module else run_study
-        if arguments.command == "verify" and arguments.repair:
-            repair(arguments)
-        code: int = run(arguments)
-        if arguments.command == "ingest" and code == 0:
-            importlib.import_module("sql.export").write_views(pathlib.Path(arguments.out))
-        sys.stdout.flush()
-        return code
-    except HeadswapError as error:
-        if arguments.debug:
-            traceback.print_exc()
-        return tell(error)
-    except BrokenPipeError:
-        # Whoever read our output has stopped (`| head`); that is no failure of ours.
-        abandon_stdout()
-        return 0
-    except OSError as error:
-        if arguments.debug:
-            traceback.print_exc()
-        if error.filename is None:  # most likely what stdout leads to is full
-            abandon_stdout()
-        where = error.filename or "the output"
-        print(f"headswap: {where}: {error.strerror or error}", file=sys.stderr)
-        return 1
+        return told(lambda: run_command(arguments), arguments.debug)
     except KeyboardInterrupt:
         print("headswap: interrupted", file=sys.stderr)
         if arguments.command in ("ingest", "run", "demo"):
@@ -104,9 +78,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def abandon_stdout() -> None:
-    """Lets what is still to be printed go nowhere, so that leaving does not fail over it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def run_command(arguments: argparse.Namespace) -> int:
+    """Runs the command that the arguments name, and what belongs to it in another stage."""
+    module = COMMANDS[arguments.command][0]
+    run = importlib.import_module(module).run if module else run_study
+    if arguments.command == "verify" and arguments.repair:
+        repair(arguments)
+    code: int = run(arguments)
+    if arguments.command == "ingest" and code == 0:
+        importlib.import_module("sql.export").write_views(pathlib.Path(arguments.out))
+    return code
 
 
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.batches import Batch, plan_batches
-from ingest.dataset.files import sha256_of, write_text_aside, writing_to
+from ingest.dataset.files import write_text_aside, writing_to
 from ingest.dataset.manifest import FileEntry
 from ingest.dataset.writer import AttentionFile, Triangle, attention_file, file_entry
 from ingest.progress import Progress
@@ -109,7 +109,7 @@ class Journal:
             self.done = {
                 entry.path: entry
                 for entry in map(_entry_from, lines[1:-1])
-                if entry and _is_intact(out, entry)
+                if entry and entry.is_intact(out)
             }
         for path in folder.iterdir() if folder.is_dir() else ():
             is_done = f"{model_folder(model)}/{path.name}" in self.done
@@ -138,11 +138,6 @@ def _entry_from(line: str) -> FileEntry | None:
         return FileEntry(**json.loads(line))
     except (ValueError, TypeError):
         return None
-
-
-def _is_intact(out: Path, entry: FileEntry) -> bool:
-    path = out / entry.path
-    return path.is_file() and sha256_of(path) == entry.sha256
 
 
 def _work(model: LoadedModel, prompts: PromptSet, batches: Sequence[Batch]) -> dict[str, object]:

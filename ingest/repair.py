@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from ingest.attention import Capture, batches_of, count_rows, versions
+from ingest.attention import Capture, batches_of, count_rows, part_path, versions
 from ingest.dataset.card import seal
 from ingest.dataset.checks import Problem
 from ingest.dataset.errors import DatasetError, HeadswapError, InputError
-from ingest.dataset.files import sha256_of
 from ingest.dataset.manifest import (
     BACKUP_NAME,
     FileEntry,
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
 # Where files are made before they are seen to be the lost ones.
 _WORKSHOP = ".repair"
-_NUMBER = re.compile(r"part-(\d+)\.parquet")
 
 
 def repair(dataset: Path, problems: Sequence[Problem], prompts_file: Path | None) -> list[str]:
@@ -81,7 +78,7 @@ class _Workshop:
         self._dataset, self._manifest = dataset, manifest
         self._folder = dataset / _WORKSHOP
         self._damaged = {
-            entry.path: entry for entry in manifest.files() if not _is_intact(dataset, entry)
+            entry.path: entry for entry in manifest.files() if not entry.is_intact(dataset)
         }
         self.mended: list[str] = []
 
@@ -130,15 +127,13 @@ class _Workshop:
             table = "models" if path.startswith("models") else "tokens"
             lines = [model.row()] if table == "models" else tokens
             self._put(write_table(self._folder, path, table, lines))
-        batches = batches_of(model, encoded)
-        parts = {part.path for part in entry.attention} & self._damaged.keys()
         progress = Progress(f"{model.name:<14}", count_rows(model, encoded))
         with ThreadPoolExecutor(max_workers=1) as encoder:
             capture = Capture(model, prompts, encoded, self._folder, encoder, progress)
-            for path in sorted(parts):
-                number = _NUMBER.fullmatch(Path(path).name)
-                if number and int(number[1]) < len(batches):
-                    self._put(capture.file(path, batches[int(number[1])]))
+            for number, batch in enumerate(batches_of(model, encoded)):
+                path = part_path(model.name, number)
+                if path in self._damaged:
+                    self._put(capture.file(path, batch))
 
     def _load(self, entry: ModelEntry) -> LoadedModel:
         if entry.trust_remote_code:
@@ -168,8 +163,3 @@ def _with_revision(entry: ModelEntry) -> str:
     """A model's source at the very revision that was read, where it came from a hub."""
     base = entry.source.partition("@")[0] if entry.revision else entry.source
     return f"{base}@{entry.revision}" if entry.revision else base
-
-
-def _is_intact(dataset: Path, entry: FileEntry) -> bool:
-    path = dataset / entry.path
-    return path.is_file() and sha256_of(path) == entry.sha256

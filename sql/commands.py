@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.dataset.errors import InputError
+from ingest.dataset.errors import InputError, told
 from sql.options import (
     add_dataset_argument,
     add_parameter_options,
@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sql.confine import confined
 
     assert limits.memory is not None  # every sandbox has a bound
-    return confined(work, limits.memory, None if arguments.query is None else limits.seconds)
+    seconds = None if arguments.query is None else limits.seconds
+    return confined(lambda: told(work, arguments.debug), limits.memory, seconds)
 
 
 def _answer(arguments: argparse.Namespace, parameters: Parameters, limits: Limits) -> int:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ _POLL_SECONDS = 0.01
 
 def confined(work: Callable[[], int], memory: int, seconds: float | None) -> int:
     """Runs `work` in a forked process and returns the exit code that it returns.
+
+    What `work` raises is a bug, or that the memory did not suffice.
 
     memory: bytes that it may take beside what the program has by now; seconds: None for no bound.
 
@@ -41,17 +44,19 @@ def confined(work: Callable[[], int], memory: int, seconds: float | None) -> int
     if pid == 0:
         _run_and_leave(work, memory)
     deadline = time.monotonic() + seconds + _GRACE_SECONDS if seconds else float("inf")
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() > deadline:
+    done = status = 0
+    try:
+        while not done:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if not done and time.monotonic() > deadline:
+                raise HeadswapError(
+                    f"the query was stopped after {seconds:g} s", hint="--timeout gives it longer"
+                )
+            time.sleep(0 if done else _POLL_SECONDS)
+    finally:
+        if not done:  # also where the user has stopped this program
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise HeadswapError(
-                f"the query was stopped after {seconds:g} s", hint="--timeout gives it longer"
-            )
-        time.sleep(_POLL_SECONDS)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         raise _out_of_memory()
@@ -75,11 +80,12 @@ def _run_and_leave(work: Callable[[], int], memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         code = work()
-        sys.stdout.flush()
-    except HeadswapError as error:
-        code = tell(error)
     except MemoryError:
         code = tell(_out_of_memory())
+    except KeyboardInterrupt:
+        code = 130  # the program that waits for this one says so
+    except Exception:
+        traceback.print_exc()  # a bug: without its traceback nobody would learn of it
     finally:
         sys.stderr.flush()
         os._exit(code)

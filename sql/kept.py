@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 from dataclasses import asdict
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import duckdb
@@ -40,12 +40,20 @@ class KeptViews:
     def __init__(self, dataset: Dataset, parameters: Parameters, read_only: bool = False) -> None:
         self._is_read_only = read_only
         self._root = dataset.path / KEPT_FOLDER
-        self._dataset = dataset.manifest.sha256()[:12]
-        # Claims are asked of the views and change none that is kept.
-        question = {name: value for name, value in asdict(parameters).items() if name != "claims"}
-        text = json.dumps([question, _code(), duckdb.__version__], sort_keys=True)
-        self._folder = self._root / f"{self._dataset}-{_sha256(text)[:12]}"
+        self._manifest, self._parameters = dataset.manifest, parameters
         self._is_told = False
+
+    @cached_property
+    def _dataset(self) -> str:
+        return self._manifest.sha256()[:12]
+
+    @cached_property
+    def _folder(self) -> Path:
+        # Claims are asked of the views and change none that is kept.
+        asked = asdict(self._parameters)
+        question = {name: value for name, value in asked.items() if name != "claims"}
+        text = json.dumps([question, _code(), duckdb.__version__], sort_keys=True)
+        return self._root / f"{self._dataset}-{_sha256(text)[:12]}"
 
     def read(self, view: View) -> pa.Table | None:
         """The rows of a view, None where they are not kept; what is damaged is told and removed."""
@@ -61,11 +69,13 @@ class KeptViews:
         """Keeps the rows of a view; where the folder does not let it, says so once and goes on."""
         if self._is_read_only:
             return
-        target = self._folder / f"{view.name}.parquet"
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd")
+        content = sink.getvalue().to_pybytes()
+        name = f"{view.name}-{hashlib.sha256(content).hexdigest()}.parquet"
         try:
-            with written_aside(target) as partial:
-                pq.write_table(rows, partial, compression="zstd")
-            target.replace(target.with_name(f"{view.name}-{sha256_of(target)}.parquet"))
+            with written_aside(self._folder / name) as partial:
+                partial.write_bytes(content)
             self._forget_older()
         except (HeadswapError, OSError) as error:
             if not self._is_told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,12 @@ class Check:
         if what is not None:
             self.problems.append(Problem(path, what))
         return what is None
+
+    def hold_text(self, dataset: Path, name: str, expected: str) -> bool:
+        """Counts one text file of a dataset, whose content follows from the rest of it."""
+        path = dataset / name
+        if not path.is_file():
+            return self.hold(name, "is missing")
+        differs = path.read_bytes() != expected.encode()
+        what = "is not the text that follows from the manifest" if differs else None
+        return self.hold(name, what)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from ingest.dataset.errors import DatasetError
+from ingest.dataset.files import sha256_of
 from ingest.dataset.schemas import FORMAT_VERSION, TABLES
 
 MANIFEST_NAME = "manifest.json"
@@ -33,6 +34,11 @@ class FileEntry:
     rows: int
     bytes: int
     sha256: str
+
+    def is_intact(self, dataset: Path) -> bool:
+        """Whether the file is there and holds the bytes that were written."""
+        path = dataset / self.path
+        return path.is_file() and sha256_of(path) == self.sha256
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ingest.dataset.card import CARD_NAME, card_text
 from ingest.dataset.checks import Check, Problem
 from ingest.dataset.errors import DatasetError
-from ingest.dataset.files import sha256_of
 from ingest.dataset.manifest import (
     BACKUP_NAME,
     MANIFEST_NAME,
@@ -68,8 +67,8 @@ def verify(
         found["manifest"].hold(MANIFEST_NAME, str(error))
         return list(found.values())
     for name in (MANIFEST_NAME, BACKUP_NAME):
-        _check_text(found["manifest"], dataset, name, manifest_text(manifest))
-    _check_text(found["card"], dataset, CARD_NAME, card_text(manifest))
+        found["manifest"].hold_text(dataset, name, manifest_text(manifest))
+    found["card"].hold_text(dataset, CARD_NAME, card_text(manifest))
     sound = {
         entry.path
         for entry in manifest.files()
@@ -91,15 +90,6 @@ def verify(
     return list(found.values())
 
 
-def _check_text(check: Check, dataset: Path, name: str, expected: str) -> None:
-    path = dataset / name
-    if not path.is_file():
-        check.hold(name, "is missing")
-        return
-    differs = path.read_bytes() != expected.encode()
-    check.hold(name, "is not the text that follows from the manifest" if differs else None)
-
-
 def _check_file(found: dict[str, Check], dataset: Path, entry: FileEntry, quick: bool) -> bool:
     path = dataset / entry.path
     problem = None
@@ -113,7 +103,7 @@ def _check_file(found: dict[str, Check], dataset: Path, entry: FileEntry, quick:
         return False
     if quick:
         return True
-    is_intact = sha256_of(path) == entry.sha256
+    is_intact = entry.is_intact(dataset)
     return found["checksums"].hold(entry.path, None if is_intact else "has other bytes")
 
 

@@ -82,12 +82,12 @@ measured as (
         and same_index_b.model_b = claim_rows.model_b
         and same_index_b.layer_b = claim_rows.layer_b
         and same_index_b.head_b = claim_rows.head_b
-    inner join match_chance
+    left join match_chance
         on match_chance.model_a = claim_rows.model_a
         and match_chance.layer_a = claim_rows.layer_a
         and match_chance.head_a = claim_rows.head_a
         and match_chance.model_b = claim_rows.model_b
-    inner join match_intervals
+    left join match_intervals
         on match_intervals.model_a = claim_rows.model_a
         and match_intervals.layer_a = claim_rows.layer_a
         and match_intervals.head_a = claim_rows.head_a
