@@ -31,7 +31,7 @@ def writing(dataset: Path) -> Iterator[None]:
         ) from error
     except (OSError, NotImplementedError) as error:
         raise HeadswapError(
-            f"cannot lock {dataset}: {error}",
+            f"cannot lock {dataset}: {getattr(error, 'strerror', None) or error}",
             hint="check that the folder can be written, on a file system that has locks",
         ) from error
     try:

@@ -1,4 +1,4 @@
-"""A disk that is full at any point of an ingest, a report or a query costs a rerun at most."""
+"""Disks that are full, read-only, forbidden or gone cost a rerun at most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 
 import headswap
 from ingest import pipeline
-from tests import full_disk
+from ingest.dataset.writer import AttentionFile
+from tests import disks
 from tests.interrupted import Process, content, ingest_words, is_complete
 
 N_POINTS = 20
@@ -36,7 +37,7 @@ def _in_namespace(tmp_path: Path, work: Callable[[Path], object]) -> list[Any]:
 
 def _work_in_namespace(answer: Path, disk: Path, work: Callable[[Path], object]) -> None:
     try:
-        full_disk.enter_namespace()
+        disks.enter_namespace()
     except OSError as error:
         answer.write_text(json.dumps({"refused": str(error)}))
         return
@@ -58,21 +59,21 @@ def one_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _ingest_at_every_point(one_model: Path, given: list[str], disk: Path) -> list[object]:
     """For each amount of room: exit code, earlier rows kept, sound; the same with room again."""
     pipeline._BYTES_A_ROW = 0.0  # or it would stop before the first file
-    full_disk.mount(disk, 1 << 28)
+    disks.mount(disk, 1 << 28)
     words = [f"--out={disk / 'dataset'}" if word == "--out" else word for word in given[:-1]]
     shutil.copytree(one_model, disk / "dataset")
-    before = full_disk.used(disk)
+    before = disks.used(disk)
     original = content(disk / "dataset")
     assert headswap.main(words) == 0
-    needed = full_disk.used(disk) - before
-    full_disk.unmount(disk)
+    needed = disks.used(disk) - before
+    disks.unmount(disk)
     found: list[object] = []
     for point in range(N_POINTS):
-        full_disk.mount(disk, 1 << 28)
+        disks.mount(disk, 1 << 28)
         shutil.copytree(one_model, disk / "dataset")
         # Up to one block less than what it takes.
         room = needed * point // N_POINTS // _BLOCK * _BLOCK
-        full_disk.resize(disk, full_disk.used(disk) + room)
+        disks.resize(disk, disks.used(disk) + room)
         code = headswap.main(words)
         left = content(disk / "dataset")
         # Rows are never changed; the rest only once the manifest names the new rows, too.
@@ -83,10 +84,10 @@ def _ingest_at_every_point(one_model: Path, given: list[str], disk: Path) -> lis
             if not is_done or path.endswith(".parquet")
         )
         is_sound = is_complete(disk / "dataset")
-        full_disk.resize(disk, 1 << 28)
+        disks.resize(disk, 1 << 28)
         again = headswap.main(words)
         found.append([code, is_kept, is_sound, again, is_complete(disk / "dataset")])
-        full_disk.unmount(disk)
+        disks.unmount(disk)
     return found
 
 
@@ -101,7 +102,7 @@ def test_an_ingest_without_room_leaves_what_was_there(one_model: Path, tmp_path:
 
 def _answer_on_little(dataset: Path, words: list[str], disk: Path) -> list[object]:
     """The exit code of a command that writes to a small disk, and the files left there."""
-    full_disk.mount(disk, 16 * _BLOCK)
+    disks.mount(disk, 16 * _BLOCK)
     code = headswap.main([word.format(dataset=dataset, disk=disk) for word in words])
     return [code, [path.name for path in disk.rglob("*") if path.is_file()]]
 
@@ -132,3 +133,102 @@ def test_results_without_room_are_not_half_there(
     messages = (tmp_path / "log.txt").read_text()
     assert "Traceback" not in messages
     assert "headswap:" in messages
+
+
+# Every command that writes into a dataset, or beside what it is given.
+WRITING = {
+    "ingest a model more": ["ingest", "--out", "{disk}/dataset"],
+    "ingest anew": ["ingest", "--out", "{disk}/new"],
+    "report": ["report", "{disk}/dataset", "--out", "{disk}/page"],
+    "sql -o": ["sql", "{disk}/dataset", "select 1", "-o", "{disk}/rows.csv"],
+    "init": ["init", "{disk}/study.toml"],
+    "repair": ["verify", "{disk}/dataset", "--repair"],
+}
+
+
+def _refused_everywhere(
+    one_model: Path, models: list[str], forbid: Callable[[Path], object], disk: Path
+) -> list[object]:
+    """Of each command: its name, exit code and whether the disk holds what it held."""
+    disks.mount(disk, 1 << 28)
+    shutil.copytree(one_model, disk / "dataset")
+    orphan = disk / "dataset" / "tokens-9.parquet"  # for the repair to remove
+    shutil.copy(orphan.with_name("tokens.parquet"), orphan)
+    before = content(disk)
+    forbid(disk)
+    found: list[object] = []
+    for name, words in WRITING.items():
+        filled = [word.format(disk=disk) for word in words]
+        if name.startswith("ingest"):
+            filled[1:1] = models
+        found.append([name, headswap.main(filled), content(disk) == before])
+    return found
+
+
+def _forbid(disk: Path) -> None:
+    disks.obey_permissions()
+    for folder in (disk, *filter(Path.is_dir, disk.rglob("*"))):
+        folder.chmod(0o555)
+    for file in filter(Path.is_file, disk.rglob("*")):
+        file.chmod(0o444)
+
+
+@pytest.mark.parametrize(
+    ("forbid", "reason"),
+    [(disks.make_read_only, "Read-only file system"), (_forbid, "Permission denied")],
+    ids=["read-only", "forbidden"],
+)
+def test_what_may_not_be_written_is_told(
+    forbid: Callable[[Path], object], reason: str, one_model: Path, tmp_path: Path
+) -> None:
+    models = ingest_words(one_model, ["adhd"])[1:-2]
+    found = _in_namespace(tmp_path, partial(_refused_everywhere, one_model, models, forbid))
+    assert found == [[name, 1, True] for name in WRITING]
+    messages = (tmp_path / "log.txt").read_text()
+    errors = [line for line in messages.splitlines() if line.startswith("headswap: ")]
+    assert [reason in line for line in errors] == [True] * len(WRITING), messages
+    assert "Traceback" not in messages
+
+
+def _answer_from_read_only(dataset: Path, disk: Path) -> list[object]:
+    disks.mount(disk, 1 << 28)
+    shutil.copytree(dataset, disk / "dataset")
+    disks.make_read_only(disk)
+    query = "select count(*) from profiles"
+    return [
+        headswap.main(["sql", str(disk / "dataset"), query]),
+        headswap.main(["verify", str(disk / "dataset")]),
+    ]
+
+
+def test_a_read_only_dataset_answers(one_model: Path, tmp_path: Path) -> None:
+    assert _in_namespace(tmp_path, partial(_answer_from_read_only, one_model)) == [0, 0]
+    assert (tmp_path / "log.txt").read_text().count("what is computed is not kept") == 1
+
+
+def _lose(out: Path, n_files: int) -> None:
+    """Makes the process remove its own output when it has written so many files and a layer."""
+    written = 0
+    write_layer = AttentionFile.write_layer
+
+    def write_and_lose(self: AttentionFile, layer: int, weights: Any) -> None:
+        nonlocal written
+        write_layer(self, layer, weights)
+        written += layer == 0
+        if written == n_files + 1 and layer == 0:
+            shutil.rmtree(out)
+
+    AttentionFile.write_layer = write_and_lose  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("n_files", [0, 3])
+def test_a_folder_that_vanishes_is_told(n_files: int, tmp_path: Path) -> None:
+    out, log = tmp_path / "dataset", tmp_path / "log.txt"
+    assert Process(ingest_words(out), log, partial(_lose, out, n_files)).wait() == 1
+    lines = log.read_text().splitlines()
+    assert "No such file or directory" in lines[-2], lines
+    assert lines[-1].startswith("Hint:")
+    assert "Traceback" not in log.read_text()
+    assert not (out / "manifest.json").exists()
+    assert Process(ingest_words(out), log).wait() == 0
+    assert is_complete(out)

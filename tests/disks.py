@@ -1,4 +1,7 @@
-"""A disk of any size for one process: a memory file system in a mount namespace of its own."""
+"""What disks refuse, for one process: too little room, a read-only disk, a right that it lacks.
+
+A disk is a memory file system in a mount namespace of the process's own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import os
 from pathlib import Path
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
-_MS_REMOUNT, _MS_REC, _MS_PRIVATE = 0x20, 0x4000, 0x40000
+_MS_RDONLY, _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 0x1, 0x20, 0x4000, 0x40000
+_CAPABILITY_VERSION_1, _CAP_DAC_OVERRIDE = 0x19980330, 1
 
 
 def enter_namespace() -> None:
@@ -35,6 +39,21 @@ def resize(folder: Path, n_bytes: int) -> None:
     """Gives a mounted memory file system another size."""
     options = f"size={n_bytes}".encode()
     _call("mount", b"tmpfs", bytes(folder), b"tmpfs", ctypes.c_ulong(_MS_REMOUNT), options)
+
+
+def make_read_only(folder: Path) -> None:
+    """Makes a mounted file system one that can only be read."""
+    flags = ctypes.c_ulong(_MS_REMOUNT | _MS_RDONLY)
+    _call("mount", b"tmpfs", bytes(folder), b"tmpfs", flags, None)
+
+
+def obey_permissions() -> None:
+    """Takes from root, in this process, the right to write where permissions forbid it."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_1, 0)
+    sets = (ctypes.c_uint32 * 3)()  # effective, permitted, inheritable
+    _call("capget", header, sets)
+    sets[0] &= ~(1 << _CAP_DAC_OVERRIDE) & 0xFFFFFFFF
+    _call("capset", header, sets)
 
 
 def unmount(folder: Path) -> None:
