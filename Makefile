@@ -11,10 +11,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench calibrate clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMP) ## run the demo: models to dataset to report in demo/
 	$(BIN)/headswap demo --out demo
@@ -32,7 +32,10 @@ format: $(STAMP) ## rewrite the code in the project's format, and what README sh
 	$(BIN)/ruff format
 	$(BIN)/python -m tests.readme
 
-bench: $(STAMP) ## measure false alarms and recovery under noise, anew into docs/
+bench: $(STAMP) ## measure speed and memory: one table, ratios first
+	$(BIN)/python -m tests.benchmarks
+
+calibrate: $(STAMP) ## measure false alarms and recovery under noise, anew into docs/
 	$(BIN)/python -m tests.benchmarks.chance
 
 clean: ## remove what the targets wrote, except .venv

@@ -24,15 +24,17 @@ from ingest.dataset.manifest import FileEntry
 from ingest.dataset.writer import AttentionFile, Triangle, attention_file, file_entry
 from ingest.progress import Progress
 from ingest.prompts import PromptSet
-from ingest.sequence import EncodedToken
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from ingest.models.loaded import LoadedModel
 
-# The tokens of each prompt, in the prompt set's order.
-Encoded = Sequence[Sequence[EncodedToken]]
+    # The token ids of each prompt, in the prompt set's order. What else is known of a token is
+    # made anew when it is written, so that memory does not grow with it.
+    Encoded = Sequence[NDArray[np.int32]]
 
 LIBRARIES = ("torch", "transformers", "transformer-lens", "tokenizers", "pyarrow")
 JOURNAL_NAME = "ingest.jsonl"
@@ -147,6 +149,7 @@ def _work(model: LoadedModel, prompts: PromptSet, batches: Sequence[Batch]) -> d
         "weights_sha256": model.weights_sha256,
         "tokenizer_sha256": model.tokenizer_sha256,
         "dtype": model.dtype,
+        "precision": model.precision,
         "device": model.device,
         "versions": versions(),
         "batches": [batch.members for batch in batches],
@@ -170,7 +173,7 @@ class Capture:
         ids = [self.prompts.prompts[member].prompt_id for member in batch.members]
         lengths = [len(self.encoded[member]) for member in batch.members]
         triangle = Triangle(ids, lengths, model.is_causal)
-        with attention_file(self.out / path, triangle, model.n_heads) as file:
+        with attention_file(self.out / path, triangle, model.n_heads, model.precision) as file:
             self._write_layers(batch, triangle, file)
         return file_entry(self.out, path, file.rows)
 
@@ -180,7 +183,7 @@ class Capture:
         from ingest.capture import capture_patterns
 
         model = self.model
-        token_ids = [[token.token_id for token in self.encoded[n]] for n in batch.members]
+        token_ids = [self.encoded[member] for member in batch.members]
         cells = torch.from_numpy(triangle.flat_index(batch.width)).to(model.device)
         pending: list[Future[None]] = []
 

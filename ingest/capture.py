@@ -11,6 +11,9 @@ import torch
 from ingest.dataset.errors import HeadswapError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ingest.models.loaded import LoadedModel
 
 # Given a layer's index and its patterns [prompt, head, query, key].
@@ -22,7 +25,10 @@ class _LastPatternSeenError(Exception):
 
 
 def capture_patterns(
-    model: LoadedModel, prompts: Sequence[Sequence[int]], width: int, on_layer: OnLayer
+    model: LoadedModel,
+    prompts: Sequence[Sequence[int] | NDArray[np.int32]],
+    width: int,
+    on_layer: OnLayer,
 ) -> None:
     """Runs prompts through a model together and hands over each layer's patterns.
 
@@ -35,7 +41,7 @@ def capture_patterns(
     ids = torch.zeros(len(prompts), width, dtype=torch.long)
     mask = torch.zeros(len(prompts), width, dtype=torch.long)
     for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt)] = torch.tensor(prompt)
+        ids[row, : len(prompt)] = torch.as_tensor(prompt)
         mask[row, : len(prompt)] = 1
     ids, mask = ids.to(model.device), mask.to(model.device)
     seen: list[int] = []

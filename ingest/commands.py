@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.dataset.schemas import PRECISIONS
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.prompts import ALL_VARIANTS, PAIRED_TASKS
 
@@ -56,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="precision to run in (default: float32)",
     )
     parser.add_argument(
+        "--precision",
+        choices=tuple(PRECISIONS),
+        default="float32",
+        help="to store weights in: float32 loses nothing (default), float16 takes half the room",
+    )
+    parser.add_argument(
         "--trust-remote-code",
         action="store_true",
         help="run code that a model brings along; the manifest says so",
@@ -75,7 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
     prompts = read_prompts(arguments.prompts, arguments.variant)
     from ingest.pipeline import ingest
 
-    options = LoadOptions(arguments.device, arguments.dtype, arguments.trust_remote_code)
+    options = LoadOptions(
+        arguments.device, arguments.dtype, arguments.trust_remote_code, arguments.precision
+    )
     done = ingest(
         sources,
         prompts,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ingest.attention import (
-    Encoded,
     close_journals,
     count_rows,
     model_folder,
@@ -32,17 +33,14 @@ from ingest.lock import check_unlocked, writing
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelFiles, ModelSource, find_files, tokenizer_name
 from ingest.prompts import PromptSet
-from ingest.sequence import (
-    encode_sequence,
-    encode_text,
-    structural_pattern,
-    with_structural,
-)
+from ingest.sequence import encode_prompt, structural_pattern
 
 if TYPE_CHECKING:
+    from ingest.attention import Encoded
     from ingest.models.loaded import LoadedModel
 
-_BYTES_A_ROW = 3.9  # measured: random weights, zstd; less where many weights are 0
+# Measured: random weights, zstd; less where many weights are 0.
+_BYTES_A_ROW = {"float32": 3.9, "float16": 2.0}
 # What an ingest that never finished may have left in the folder: no dataset, and none's either.
 _LEFT_BEHIND = re.compile(
     r"attention|\.lock|README\.md|((models|prompts|tokens)(-\d+)?\.parquet|manifest(\.backup)?\.json)(\.partial)?"
@@ -97,7 +95,7 @@ def ingest(
         else:
             new.append((source, found))
     models = [load(source, found, options) for source, found in new]
-    encoded = [encode_all(model, prompts, pattern) for model in models]
+    encoded = [encode_all(model, prompts) for model in models]
     if not models:
         if manifest is None:
             raise InputError(
@@ -117,7 +115,7 @@ def ingest(
             if manifest is None:
                 manifest = _new_manifest(prompts, structural, out)
             attention = write_attention(model, prompts, tokens, out)
-            manifest = _with_model(manifest, model, prompts, tokens, attention, out)
+            manifest = _with_model(manifest, model, prompts, pattern, attention, out)
         assert manifest is not None
         seal(out, manifest)
         close_journals(out, [model.name for model in manifest.models])
@@ -126,13 +124,16 @@ def ingest(
 
 def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: Path) -> None:
     """Stops before the first row where the disk cannot hold them all."""
-    rows = sum(map(count_rows, models, encoded))
+    rows = list(map(count_rows, models, encoded))
+    sizes = (
+        count * _BYTES_A_ROW[model.precision] for count, model in zip(rows, models, strict=True)
+    )
     folders = [out / model_folder(model.name) for model in models]
     there = sum(path.stat().st_size for folder in folders for path in folder.glob("*.parquet"))
-    needed, free = round(rows * _BYTES_A_ROW) - there, shutil.disk_usage(out).free
+    needed, free = round(sum(sizes)) - there, shutil.disk_usage(out).free
     if needed > free:
         raise HeadswapError(
-            f"{rows:,} rows need about {needed / 1e9:,.1f} GB, but the disk of {out} has "
+            f"{sum(rows):,} rows need about {needed / 1e9:,.1f} GB, but the disk of {out} has "
             f"{free / 1e9:,.1f} GB left",
             hint="make room, choose another place with --out, or ingest fewer prompts",
         )
@@ -173,9 +174,10 @@ def _check_same_model(held: ModelEntry, files: ModelFiles, options: LoadOptions,
             f"{out} already holds another model named {held.name!r} (from {held.source})",
             hint=hint,
         )
-    if held.dtype != options.dtype:
+    if (held.dtype, held.precision) != (options.dtype, options.precision):
         raise InputError(
-            f"{out} already holds {held.name!r} as it runs in {held.dtype}, not {options.dtype}",
+            f"{out} already holds {held.name!r} as it runs in {held.dtype}, stored as "
+            f"{held.precision}, not in {options.dtype}, stored as {options.precision}",
             hint=hint,
         )
 
@@ -187,17 +189,14 @@ def load(source: ModelSource, files: ModelFiles, options: LoadOptions) -> Loaded
     return load_model(source, files, options)
 
 
-def encode_all(model: LoadedModel, prompts: PromptSet, pattern: re.Pattern[str] | None) -> Encoded:
-    """Every prompt as the model's tokenizer sees it.
+def encode_all(model: LoadedModel, prompts: PromptSet) -> Encoded:
+    """The token ids of every prompt as the model's tokenizer sees it.
 
     Raises: InputError where a prompt has no token, or more than the model's context.
     """
     encoded = []
     for prompt in prompts.prompts:
-        if prompt.task is not None and prompt.steps is not None:
-            tokens = encode_sequence(model.tokenizer, prompt.task, prompt.steps)
-        else:
-            tokens = encode_text(model.tokenizer, prompt.text)
+        tokens = encode_prompt(model.tokenizer, prompt, None)
         if not tokens:
             raise InputError(
                 f"{prompt.where}: the tokenizer of {model.name!r} makes no token of it"
@@ -208,7 +207,7 @@ def encode_all(model: LoadedModel, prompts: PromptSet, pattern: re.Pattern[str] 
                 f"but model {model.name!r} reads at most {model.n_ctx}",
                 hint="shorten the prompt, or leave it out",
             )
-        encoded.append(with_structural(tokens, pattern))
+        encoded.append(np.array([token.token_id for token in tokens], dtype=np.int32))
     return encoded
 
 
@@ -230,7 +229,7 @@ def _with_model(
     manifest: Manifest,
     model: LoadedModel,
     prompts: PromptSet,
-    encoded: Encoded,
+    pattern: re.Pattern[str] | None,
     attention: tuple[FileEntry, ...],
     out: Path,
 ) -> Manifest:
@@ -242,7 +241,7 @@ def _with_model(
     tokenizers = dict(manifest.tokenizers)
     if model.tokenizer_name not in tokenizers:
         tokens_path = _numbered("tokens", len(tokenizers))
-        rows = token_rows(model.tokenizer_name, prompts, encoded)
+        rows = token_rows(model, prompts, pattern)
         tables["tokens"] = (write_table(out, tokens_path, "tokens", rows),)
         tokenizers[model.tokenizer_name] = model.tokenizer_sha256
     entry = ModelEntry(
@@ -253,6 +252,7 @@ def _with_model(
         architecture=model.architecture,
         tokenizer=model.tokenizer_name,
         dtype=model.dtype,
+        precision=model.precision,
         device=model.device,
         trust_remote_code=model.trust_remote_code,
         config=model.config,
@@ -265,10 +265,12 @@ def _numbered(table: str, earlier: int) -> str:
     return f"{table}-{earlier + 1}.parquet" if earlier else f"{table}.parquet"
 
 
-def token_rows(tokenizer: str, prompts: PromptSet, encoded: Encoded) -> list[dict[str, Any]]:
-    """The rows of the table `tokens` for one tokenizer."""
-    return [
-        {"tokenizer": tokenizer, "prompt_id": prompt.prompt_id, "position": position} | vars(token)
-        for prompt, tokens in zip(prompts.prompts, encoded, strict=True)
-        for position, token in enumerate(tokens)
-    ]
+def token_rows(
+    model: LoadedModel, prompts: PromptSet, pattern: re.Pattern[str] | None
+) -> Iterator[dict[str, Any]]:
+    """The rows of the table `tokens` for a model's tokenizer."""
+    for prompt in prompts.prompts:
+        tokens = encode_prompt(model.tokenizer, prompt, pattern)
+        for position, token in enumerate(tokens):
+            place = {"prompt_id": prompt.prompt_id, "position": position}
+            yield {"tokenizer": model.tokenizer_name, **place, **vars(token)}

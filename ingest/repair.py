@@ -121,11 +121,11 @@ class _Workshop:
 
     def _mend_model(self, entry: ModelEntry, prompts: PromptSet) -> None:
         model = self._load(entry)
-        encoded = encode_all(model, prompts, structural_pattern(self._manifest.structural))
-        tokens = token_rows(model.tokenizer_name, prompts, encoded)
+        encoded = encode_all(model, prompts)
+        pattern = structural_pattern(self._manifest.structural)
         for path in [path for path in self._damaged if "/" not in path]:
             table = "models" if path.startswith("models") else "tokens"
-            lines = [model.row()] if table == "models" else tokens
+            lines = [model.row()] if table == "models" else token_rows(model, prompts, pattern)
             self._put(write_table(self._folder, path, table, lines))
         progress = Progress(f"{model.name:<14}", count_rows(model, encoded))
         with ThreadPoolExecutor(max_workers=1) as encoder:
@@ -148,7 +148,7 @@ class _Workshop:
                 f"{entry.source} no longer holds the weights of {entry.name!r}",
                 hint="bring back the model's files, or ingest into a new folder",
             )
-        options = LoadOptions(device=entry.device, dtype=entry.dtype)
+        options = LoadOptions(entry.device, entry.dtype, precision=entry.precision)
         return load(ModelSource(entry.name, entry.source), files, options)
 
     def _put(self, made: FileEntry) -> None:

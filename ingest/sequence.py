@@ -20,6 +20,8 @@ from ingest.dataset.errors import InputError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from ingest.prompts import Prompt
+
 TASK, STEPS, SEP, END, PAD = "<|task|>", "<|steps|>", "<|sep|>", "<|end|>", "<|pad|>"
 MARKERS = (TASK, STEPS, SEP, END, PAD)
 
@@ -97,6 +99,20 @@ def marker_ids(tokenizer: Tokenizer) -> dict[str, int]:
             + " ".join(MARKERS),
         )
     return ids
+
+
+def encode_prompt(
+    tokenizer: Tokenizer, prompt: Prompt, pattern: re.Pattern[str] | None
+) -> list[EncodedToken]:
+    """Encodes a prompt of either kind; pattern: as `structural_pattern` gives it.
+
+    Raises: InputError where the prompt has steps and the tokenizer lacks a marker.
+    """
+    if prompt.task is not None and prompt.steps is not None:
+        tokens = encode_sequence(tokenizer, prompt.task, prompt.steps)
+    else:
+        tokens = encode_text(tokenizer, prompt.text)
+    return with_structural(tokens, pattern)
 
 
 def encode_sequence(tokenizer: Tokenizer, task: str, steps: Sequence[str]) -> list[EncodedToken]:

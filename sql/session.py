@@ -124,7 +124,7 @@ class Session:
             self._is_listed = True
             for view in views().values():
                 if view.name not in self._built:
-                    self.connection.execute(_create(view))
+                    self.connection.execute(_create_listed(view))
 
     def _build(self, view: View) -> None:
         """Makes a view, as a table of its rows where worth it: the kept ones, or computed."""
@@ -163,8 +163,7 @@ class Session:
     def _drop_listed(self, view: View) -> None:
         """Makes room for a view that stands there only to be listed."""
         if self._is_listed:
-            kind = "table" if view.computed_by else "view"
-            self.connection.execute(f'drop {kind} if exists "{view.name}"')
+            self.connection.execute(f'drop view if exists "{view.name}"')
 
 
 @contextmanager
@@ -181,11 +180,13 @@ def _announced(name: str) -> Iterator[None]:
         timer.cancel()
 
 
-def _create(view: View) -> str:
-    """The statement that lists a view; one that a function computes is a table without rows."""
-    if view.computed_by:
-        return _create_table(view)
-    return f'create view "{view.name}" as {view.select}'
+def _create_listed(view: View) -> str:
+    """The statement that lists a view with its columns, without rows.
+
+    DuckDB would bind the real one at once, and with it all that it reads.
+    """
+    columns = ", ".join(f"null::{column.type} as {column.name}" for column in view.columns)
+    return f'create view "{view.name}" as select {columns} where false'
 
 
 def _create_table(view: View) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.dataset.card import seal
-from ingest.dataset.manifest import Manifest, ModelEntry
+from ingest.dataset.manifest import FileEntry, Manifest, ModelEntry
 from ingest.dataset.writer import Triangle, attention_file, file_entry, write_table
 
 MARKERS = ("<|task|>", "<|steps|>", "<|sep|>", "<|end|>")
@@ -65,13 +65,13 @@ def write_synthetic_dataset(
                         weights[head, prompt, :n, :n] = _attention(numbers, marks)
                 rows = weights.reshape(model.n_heads, -1)[:, cells]  # [head, row]
                 file.write_layer(layer, rows.astype(np.float32))
-        entries.append(_model_entry(model, file_entry(path, part, file.rows)))
+        entries.append(model_entry(model, (file_entry(path, part, file.rows),)))
     tables = {
-        "models": [_model_row(model, entry) for model, entry in zip(models, entries, strict=True)],
+        "models": [model_row(model, entry) for model, entry in zip(models, entries, strict=True)],
         "prompts": [
-            _prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)
+            prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)
         ],
-        "tokens": [row for number in ids for row in _token_rows(number, tokens[number])],
+        "tokens": [row for number in ids for row in token_rows(number, tokens[number])],
     }
     manifest = Manifest(
         variant="standard",
@@ -125,7 +125,8 @@ def _attention(numbers: NDArray[np.float64], structural: NDArray[np.bool_]) -> N
     return normalised
 
 
-def _model_entry(model: SyntheticModel, file: Any) -> ModelEntry:
+def model_entry(model: SyntheticModel, files: tuple[FileEntry, ...]) -> ModelEntry:
+    """A model as the manifest names it."""
     return ModelEntry(
         name=model.name,
         source=f"synthetic:{model.name}",
@@ -135,13 +136,15 @@ def _model_entry(model: SyntheticModel, file: Any) -> ModelEntry:
         architecture="Synthetic",
         tokenizer="words",
         dtype="float32",
+        precision="float32",
         device="cpu",
         config={},
-        attention=(file,),
+        attention=files,
     )
 
 
-def _model_row(model: SyntheticModel, entry: ModelEntry) -> dict[str, Any]:
+def model_row(model: SyntheticModel, entry: ModelEntry) -> dict[str, Any]:
+    """A row of the table `models`."""
     row = {name: value for name, value in vars(entry).items() if name not in {"config", "name"}}
     del row["attention"]
     sizes = {"d_model": 8, "d_head": 4, "n_ctx": 512, "d_vocab": 100, "n_parameters": 1000}
@@ -149,7 +152,8 @@ def _model_row(model: SyntheticModel, entry: ModelEntry) -> dict[str, Any]:
     return row | sizes | heads | {"model": model.name, "is_causal": True}
 
 
-def _prompt_row(number: int, task: str, steps: Sequence[str]) -> dict[str, Any]:
+def prompt_row(number: int, task: str, steps: Sequence[str]) -> dict[str, Any]:
+    """A row of the table `prompts`."""
     return {
         "prompt_id": number,
         "pair_id": str(number),
@@ -161,7 +165,8 @@ def _prompt_row(number: int, task: str, steps: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _token_rows(prompt: int, words: Sequence[str]) -> list[dict[str, Any]]:
+def token_rows(prompt: int, words: Sequence[str]) -> list[dict[str, Any]]:
+    """A prompt's rows of the table `tokens`, a word each."""
     starts = np.cumsum([0, *(len(word) for word in words)]).tolist()
     return [
         {

@@ -40,6 +40,39 @@ def test_same_ingest_gives_the_same_bytes(
     assert read_manifest(tmp_path / "again") == read_manifest(reference_dataset)
 
 
+def test_half_precision_rounds_and_takes_half_the_room(
+    run: Run, reference_dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "dataset"
+    words = ["ingest", "--model", STANDARD, "--out", out]
+    assert run(*words, "--precision=float16").code == 0
+    query = (
+        "select weight from attention where model = 'standard' "
+        "order by layer, head, prompt_id, query, key"
+    )
+    with open_session(reference_dataset) as session, open_session(out) as rounded:
+        exact = session.query(query).fetchnumpy()["weight"]
+        stored = rounded.query(query).fetchnumpy()["weight"]
+        (row,) = rounded.rows("select precision from models")
+    assert row == {"precision": "float16"}
+    np.testing.assert_array_equal(stored, exact.astype(np.float16).astype(np.float64))
+    entries = {
+        path: read_manifest(path).models[0].attention[0] for path in (reference_dataset, out)
+    }
+    assert entries[out].rows == entries[reference_dataset].rows
+    assert entries[out].bytes < 0.6 * entries[reference_dataset].bytes
+    for command in ("check", "verify"):
+        assert run(command, out).code == 0
+    outcome = run(*words)
+    assert outcome.code == 2
+    assert "stored as float16, not in float32, stored as float32" in outcome.err
+    path = out / entries[out].path
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    assert run("verify", out, "--repair").code == 0
+    assert path.read_bytes() == content
+
+
 def test_all_variants_are_stored_and_the_views_use_one(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "dataset"
     assert run("ingest", "--model", STANDARD, "--variant", "all", "--out", out).code == 2

@@ -160,7 +160,7 @@ def test_of_two_ingests_at_once_one_wins(number: int, undisturbed: Path, tmp_pat
 def test_a_disk_without_room_is_told_before_the_first_row(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_BYTES_A_ROW", 1e15)
+    monkeypatch.setattr(pipeline, "_BYTES_A_ROW", {"float32": 1e15})
     outcome = run(*ingest_words(tmp_path / "dataset"))
     assert outcome.code == 1
     assert "rows need about" in outcome.err

@@ -5,16 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.fresh import fresh_processes
 from tests.interrupted import content
 from tests.support import Run
 from tests.synthetic import SyntheticModel, write_synthetic_dataset
 
 SECRET = "the-secret-of-this-machine"
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    with fresh_processes({"HEADSWAP_SECRET": SECRET}) as run_command:
+        yield run_command
 
 
 @pytest.fixture
@@ -148,15 +156,12 @@ def _tried(run: Run, words: list[object], outside: Path, dataset: Path) -> tuple
 
 @pytest.mark.parametrize("query", READS_OUTSIDE)
 def test_nothing_outside_is_read_in_a_sandbox(
-    query: str, run: Run, dataset: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+    query: str, run: Run, dataset: Path, outside: Path
 ) -> None:
-    monkeypatch.setenv("HEADSWAP_SECRET", SECRET)
     (dataset / "link.txt").symlink_to(outside / "secret.txt")
-    secret = [SECRET]
     filled = query.format(o=outside, d=dataset)
     code, out = _tried(run, [dataset, filled, "--sandbox", "--json"], outside, dataset)
     assert code == 2, out
-    assert secret
 
 
 @pytest.mark.parametrize("mode", ["default", "sandbox"])

@@ -127,7 +127,8 @@ def test_every_setting_of_the_example_is_a_real_one(tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text("\n".join(line for line in opened if "NAME = " not in line))
     words = read_study(str(path)).ingest_words() + read_study(str(path)).analysis_words()
-    for option in ("prompts", "variant", "structural", "device", "dtype", "reference", "bins"):
+    options = ("prompts", "variant", "structural", "device", "dtype", "precision", "reference")
+    for option in (*options, "bins"):
         assert any(word.startswith(f"--{option}=") for word in words)
     assert "--pair=standard:adhd" in words
     assert read_study(str(path)).claim_words()[-2:] == [

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ingest.dataset.errors import DatasetError
 from ingest.dataset.files import sha256_of
-from ingest.dataset.schemas import FORMAT_VERSION, TABLES
+from ingest.dataset.schemas import FORMAT_VERSION, PRECISIONS, TABLES
 
 MANIFEST_NAME = "manifest.json"
 BACKUP_NAME = "manifest.backup.json"  # what `headswap verify --repair` goes by when that is damaged
@@ -45,6 +45,7 @@ class FileEntry:
 class ModelEntry:
     """One model: where it came from, and the files of its attention.
 
+    dtype, precision: in which it ran, and in which its weights are stored.
     config: the architecture's numbers as the source states them (JSON values).
     """
 
@@ -55,6 +56,7 @@ class ModelEntry:
     architecture: str
     tokenizer: str
     dtype: str
+    precision: str
     device: str
     trust_remote_code: bool
     config: dict[str, Any]
@@ -192,6 +194,8 @@ def _model_from(content: Any) -> ModelEntry:
     values = {field.name: content[field.name] for field in fields(ModelEntry)}
     for name in ("name", "source", "weights_sha256", "architecture", "tokenizer", "dtype"):
         _typed(content, name, str)
+    if values["precision"] not in PRECISIONS:
+        raise ValueError(f"the precision {values['precision']!r} is unknown")
     _optional_text(content, "revision")
     _typed(content, "config", dict)
     name = values["name"]

@@ -27,6 +27,7 @@ MODELS = pa.schema(
         pa.field("revision", pa.string(), nullable=True),
         pa.field("weights_sha256", pa.string(), nullable=False),
         pa.field("dtype", pa.string(), nullable=False),
+        pa.field("precision", pa.string(), nullable=False),
         pa.field("device", pa.string(), nullable=False),
     ]
 )
@@ -68,6 +69,16 @@ ATTENTION = pa.schema(
         pa.field("weight", pa.float32(), nullable=False),
     ]
 )
+
+# Of the weights as stored: float32 keeps them exactly, float16 to 3 digits in half the bytes.
+PRECISIONS: dict[str, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16()}
+
+
+def attention_schema(precision: str) -> pa.Schema:
+    """The columns of an attention file. precision: of PRECISIONS."""
+    weight = pa.field("weight", PRECISIONS[precision], nullable=False)
+    return ATTENTION.set(ATTENTION.get_field_index("weight"), weight)
+
 
 TABLES: dict[str, pa.Schema] = {
     "models": MODELS,

@@ -25,11 +25,21 @@ from ingest.dataset.manifest import (
     manifest_text,
     read_manifest,
 )
-from ingest.dataset.schemas import ATTENTION, TABLES
+from ingest.dataset.schemas import ATTENTION, TABLES, attention_schema
 from ingest.dataset.verify_rows import RowVerifier
 
 # Kept views name their own bytes; the stage that writes them checks them.
 _ELSEWHERE = "views"
+# What the manifest and the table `models` both say of a model.
+_IN_BOTH = (
+    "source",
+    "revision",
+    "weights_sha256",
+    "architecture",
+    "tokenizer",
+    "dtype",
+    "precision",
+)
 _OWN_SUFFIXES = (".parquet", ".partial", ".jsonl")
 
 
@@ -71,9 +81,9 @@ def verify(
     found["card"].hold_text(dataset, CARD_NAME, card_text(manifest))
     sound = {
         entry.path
-        for entry in manifest.files()
+        for entry, schema in _expected_schemas(manifest)
         if _check_file(found, dataset, entry, quick)
-        and _check_schema(found["schemas"], dataset, entry)
+        and _check_schema(found["schemas"], dataset, entry, schema)
     }
     tables = _read_tables(dataset, manifest, sound)
     if tables is not None:
@@ -107,15 +117,23 @@ def _check_file(found: dict[str, Check], dataset: Path, entry: FileEntry, quick:
     return found["checksums"].hold(entry.path, None if is_intact else "has other bytes")
 
 
-def _check_schema(check: Check, dataset: Path, entry: FileEntry) -> bool:
-    table = re.split(r"[/.-]", entry.path, maxsplit=1)[0]
+def _expected_schemas(manifest: Manifest) -> Iterator[tuple[FileEntry, pa.Schema]]:
+    """Every file of the dataset with the columns that it must have."""
+    for table in sorted(manifest.tables):
+        yield from ((entry, TABLES[table]) for entry in manifest.tables[table])
+    for model in manifest.models:
+        yield from ((entry, attention_schema(model.precision)) for entry in model.attention)
+
+
+def _check_schema(check: Check, dataset: Path, entry: FileEntry, expected: pa.Schema) -> bool:
     try:
         metadata = pq.read_metadata(dataset / entry.path)
         schema = metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError) as error:
         return check.hold(entry.path, f"is no readable Parquet file: {str(error).splitlines()[0]}")
     problem = None
-    if not schema.equals(TABLES[table]):
+    if not schema.equals(expected):
+        table = re.split(r"[/.-]", entry.path, maxsplit=1)[0]
         problem = f"has other columns than the table {table}"
     elif metadata.num_rows != entry.rows:
         problem = f"has {metadata.num_rows:,} rows instead of {entry.rows:,}"
@@ -157,7 +175,7 @@ def _model_problem(model: ModelEntry, row: dict[str, Any] | None, manifest: Mani
         return f"lacks the model {model.name!r}"
     if model.tokenizer not in manifest.tokenizers:
         return f"{model.name!r} was read by a tokenizer that the manifest lacks"
-    for name in ("source", "revision", "weights_sha256", "architecture", "tokenizer", "dtype"):
+    for name in _IN_BOTH:
         if row[name] != getattr(model, name):
             return f"says {name} = {row[name]!r} of {model.name!r}, not what the manifest says"
     if min(row["n_layers"], row["n_heads"]) < 1:

@@ -16,7 +16,8 @@ from ingest.dataset.checks import Check
 from ingest.dataset.manifest import FileEntry, ModelEntry
 from ingest.dataset.writer import Triangle
 
-# How far the weights of a query may sum from 1: what the model's own arithmetic leaves.
+# How far the weights of a query may sum from 1: what the model's own arithmetic leaves, and what
+# storing them in half precision rounds away.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 2e-2}
 
 
@@ -49,8 +50,9 @@ class RowVerifier:
         lengths: dict[int, int] = dict(zip(ids.tolist(), counts.tolist(), strict=True))
         seen: list[int] = []
         is_whole = len(entries) == len(model.attention)
+        tolerance = max(TOLERANCES.get(kind, 1e-4) for kind in (model.dtype, model.precision))
         for entry in entries:
-            prompts = self._verify_file(entry, shape, lengths, TOLERANCES.get(model.dtype, 1e-4))
+            prompts = self._verify_file(entry, shape, lengths, tolerance)
             is_whole = is_whole and prompts is not None
             seen += prompts or []
         if is_whole:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from ingest.dataset.errors import InputError
 from ingest.dataset.files import sha256_of, written_aside
 from ingest.dataset.manifest import FileEntry
-from ingest.dataset.schemas import ATTENTION, TABLES
+from ingest.dataset.schemas import TABLES, attention_schema
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,17 +33,25 @@ _ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {
     "use_dictionary": ["layer", "head", "prompt_id", "query"],
     "column_encoding": {"key": "DELTA_BINARY_PACKED", "weight": "PLAIN"},
 }
+_ROWS_AT_A_TIME = 1 << 14  # of a small table, and in its row groups
 
 
 def write_table(
-    dataset: Path, path: str, table_name: str, rows: Sequence[dict[str, Any]]
+    dataset: Path, path: str, table_name: str, rows: Iterable[dict[str, Any]]
 ) -> FileEntry:
-    """Writes one small table as one file and returns its manifest entry."""
-    target = dataset / path
-    table = pa.Table.from_pylist(list(rows), schema=TABLES[table_name])
-    with written_aside(target) as partial:
-        pq.write_table(table, partial, **_FORMAT_OPTIONS)
-    return file_entry(dataset, path, table.num_rows)
+    """Writes one small table as one file and returns its manifest entry.
+
+    Rows are taken as they come, some thousand at a time.
+    """
+    schema, remaining, n_rows = TABLES[table_name], iter(rows), 0
+    with (
+        written_aside(dataset / path) as partial,
+        pq.ParquetWriter(partial, schema, **_FORMAT_OPTIONS) as writer,
+    ):
+        while chunk := list(itertools.islice(remaining, _ROWS_AT_A_TIME)):
+            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+            n_rows += len(chunk)
+    return file_entry(dataset, path, n_rows)
 
 
 def file_entry(dataset: Path, path: str, rows: int) -> FileEntry:
@@ -89,6 +98,7 @@ class AttentionFile:
     def __init__(self, writer: pq.ParquetWriter, triangle: Triangle, n_heads: int) -> None:
         self.rows = 0
         self._writer = writer
+        self._dtype = writer.schema.field("weight").type.to_pandas_dtype()
         self._rows_per_head = len(triangle)
         # The same for every layer, so built once a file.
         heads = np.repeat(np.arange(n_heads, dtype=np.int16), len(triangle))
@@ -106,23 +116,25 @@ class AttentionFile:
                 hint="the model's weights are damaged, or overflow in this dtype",
             )
         layers = pa.repeat(pa.scalar(layer, pa.int16()), weights.size)
-        columns = [layers, *self._index, pa.array(weights.reshape(-1))]
-        table = pa.Table.from_arrays(columns, schema=ATTENTION)
+        stored = pa.array(weights.reshape(-1).astype(self._dtype, copy=False))
+        table = pa.Table.from_arrays([layers, *self._index, stored], schema=self._writer.schema)
         self._writer.write_table(table, row_group_size=self._rows_per_head)
         self.rows += weights.size
 
 
 @contextmanager
-def attention_file(path: Path, triangle: Triangle, n_heads: int) -> Iterator[AttentionFile]:
+def attention_file(
+    path: Path, triangle: Triangle, n_heads: int, precision: str = "float32"
+) -> Iterator[AttentionFile]:
     """Opens an attention file for writing; it stands at `path` once the block ends without error.
 
     The rows are sorted by layer, head, prompt_id, query, key; a row group holds one head of one
-    layer.
+    layer. precision: of PRECISIONS.
 
     Raises: HeadswapError where the operating system refuses.
     """
     with (
         written_aside(path) as partial,
-        pq.ParquetWriter(partial, ATTENTION, **_ATTENTION_OPTIONS) as writer,
+        pq.ParquetWriter(partial, attention_schema(precision), **_ATTENTION_OPTIONS) as writer,
     ):
         yield AttentionFile(writer, triangle, n_heads)

@@ -86,6 +86,7 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
         n_parameters=sum(parameters.values()),
         is_causal=bridge.cfg.attention_dir == "causal",
         dtype=options.dtype,
+        precision=options.precision,
         device=device.type,
         trust_remote_code=options.trust_remote_code,
         config=config,

@@ -33,6 +33,7 @@ class LoadedModel:
     n_parameters: int
     is_causal: bool
     dtype: str
+    precision: str
     device: str
     trust_remote_code: bool
     config: dict[str, Any]
@@ -67,5 +68,6 @@ class LoadedModel:
             "revision": self.revision,
             "weights_sha256": self.weights_sha256,
             "dtype": self.dtype,
+            "precision": self.precision,
             "device": self.device,
         }

@@ -1,4 +1,4 @@
-"""How models run."""
+"""How models run, and how their attention is stored."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """device: one of DEVICES; dtype: one of DTYPES."""
+    """device: one of DEVICES; dtype: one of DTYPES; precision: of PRECISIONS, of stored weights."""
 
     device: str = "auto"
     dtype: str = "float32"
     trust_remote_code: bool = False
+    precision: str = "float32"

@@ -18,7 +18,7 @@ EXAMPLE = STUDIES_FOLDER / "example.toml"
 _KEYS: dict[str, dict[str, type]] = {
     "": {"dataset": str, "report": str},
     "prompts": {"file": str, "variant": str, "structural": str},
-    "run": {"device": str, "dtype": str, "trust_remote_code": bool},
+    "run": {"device": str, "dtype": str, "precision": str, "trust_remote_code": bool},
     "analysis": {
         "reference": str,
         "bins": int,
@@ -55,6 +55,7 @@ class Study:
             ("structural", self.prompts),
             ("device", self.run),
             ("dtype", self.run),
+            ("precision", self.run),
         ):
             words += [f"--{key}={section[key]}"] if key in section else []
         words += ["--trust-remote-code"] if self.run.get("trust_remote_code") else []

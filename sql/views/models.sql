@@ -15,6 +15,7 @@
 -- revision: varchar, commit of the source, null for local files
 -- weights_sha256: varchar, hash of the weights' file
 -- dtype: varchar, precision in which the model ran
+-- precision: varchar, of the stored weights: float32 as the model gave them, float16 rounded
 -- device: varchar, where it ran
 
 select
@@ -33,5 +34,6 @@ select
     model_rows.revision,
     model_rows.weights_sha256,
     model_rows.dtype,
+    model_rows.precision,
     model_rows.device
 from model_rows

@@ -6,7 +6,7 @@
 -- n_missing: bigint, queries that the model's prompts have and the rows lack
 -- n_incomplete: bigint, stored queries with fewer or more keys than they have
 -- largest_error: double, the farthest that a query's weights sum from 1
--- tolerance: double, what its dtype allows: 1e-4, for float16 2e-3, for bfloat16 2e-2
+-- tolerance: double, what dtype and precision allow: 1e-4, for float16 2e-3, for bfloat16 2e-2
 -- is_sound: boolean, true where nothing is missing, incomplete or beyond the tolerance
 
 with
@@ -57,10 +57,11 @@ expected as (
     select
         models.model,
         models.dtype,
+        models.precision,
         count(*) * models.n_layers * models.n_heads as n_queries
     from models
     inner join positions on positions.model = models.model
-    group by models.model, models.dtype, models.n_layers, models.n_heads
+    group by models.model, models.dtype, models.precision, models.n_layers, models.n_heads
 ),
 
 final as (
@@ -71,8 +72,11 @@ final as (
         (expected.n_queries - coalesce(found.n_queries, 0))::bigint as n_missing,
         coalesce(found.n_incomplete, 0)::bigint as n_incomplete,
         found.largest_error,
-        case expected.dtype when 'float16' then 2e-3 when 'bfloat16' then 2e-2 else 1e-4 end::double
-            as tolerance
+        case
+            when expected.dtype = 'bfloat16' then 2e-2
+            when expected.dtype = 'float16' or expected.precision = 'float16' then 2e-3
+            else 1e-4
+        end::double as tolerance
     from expected
     left join found on found.model = expected.model
 )

@@ -1,1 +1,1 @@
-"""Measurements too long for the tests; `make bench` runs them."""
+"""Measurements too long for the tests; `make bench` and `make calibrate` run them."""

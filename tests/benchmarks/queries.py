@@ -1,0 +1,144 @@
+"""Queries over many rows against a bare scan of one column; start-up of the command.
+
+The dataset is drawn, not computed: rows of a softmax through the ordinary writer.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ingest.batches import plan_batches
+from ingest.dataset.card import seal
+from ingest.dataset.manifest import Manifest
+from ingest.dataset.writer import Triangle, attention_file, file_entry, write_table
+from sql.parameters import Parameters
+from sql.session import open_session
+from tests.benchmarks.measure import Figure, by_turns
+from tests.synthetic import SyntheticModel, model_entry, model_row, prompt_row, token_rows
+
+MODELS = ("standard", "adhd")
+N_LAYERS, N_HEADS = 6, 8
+_MARKERS = ("<|task|>", "<|steps|>", "<|sep|>", "<|end|>")
+# The whole analysis: all profiles, all cosines, the ranking.
+ANALYSIS = "select count(*), sum(cosine), sum(margin) from swap_ranking"
+SCAN = "select layer, head, sum(weight) from attention_rows group by all"
+ONE_HEAD = (
+    "select count(*), sum(weight) from attention where model = 'adhd' and layer = 3 and head = 5"
+)
+
+
+def drawn_dataset(path: Path, n_rows: int, seed: int = 0) -> Path:
+    """Writes two models of 48 heads on prompts of 30 to 64 tokens, about `n_rows` rows in all."""
+    generator = np.random.default_rng(seed)
+    n_prompts = max(1, round(n_rows / (len(MODELS) * N_LAYERS * N_HEADS * 1153)))
+    words = [_words(int(n)) for n in generator.integers(30, 65, n_prompts)]
+    lengths = [len(prompt) for prompt in words]
+    entries, models = [], [SyntheticModel(name, N_LAYERS, N_HEADS) for name in MODELS]
+    for model in models:
+        files = []
+        for number, batch in enumerate(plan_batches(lengths, N_HEADS)):
+            triangle = Triangle(batch.members, [lengths[n] for n in batch.members], is_causal=True)
+            part = f"attention/model={model.name}/part-{number:05d}.parquet"
+            with attention_file(path / part, triangle, N_HEADS) as file:
+                for layer in range(N_LAYERS):
+                    weights = generator.random((N_HEADS, len(triangle)), dtype=np.float32)
+                    starts = np.flatnonzero(triangle.key == 0)
+                    sums = np.add.reduceat(weights, starts, axis=1)
+                    weights /= np.repeat(sums, np.diff([*starts, len(triangle)]), axis=1)
+                    file.write_layer(layer, weights)
+            files.append(file_entry(path, part, file.rows))
+        entries.append(model_entry(model, tuple(files)))
+    tables = {
+        "models": [model_row(model, entry) for model, entry in zip(models, entries, strict=True)],
+        "prompts": [prompt_row(number, "task", ["step"]) for number in range(n_prompts)],
+        "tokens": [row for number in range(n_prompts) for row in token_rows(number, words[number])],
+    }
+    manifest = Manifest(
+        variant="standard",
+        structural=None,
+        prompts_sha256="0" * 64,
+        tokenizers={"words": "1" * 64},
+        models=tuple(entries),
+        tables={
+            name: (write_table(path, f"{name}.parquet", name, rows),)
+            for name, rows in tables.items()
+        },
+        written_with={"headswap": "0"},
+    )
+    seal(path, manifest)
+    return path
+
+
+def _words(n_tokens: int) -> list[str]:
+    """A task of five words, then steps of five, their markers between."""
+    words = ["<|task|>", *["word"] * 5, "<|steps|>"]
+    words += ["<|sep|>" if n % 6 == 5 else "word" for n in range(n_tokens - len(words) - 1)]
+    return [*words, "<|end|>"]
+
+
+def figures(n_rows: int, rounds: int) -> Iterator[Figure]:
+    """The analysis over a scan, from the mart, of one head, in little memory; the straight line."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        dataset = drawn_dataset(folder / "dataset", n_rows)
+        found = _best(dataset, {"scan": (SCAN, True), "analysis": (ANALYSIS, True)}, rounds)
+        n = f"{n_rows / 1e6:.0f} M rows"
+        ratio = found["analysis"] / found["scan"]
+        yield Figure(f"all profiles, cosines and ranking over a scan, {n}", ratio, 1.5, 1.2)
+        # What was computed above is kept beside the data.
+        again = {"analysis": (ANALYSIS, False), "head": (ONE_HEAD, False)}
+        found = _best(dataset, again, max(rounds, 5))
+        yield Figure("the same from the mart", found["analysis"], 0.2, 0.05, " s")
+        yield Figure(f"one head's rows of {n}", found["head"], 0.1, 0.04, " s")
+
+
+def growth(n_rows: int, rounds: int) -> Iterator[Figure]:
+    """How the time of the analysis grows while the rows double three times."""
+    sizes = [n_rows, 2 * n_rows, 4 * n_rows, 8 * n_rows]
+    with tempfile.TemporaryDirectory() as name:
+        seconds = []
+        for size in sizes:
+            dataset = drawn_dataset(Path(name) / str(size), size)
+            seconds.append(_best(dataset, {"analysis": (ANALYSIS, True)}, rounds)["analysis"])
+            shutil.rmtree(dataset)
+        slope, _ = np.polyfit(np.log(sizes), np.log(seconds), 1)
+        what = f"exponent of the analysis, {sizes[0]:.0e} to {sizes[-1]:.0e} rows"
+        yield Figure(what, float(slope), 1.05, 1)
+
+
+def start_up(rounds: int) -> Iterator[Figure]:
+    """The command from its start to its end."""
+    with tempfile.TemporaryDirectory() as name:
+        dataset = drawn_dataset(Path(name) / "dataset", 200_000)
+        words = {"headswap --help": ["--help"], "headswap sql": ["sql", str(dataset), "select 1"]}
+        found = by_turns({what: partial(_run, given) for what, given in words.items()}, rounds)
+        yield Figure("headswap --help", min(found["headswap --help"]), 0.3, 0.15, " s")
+        yield Figure('headswap sql DATASET "select 1"', min(found["headswap sql"]), 0.6, 0.3, " s")
+
+
+def _run(words: list[str]) -> None:
+    command = [sys.executable, "-m", "headswap", *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _best(dataset: Path, queries: dict[str, tuple[str, bool]], rounds: int) -> dict[str, float]:
+    """The best time of each query, a session each; True for one without what earlier ones kept."""
+    works = {
+        what: partial(_ask, dataset, query, is_anew) for what, (query, is_anew) in queries.items()
+    }
+    return {what: min(seconds) for what, seconds in by_turns(works, rounds).items()}
+
+
+def _ask(dataset: Path, query: str, is_anew: bool) -> None:
+    if is_anew:
+        shutil.rmtree(dataset / "views", ignore_errors=True)
+    with open_session(dataset, Parameters()) as session:
+        session.rows(query)
