@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.dataset.schemas import PRECISIONS
+from ingest.dataset.manifest import PRECISIONS
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.prompts import ALL_VARIANTS, PAIRED_TASKS
 

@@ -17,16 +17,18 @@ import sys
 from dataclasses import asdict
 from functools import cache, cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ingest.dataset.errors import HeadswapError
 from ingest.dataset.files import sha256_of, written_aside
 from ingest.dataset.reader import Dataset
 from sql.catalog import View, views
 from sql.parameters import Parameters
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KEPT_FOLDER = "views"
 _MAX_QUESTIONS = 16
@@ -57,6 +59,8 @@ class KeptViews:
 
     def read(self, view: View) -> pa.Table | None:
         """The rows of a view, None where they are not kept; what is damaged is told and removed."""
+        import pyarrow.parquet as pq  # as long to load as DuckDB, and most queries need none of it
+
         for path in sorted(self._folder.glob(f"{view.name}-*.parquet")):
             if is_intact(path):
                 return pq.read_table(path, columns=[column.name for column in view.columns])
@@ -69,6 +73,9 @@ class KeptViews:
         """Keeps the rows of a view; where the folder does not let it, says so once and goes on."""
         if self._is_read_only:
             return
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd")
         content = sink.getvalue().to_pybytes()

@@ -1,7 +1,8 @@
 """Ingests that are killed, interrupted or run side by side: each in a process of its own.
 
-`python -m tests.interrupted 100 20` kills 100 ingests at random moments and runs them again, then
-runs 20 times two at once, and prints how many did not end like an undisturbed one.
+`python -m tests.interrupted 100 20 10` kills 100 ingests at random moments and runs them again,
+runs 20 times two at once, and presses Ctrl-C in 10. It prints how many did not end like an
+undisturbed one, and how long it took from Ctrl-C to the end.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import headswap
 from ingest import attention
@@ -27,6 +29,7 @@ from ingest.dataset.errors import DatasetError
 from ingest.dataset.files import sha256_of
 from ingest.dataset.reader import open_dataset
 from ingest.dataset.verify import verify
+from ingest.dataset.writer import AttentionFile
 from ingest.prompts import PAIRED_TASKS
 from tests.support import REFERENCE
 
@@ -162,8 +165,35 @@ def race(out: Path) -> int:
     return len([code for code in codes if code])
 
 
-def main(n_kills: int, n_races: int, seed: int = 0) -> int:
-    """Kills and resumes, then races; returns how many did not end like the undisturbed ingest."""
+def interrupt_at(layer: int, sign: Path | None = None) -> None:
+    """Makes this process press its own Ctrl-C once it has written that layer of a batch.
+
+    sign: a file that is made at that moment.
+    """
+    write_layer = AttentionFile.write_layer
+
+    def write_and_interrupt(self: AttentionFile, at: int, weights: Any) -> None:
+        write_layer(self, at, weights)
+        if at == layer:
+            if sign:
+                sign.touch()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    AttentionFile.write_layer = write_and_interrupt  # type: ignore[method-assign]
+
+
+def interrupt_and_resume(out: Path, log: Path, layer: int) -> float:
+    """Presses Ctrl-C in an ingest and runs it again; returns the seconds until it had stopped."""
+    sign = out.parent / f"{out.name}-interrupted"
+    code = Process(ingest_words(out), log, functools.partial(interrupt_at, layer, sign)).wait()
+    seconds = time.time() - sign.stat().st_mtime
+    assert code == 130, log.read_text()
+    assert Process(ingest_words(out), log).wait() == 0, log.read_text()
+    return seconds
+
+
+def main(n_kills: int, n_races: int, n_interrupts: int, seed: int = 0) -> int:
+    """Does what the module's text says; returns how many ended unlike an undisturbed one."""
     generator = random.Random(seed)
     differing = n_killed = n_partial = n_refused = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -185,13 +215,22 @@ def main(n_kills: int, n_races: int, seed: int = 0) -> int:
             out = Path(folder) / f"raced-{number}"
             n_refused += race(out)
             differing += content(out) != expected
+            print(f"raced {number + 1}, refused {n_refused}", file=sys.stderr)
+        stops = []
+        for number in range(n_interrupts):
+            out = Path(folder) / f"interrupted-{number}"
+            stops.append(interrupt_and_resume(out, log, number % 3))
+            differing += content(out) != expected
     print(
         f"{n_kills} ingests of {seconds:.1f} s: {n_killed} died, {n_partial} of them with some of "
         f"{n_parts} files written. {n_races} times two at once: one refused {n_refused} times, the "
         f"others came one after the other. Not like the undisturbed one: {differing}"
     )
+    if stops:
+        shown = ", ".join(f"{seconds:.2f}" for seconds in sorted(stops))
+        print(f"seconds from Ctrl-C to the end: {shown}")
     return differing
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main(*map(int, sys.argv[1:3])) else 0)
+    sys.exit(1 if main(*map(int, sys.argv[1:4])) else 0)

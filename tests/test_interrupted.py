@@ -19,6 +19,7 @@ from tests.interrupted import (
     Process,
     content,
     ingest_words,
+    interrupt_at,
     is_complete,
     kill_and_resume,
     race,
@@ -39,7 +40,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_killed_ingest_goes_on_to_the_same_bytes(
     number: int, undisturbed: Path, tmp_path: Path
 ) -> None:
-    """A shorter version of `python -m tests.interrupted 100 20`."""
+    """A shorter version of `python -m tests.interrupted 100 20 10`."""
     out = tmp_path / "dataset"
     delay = random.Random(number).uniform(0.05, 3.0)
     kill_and_resume(out, tmp_path / "log.txt", delay)
@@ -99,20 +100,9 @@ def test_a_damaged_leftover_is_made_again(undisturbed: Path, tmp_path: Path) -> 
     assert content(out) == content(undisturbed)
 
 
-def _interrupt_once(at_layer: int) -> None:
-    write_layer = AttentionFile.write_layer
-
-    def write_and_interrupt(self: AttentionFile, layer: int, weights: object) -> None:
-        write_layer(self, layer, weights)  # type: ignore[arg-type]
-        if layer == at_layer:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    AttentionFile.write_layer = write_and_interrupt  # type: ignore[method-assign]
-
-
 def test_ctrl_c_stops_and_says_how_to_go_on(undisturbed: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
-    assert Process(ingest_words(out), log, partial(_interrupt_once, 1)).wait() == 130
+    assert Process(ingest_words(out), log, partial(interrupt_at, 1)).wait() == 130
     assert log.read_text().splitlines()[-2:] == [
         "headswap: interrupted",
         "Hint: run the same command again, it goes on where it stopped",

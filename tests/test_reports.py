@@ -320,8 +320,7 @@ def test_hostile_tokens_are_text(page: Page) -> None:
     assert page.errors == []
 
 
-def test_injected_scripts_are_refused_by_the_page(browser: Browser, page_file: Path) -> None:
-    page = browser.open(page_file)
+def test_injected_scripts_are_refused_by_the_page(page: Page) -> None:
     page.evaluate(
         "document.body.append(Object.assign(document.createElement('script'),"
         "{textContent: 'window.hacked = 1'}))"
@@ -333,6 +332,7 @@ def test_page_fits_a_narrow_window(browser: Browser, page_file: Path) -> None:
     page = browser.open(page_file, width=390)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.errors == []
+    browser.close(page)
 
 
 def test_page_of_one_model_says_that_a_swap_needs_two(browser: Browser, tmp_path: Path) -> None:

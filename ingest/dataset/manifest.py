@@ -14,8 +14,11 @@ from typing import Any, TypeVar
 
 from ingest.dataset.errors import DatasetError
 from ingest.dataset.files import sha256_of
-from ingest.dataset.schemas import FORMAT_VERSION, PRECISIONS, TABLES
 
+FORMAT_VERSION = 1
+SMALL_TABLES = ("models", "prompts", "tokens")
+# Of the weights as stored: float32 keeps them exactly, float16 to 3 digits in half the bytes.
+PRECISIONS = ("float32", "float16")
 MANIFEST_NAME = "manifest.json"
 BACKUP_NAME = "manifest.backup.json"  # what `headswap verify --repair` goes by when that is damaged
 FORMAT = "headswap-dataset"
@@ -166,7 +169,7 @@ def _manifest_from(content: Any) -> Manifest:
             f"format version {version} is newer than this headswap reads ({FORMAT_VERSION})"
         )
     tables = _typed(content, "tables", dict)
-    unknown = set(tables) - (set(TABLES) - {"attention"})
+    unknown = set(tables) - set(SMALL_TABLES)
     if unknown:
         raise ValueError(f"unknown table {sorted(unknown)[0]!r}")
     models = tuple(_model_from(model) for model in _typed(content, "models", list))

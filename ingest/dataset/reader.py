@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from ingest.dataset.errors import DatasetError
-from ingest.dataset.manifest import FileEntry, Manifest, read_manifest
-from ingest.dataset.schemas import TABLES
+from ingest.dataset.manifest import SMALL_TABLES, FileEntry, Manifest, read_manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Dataset:
 
     def read_table(self, table: str) -> pa.Table:
         """A whole table (`models`, `prompts` or `tokens`) in memory."""
+        # Not at the top: a query needs none of it, and it takes as long to load as DuckDB.
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from ingest.dataset.schemas import TABLES
+
         schema = TABLES[table]
         parts = [pq.read_table(path, schema=schema) for path in self.table_files(table)]
         return pa.concat_tables(parts) if parts else schema.empty_table()
@@ -49,7 +55,7 @@ def open_dataset(path: Path) -> Dataset:
     the manifest says.
     """
     manifest = read_manifest(path)
-    missing = {"models", "prompts", "tokens"} - set(manifest.tables)
+    missing = set(SMALL_TABLES) - set(manifest.tables)
     if missing:
         raise DatasetError(f"{path} has no table {sorted(missing)[0]!r}")
     for entry in manifest.files():

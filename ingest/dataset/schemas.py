@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-FORMAT_VERSION = 1
-
 MODELS = pa.schema(
     [
         pa.field("model", pa.string(), nullable=False),
@@ -70,13 +68,12 @@ ATTENTION = pa.schema(
     ]
 )
 
-# Of the weights as stored: float32 keeps them exactly, float16 to 3 digits in half the bytes.
-PRECISIONS: dict[str, pa.DataType] = {"float32": pa.float32(), "float16": pa.float16()}
+_WEIGHTS = {"float32": pa.float32(), "float16": pa.float16()}
 
 
 def attention_schema(precision: str) -> pa.Schema:
     """The columns of an attention file. precision: of PRECISIONS."""
-    weight = pa.field("weight", PRECISIONS[precision], nullable=False)
+    weight = pa.field("weight", _WEIGHTS[precision], nullable=False)
     return ATTENTION.set(ATTENTION.get_field_index("weight"), weight)
 
 
