@@ -19,6 +19,17 @@ from sql.session import Session, open_session
 from tests.support import REFERENCE, Outcome, Reference, Run
 
 
+# Tests that start processes out of one that has imported torch, which takes longer than they do.
+_FORKING = {"test_disks", "test_interrupted"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the tests of a file in one process, and those that fork torch in the same."""
+    for item in items:
+        group = "forking" if item.path.stem in _FORKING else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs the command `headswap` with the given words and returns its outcome."""

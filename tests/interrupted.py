@@ -37,6 +37,20 @@ from tests.support import REFERENCE
 _TOKENS_PER_BATCH = 1
 _N_PROMPTS = 5
 _PATIENCE = 600.0  # seconds
+# What an ingest would import at its first use, too: each process would do it for itself.
+_IMPORTED = (
+    "ingest.commands",
+    "ingest.models.load",
+    "ingest.pipeline",
+    "ingest.repair",
+    "sql.commands",
+    "sql.export",
+    "sql.output",
+    "sql.session",
+    "sql.verify",
+    "torch.utils.serialization.config",
+    "transformer_lens.model_bridge.sources.transformers_driver",
+)
 
 
 class Process:
@@ -68,9 +82,9 @@ class Process:
 
 @cache
 def _server() -> ForkServerContext:
-    """Forks processes from one that imported torch and did nothing else, so that none hangs."""
+    """Forks processes from one that imported what they need and did nothing else: none hangs."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ingest.models.load", "ingest.pipeline", "sql.export"])
+    context.set_forkserver_preload(list(_IMPORTED))
     return context
 
 

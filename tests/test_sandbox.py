@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +26,15 @@ def run() -> Iterator[Run]:
         yield run_command
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    models = [SyntheticModel("a"), SyntheticModel("b")]
+    return write_synthetic_dataset(tmp_path_factory.mktemp("sandbox") / "dataset", models)
+
+
 @pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    return write_synthetic_dataset(tmp_path / "dataset", [SyntheticModel("a"), SyntheticModel("b")])
+def dataset(original: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(original, tmp_path / "dataset")
 
 
 @pytest.fixture
