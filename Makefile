@@ -20,7 +20,7 @@ demo: $(STAMP) ## run the demo: models to dataset to report in demo/
 	$(BIN)/headswap demo --out demo
 
 test: $(STAMP) lint ## check style and types, run the tests: what CI runs
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2
 
 lint: $(STAMP) ## check style and types, change nothing
 	$(BIN)/ruff check

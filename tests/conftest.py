@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 import headswap
 from sql.parameters import Parameters, parse_claim
@@ -22,11 +23,16 @@ from tests.support import REFERENCE, Outcome, Reference, Run
 _FORKING = {"test_disks", "test_interrupted"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the tests of a file in one process, and those that fork torch in the same."""
-    for item in items:
-        group = "forking" if item.path.stem in _FORKING else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+class _ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """The tests of a file run in one process, and those that fork torch in the same."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = str(super()._split_scope(nodeid))
+        return "forking" if Path(path).stem in _FORKING else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return _ByFile(config, log)
 
 
 @pytest.fixture

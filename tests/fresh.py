@@ -6,6 +6,7 @@ and does nothing else; every command is a fork of it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -50,14 +51,8 @@ def fresh_processes(environment: dict[str, str]) -> Iterator[Run]:
 
 def main() -> None:
     """Answers a JSON line of words with a JSON line of code, out and err."""
-    import headswap
-    import sql.commands
-    import sql.confine
-    import sql.output
-    import sql.session
-
-    assert headswap, "imported once, for all forks"
-    assert sql
+    for name in ("headswap", "sql.commands", "sql.confine", "sql.output", "sql.session"):
+        importlib.import_module(name)  # once, for all forks
     for line in sys.stdin:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             pid = os.fork()

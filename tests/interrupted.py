@@ -179,16 +179,16 @@ def race(out: Path) -> int:
     return len([code for code in codes if code])
 
 
-def interrupt_at(layer: int, sign: Path | None = None) -> None:
-    """Makes this process press its own Ctrl-C once it has written that layer of a batch.
+def interrupt_at(last: int, sign: Path | None = None) -> None:
+    """Makes this process press its own Ctrl-C once it has written the given layer of a batch.
 
     sign: a file that is made at that moment.
     """
     write_layer = AttentionFile.write_layer
 
-    def write_and_interrupt(self: AttentionFile, at: int, weights: Any) -> None:
-        write_layer(self, at, weights)
-        if at == layer:
+    def write_and_interrupt(self: AttentionFile, layer: int, weights: Any) -> None:
+        write_layer(self, layer, weights)
+        if layer == last:
             if sign:
                 sign.touch()
             os.kill(os.getpid(), signal.SIGINT)

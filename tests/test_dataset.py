@@ -97,7 +97,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "edited by hand": (
         lambda d: (d / "manifest.json").write_text(
-            (d / "manifest.json").read_text().replace('"float32"', '"bfloat16"')
+            (d / "manifest.json").read_text().replace('"dtype": "float32"', '"dtype": "bfloat16"')
         ),
         "not the one that its checksum",
     ),
