@@ -13,6 +13,7 @@ from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.prompts import ALL_VARIANTS, PAIRED_TASKS
 
 if TYPE_CHECKING:
+    from ingest.pipeline import Estimate
     from ingest.prompts import PromptSet
 
 
@@ -91,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.out,
         arguments.structural,
         options,
-        on_checked=lambda: _tell_what_was_read(prompts),
+        on_checked=lambda estimate: _tell_what_comes(prompts, estimate),
     )
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
     if arguments.json:
@@ -115,13 +116,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_what_was_read(prompts: PromptSet) -> None:
-    """Says on stderr what of a prompt file is not used."""
+def _tell_what_comes(prompts: PromptSet, estimate: Estimate | None) -> None:
+    """Says on stderr what of a prompt file is not used, and how much will be written."""
     for field, count in sorted(prompts.ignored_fields.items()):
         print(f"ignored the field {field!r} in {count} records", file=sys.stderr)
     if prompts.left_out:
         print(
             f"{len(prompts.prompts)} prompts of the variant {prompts.variant}; "
             f"{prompts.left_out} of other variants left out",
+            file=sys.stderr,
+        )
+    if estimate:
+        print(
+            f"{len(prompts.prompts):,} prompts, {estimate.rows:,} rows, about "
+            f"{estimate.bytes / 1e6:,.1f} MB; {estimate.free_bytes / 1e9:,.1f} GB are free",
             file=sys.stderr,
         )

@@ -48,6 +48,15 @@ _LEFT_BEHIND = re.compile(
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """What an ingest is about to write. free_bytes: on the disk that it goes to."""
+
+    rows: int
+    bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
 class Ingested:
     """What an ingest did. skipped: models that the dataset held already, unchanged."""
 
@@ -67,7 +76,7 @@ def ingest(
     out: Path,
     structural: str | None = None,
     options: LoadOptions | None = None,
-    on_checked: Callable[[], None] = lambda: None,
+    on_checked: Callable[[Estimate | None], None] = lambda _: None,
 ) -> Ingested:
     """Runs models over prompts into a dataset folder, made anew or added to.
 
@@ -77,7 +86,8 @@ def ingest(
     ingest of the same models had written is taken over, so that running it again goes on.
 
     structural: a regular expression that chooses the structural tokens by their text, in place of
-    the markers or special tokens. on_checked: called once everything was found to fit.
+    the markers or special tokens. on_checked: called once everything was found to fit, with what
+    will be written, None where nothing is.
 
     Raises: InputError where the models, the prompts or the dataset cannot be used; HeadswapError
     where another ingest writes there, or the disk lacks the room.
@@ -101,7 +111,7 @@ def ingest(
             raise InputError(
                 "there is no model to ingest", hint="name one with --model NAME=SOURCE"
             )
-        on_checked()
+        on_checked(None)
         seal(out, manifest)
         return Ingested(manifest, (), tuple(skipped))
     with writing(out):
@@ -109,8 +119,7 @@ def ingest(
             raise HeadswapError(
                 f"another ingest changed {out} while the models were loaded", hint="run again"
             )
-        _check_room(models, encoded, out)
-        on_checked()
+        on_checked(_check_room(models, encoded, out))
         for model, tokens in zip(models, encoded, strict=True):
             if manifest is None:
                 manifest = _new_manifest(prompts, structural, out)
@@ -122,7 +131,7 @@ def ingest(
     return Ingested(manifest, tuple(model.name for model in models), tuple(skipped))
 
 
-def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: Path) -> None:
+def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: Path) -> Estimate:
     """Stops before the first row where the disk cannot hold them all."""
     rows = list(map(count_rows, models, encoded))
     sizes = (
@@ -130,13 +139,14 @@ def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: 
     )
     folders = [out / model_folder(model.name) for model in models]
     there = sum(path.stat().st_size for folder in folders for path in folder.glob("*.parquet"))
-    needed, free = round(sum(sizes)) - there, shutil.disk_usage(out).free
-    if needed > free:
+    estimate = Estimate(sum(rows), round(sum(sizes)), shutil.disk_usage(out).free)
+    if estimate.bytes - there > estimate.free_bytes:
         raise HeadswapError(
-            f"{sum(rows):,} rows need about {needed / 1e9:,.1f} GB, but the disk of {out} has "
-            f"{free / 1e9:,.1f} GB left",
+            f"{estimate.rows:,} rows need about {(estimate.bytes - there) / 1e9:,.1f} GB, but the "
+            f"disk of {out} has {estimate.free_bytes / 1e9:,.1f} GB left",
             hint="make room, choose another place with --out, or ingest fewer prompts",
         )
+    return estimate
 
 
 def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) -> Manifest | None:

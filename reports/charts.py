@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from reports.report import Pattern, Profile
-from reports.theme import INK, MUTED, OTHER, REFERENCE, SEQUENTIAL, inline, themed, title_lines
+from reports.theme import LIGHT, Theme, inline, sequential, themed, title_lines
 from reports.wording import visible
 
 _MASS_TITLE = "structural mass (share)"
@@ -19,7 +19,12 @@ _LEGEND_LENGTH = 28
 
 
 def profile_chart(
-    profiles: Sequence[Profile], *, name: str, title: str, mass_limit: float
+    profiles: Sequence[Profile],
+    *,
+    name: str,
+    title: str,
+    mass_limit: float,
+    theme: Theme = LIGHT,
 ) -> alt.LayerChart:
     """One or two heads' structural mass along the prompt; mass_limit: top of the axis."""
     heads = [str(profile.head) for profile in profiles]
@@ -50,7 +55,9 @@ def profile_chart(
         .title(_MASS_TITLE)
         .scale(domain=[0, mass_limit], nice=False)
         .axis(tickCount=5, format=".2~f"),
-        color=alt.Color("head:N").scale(domain=heads, range=[REFERENCE, OTHER]).legend(legend),
+        color=alt.Color("head:N")
+        .scale(domain=heads, range=[theme.reference, theme.other])
+        .legend(legend),
         strokeDash=alt.StrokeDash("head:N")
         .scale(domain=heads, range=[[1, 0], [6, 3]])
         .legend(legend),
@@ -71,10 +78,12 @@ def profile_chart(
     chart: alt.LayerChart = layers.properties(
         width="container", height=230, title=title_lines(title)
     )
-    return themed(chart, name=name, description=f"Line chart. {title}. Heads: {', '.join(heads)}.")
+    return themed(
+        chart, theme, name=name, description=f"Line chart. {title}. Heads: {', '.join(heads)}."
+    )
 
 
-def pattern_chart(pattern: Pattern, *, name: str) -> alt.Chart:
+def pattern_chart(pattern: Pattern, *, name: str, theme: Theme = LIGHT) -> alt.Chart:
     """A head's attention on one prompt: query rows, key columns, tokens on both axes."""
     n_tokens = len(pattern.tokens)
     share = f"{pattern.structural_share:.0%}"
@@ -94,7 +103,7 @@ def pattern_chart(pattern: Pattern, *, name: str) -> alt.Chart:
         "labelExpr": "token_labels[datum.value]",
         "labelFontSize": min(11, step - 1),
         "labelFontWeight": _if_structural("bold", "normal"),
-        "labelColor": _if_structural(INK, MUTED),
+        "labelColor": _if_structural(theme.ink, theme.muted),
         "labelLimit": 90,
         "labelOverlap": True,
         "ticks": False,
@@ -117,7 +126,7 @@ def pattern_chart(pattern: Pattern, *, name: str) -> alt.Chart:
             y=alt.Y("query:O", scale=scale).title("query: the token that looks").axis(**axis),
             color=alt.Color("weight:Q")
             # The root spreads the many small weights.
-            .scale(scheme=SEQUENTIAL, type="sqrt", domain=[0, 1])
+            .scale(**sequential(theme, type="sqrt", domain=[0, 1]))
             .legend(
                 title="attention weight",
                 orient="top",
@@ -141,7 +150,7 @@ def pattern_chart(pattern: Pattern, *, name: str) -> alt.Chart:
         .properties(width="container", height=step * n_tokens, title=title_lines(title))
     )
     description = f"Heat map of {n_tokens} by {n_tokens} tokens. {title}."
-    return themed(chart, name=name, description=description)
+    return themed(chart, theme, name=name, description=description)
 
 
 def _if_structural(value: str, otherwise: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import math
 import altair as alt
 
 from reports.report import Claim, CosineMatrix, Head
-from reports.theme import INK, MUTED, OTHER, PAPER, SEQUENTIAL, inline, themed, title_lines
+from reports.theme import LIGHT, Theme, inline, sequential, themed, title_lines
 from reports.wording import digits_apart
 
 _NICE_COSINES = (1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0)
@@ -31,7 +31,9 @@ def angle_of(cosine: float) -> float:
     return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
 
 
-def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerChart:
+def distribution_chart(
+    matrix: CosineMatrix, claim: Claim, *, name: str, theme: Theme = LIGHT
+) -> alt.LayerChart:
     """How many pairs of heads are how alike, with the claim's cosines marked."""
     angles = sorted(angle_of(round(value, 6)) for row in matrix.cosines for value in row)
     limit = _axis_limit(angles)
@@ -57,7 +59,7 @@ def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.
     axis_scale = alt.Scale(domain=[0, limit], reverse=True, nice=False)
     bars = (
         alt.Chart(inline(values))
-        .mark_bar(stroke=PAPER, strokeWidth=0.5)
+        .mark_bar(stroke=theme.paper, strokeWidth=0.5)
         .encode(
             x=alt.X("start:Q", scale=axis_scale, bin="binned")
             .title("cosine of two profiles (spaced by angle)")
@@ -69,7 +71,7 @@ def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.
             .scale(domain=[0, max(counts) * 1.5], nice=False)
             .axis(tickCount=4, format="~s"),
             color=alt.Color("start:Q", legend=None).scale(
-                scheme=SEQUENTIAL, domain=[_colour_limit(angles), 0], clamp=True
+                **sequential(theme, domain=[_colour_limit(angles), 0], clamp=True)
             ),
             tooltip=[
                 alt.Tooltip("range:N", title="cosine"),
@@ -80,7 +82,7 @@ def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.
     marks = _marks(claim, limit)
     position = alt.X("angle:Q", scale=axis_scale)
     colour = alt.Color("kind:N", legend=None).scale(
-        domain=["match", "same index"], range=[OTHER, INK]
+        domain=["match", "same index"], range=[theme.other, theme.ink]
     )
     layers = [bars]
     # From right to left each name stands lower and its line starts lower: none crosses another.
@@ -102,7 +104,7 @@ def distribution_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.
         .resolve_scale(color="independent")
         .properties(width="container", height=340, title=title_lines(title))
     )
-    return themed(chart, name=name, description=f"Histogram. {title}.")
+    return themed(chart, theme, name=name, description=f"Histogram. {title}.")
 
 
 def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
@@ -131,7 +133,9 @@ def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
     return sorted(marks, key=lambda mark: mark["angle"])
 
 
-def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerChart:
+def matrix_chart(
+    matrix: CosineMatrix, claim: Claim, *, name: str, theme: Theme = LIGHT
+) -> alt.LayerChart:
     """The cosine of every head of one model with every head of another."""
     match = claim.match
     model_a, model_b = match.head.model, match.best.model
@@ -148,8 +152,8 @@ def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerC
     ]
     x = alt.X("column:Q", scale=alt.Scale(domain=[0, n_b], nice=False))
     y = alt.Y("row:Q", scale=alt.Scale(domain=[0, n_a], nice=False, reverse=True))
-    x = x.title(f"{model_b}: layer, head by head").axis(_layer_axis(matrix.heads_b))
-    y = y.title(f"{model_a}: layer, head by head").axis(_layer_axis(matrix.heads_a))
+    x = x.title(f"{model_b}: layer, head by head").axis(_layer_axis(matrix.heads_b, theme))
+    y = y.title(f"{model_a}: layer, head by head").axis(_layer_axis(matrix.heads_a, theme))
     cells = (
         alt.Chart(inline(values))
         .transform_flatten(["column", "cosine"])
@@ -167,7 +171,7 @@ def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerC
             y=y,
             y2="row_end:Q",
             color=alt.Color("angle:Q")
-            .scale(scheme=SEQUENTIAL, domain=[limit, 0], clamp=True)
+            .scale(**sequential(theme, domain=[limit, 0], clamp=True))
             .legend(
                 title="cosine (colours spaced by angle)",
                 orient="top",
@@ -186,9 +190,9 @@ def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerC
     )
     layers = [
         cells,
-        _layer_lines(matrix.heads_b, "x"),
-        _layer_lines(matrix.heads_a, "y"),
-        *_outlines(matrix, claim),
+        _layer_lines(matrix.heads_b, "x", theme),
+        _layer_lines(matrix.heads_a, "y", theme),
+        *_outlines(matrix, claim, theme),
     ]
     title = f"{match.head} ↔ {match.best} stands at {match.cosine:.3f}, the median at "
     title += f"{claim.spread.median:.3f}"
@@ -202,16 +206,16 @@ def matrix_chart(matrix: CosineMatrix, claim: Claim, *, name: str) -> alt.LayerC
         .properties(title=title_lines(title))
     )
     description = f"Heat map of the cosines of {n_a} by {n_b} heads. {title}."
-    return themed(chart, name=name, description=description)
+    return themed(chart, theme, name=name, description=description)
 
 
-def _outlines(matrix: CosineMatrix, claim: Claim) -> list[alt.Chart]:
+def _outlines(matrix: CosineMatrix, claim: Claim, theme: Theme) -> list[alt.Chart]:
     """Frames around the match and, dashed, around the same-index pair of the reference head."""
     match = claim.match
-    framed = [(match.best, OTHER, [1, 0])]
+    framed = [(match.best, theme.other, [1, 0])]
     same_index = match.head.in_model(match.best.model)
     if claim.is_moved and same_index in matrix.heads_b:
-        framed.append((same_index, INK, [3, 2]))
+        framed.append((same_index, theme.ink, [3, 2]))
     row = matrix.heads_a.index(match.head)
     charts = []
     for head, colour, dash in framed:
@@ -225,14 +229,14 @@ def _outlines(matrix: CosineMatrix, claim: Claim) -> list[alt.Chart]:
     return charts
 
 
-def _layer_lines(heads: tuple[Head, ...], channel: str) -> alt.Chart:
+def _layer_lines(heads: tuple[Head, ...], channel: str, theme: Theme) -> alt.Chart:
     starts = [{"at": start} for start, _ in _layer_spans(heads) if start]
-    lines: alt.Chart = alt.Chart(inline(starts)).mark_rule(color=PAPER, strokeWidth=1.5)
+    lines: alt.Chart = alt.Chart(inline(starts)).mark_rule(color=theme.paper, strokeWidth=1.5)
     lines = lines.encode(x="at:Q") if channel == "x" else lines.encode(y="at:Q")
     return lines
 
 
-def _layer_axis(heads: tuple[Head, ...]) -> alt.Axis:
+def _layer_axis(heads: tuple[Head, ...], theme: Theme) -> alt.Axis:
     """An axis that names each layer at its middle."""
     spans = _layer_spans(heads)
     return alt.Axis(
@@ -242,7 +246,7 @@ def _layer_axis(heads: tuple[Head, ...]) -> alt.Axis:
         ticks=False,
         grid=False,
         domain=False,
-        labelColor=MUTED,
+        labelColor=theme.muted,
     )
 
 

@@ -4,33 +4,55 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import altair as alt
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
-# Of the palette by Okabe and Ito, which is told apart with any common colour blindness.
-REFERENCE = "#0072B2"
-OTHER = "#D55E00"
 
-INK = "#1b1f24"
-MUTED = "#57606a"
-GRID = "#e6e9ed"
-PAPER = "#ffffff"
+@dataclass(frozen=True)
+class Theme:
+    """The colours of one look, by role; each pair that meets is told apart in it.
 
-# Every heat map: pale for little, dark for much; safe for colour-blind eyes, legible in grey.
-SEQUENTIAL: Final = "yellowgreenblue"
+    is_dark: heat maps then go from dark for little to pale for much, else the other way round.
+    """
+
+    reference: str
+    other: str
+    ink: str
+    muted: str
+    grid: str
+    paper: str
+    is_dark: bool = False
+
+
+# `reference` and `other` are of the palette by Okabe and Ito, which is told apart with any common
+# colour blindness; on a dark ground its two lighter ones.
+LIGHT: Final = Theme("#0072B2", "#D55E00", "#1b1f24", "#57606a", "#e6e9ed", "#ffffff")
+DARK: Final = Theme("#56B4E9", "#E69F00", "#f0f3f6", "#9ea7b3", "#2f353d", "#14181d", is_dark=True)
+PRINT: Final = Theme("#0072B2", "#D55E00", "#000000", "#000000", "#d9d9d9", "#ffffff")
+THEMES: Final = {"light": LIGHT, "dark": DARK, "print": PRINT}
+
+# Every heat map: safe for colour-blind eyes, legible in grey.
+_SEQUENTIAL: Final = "yellowgreenblue"
 
 _TITLE_LENGTH = 46
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
 
 
-def themed(chart: AnyChart, *, name: str, description: str) -> AnyChart:
+def themed(chart: AnyChart, theme: Theme, *, name: str, description: str) -> AnyChart:
     """A chart in the report's looks, with a stable name and a text for those who do not see it."""
-    styled: AnyChart = chart.properties(name=name, description=description).configure(**_config())
+    named = chart.properties(name=name, description=description)
+    styled: AnyChart = named.configure(**_config(theme))
     return styled
+
+
+def sequential(theme: Theme, **scale: Any) -> dict[str, Any]:
+    """What a heat map's colour scale is made with: little as pale as the paper, or as dark."""
+    return {"scheme": _SEQUENTIAL, **({"reverse": True} if theme.is_dark else {}), **scale}
 
 
 def inline(rows: Iterable[dict[str, Any]]) -> alt.InlineData:
@@ -47,52 +69,45 @@ def title_lines(title: str) -> list[str]:
     return textwrap.wrap(title, _TITLE_LENGTH, break_on_hyphens=False)
 
 
-def colours() -> dict[str, str]:
+def colours(theme: Theme = LIGHT) -> dict[str, str]:
     """The palette as the page's style sheet uses it, by role."""
-    return {
-        "reference": REFERENCE,
-        "other": OTHER,
-        "ink": INK,
-        "muted": MUTED,
-        "grid": GRID,
-        "paper": PAPER,
-    }
+    return {role: value for role, value in vars(theme).items() if role != "is_dark"}
 
 
-def _config() -> dict[str, Any]:
+def _config(theme: Theme) -> dict[str, Any]:
     """Vega-Lite's configuration."""
     return {
-        "background": PAPER,
+        "background": theme.paper,
         "font": FONT,
         "padding": 4,
         "view": {"stroke": None},
         "axis": {
-            "domainColor": MUTED,
-            "gridColor": GRID,
-            "labelColor": MUTED,
+            "domainColor": theme.muted,
+            "gridColor": theme.grid,
+            "labelColor": theme.muted,
             "labelFontSize": 11,
-            "tickColor": GRID,
-            "titleColor": INK,
+            "tickColor": theme.grid,
+            "titleColor": theme.ink,
             "titleFontSize": 12,
             "titleFontWeight": "normal",
             "titlePadding": 10,
         },
         "legend": {
-            "labelColor": INK,
+            "labelColor": theme.ink,
             "labelFontSize": 12,
-            "titleColor": INK,
+            "titleColor": theme.ink,
             "titleFontSize": 12,
             "titleFontWeight": "normal",
             "titleLimit": 0,
         },
         "title": {
             "anchor": "start",
-            "color": INK,
+            "color": theme.ink,
             "fontSize": 14,
             "fontWeight": 600,
             "frame": "group",
             "offset": 12,
-            "subtitleColor": MUTED,
+            "subtitleColor": theme.muted,
             "subtitleFontSize": 12,
             "subtitlePadding": 5,
         },

@@ -29,7 +29,7 @@ _FORMAT_OPTIONS: dict[str, Any] = {
 }
 # The index columns are long runs (a dictionary) or steps of one (deltas); the weights' mantissas
 # are noise, and a dictionary of them would only cost time.
-_ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {
+ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {
     "use_dictionary": ["layer", "head", "prompt_id", "query"],
     "column_encoding": {"key": "DELTA_BINARY_PACKED", "weight": "PLAIN"},
 }
@@ -135,6 +135,6 @@ def attention_file(
     """
     with (
         written_aside(path) as partial,
-        pq.ParquetWriter(partial, attention_schema(precision), **_ATTENTION_OPTIONS) as writer,
+        pq.ParquetWriter(partial, attention_schema(precision), **ATTENTION_OPTIONS) as writer,
     ):
         yield AttentionFile(writer, triangle, n_heads)
