@@ -32,8 +32,8 @@ ATTACKS = (
     "]]>&lt;script&gt;window.pwned = 10",
     "\x1b]0;pwned\x07\x1b[2J",
 )
-# Names that the tables join on, and numbers and names that a manifest is not read without.
-_KEYS = {"model", "prompt_id", "weights_sha256", "role", "dtype"}
+# Names that the tables join on, and what a manifest is not read without: not free texts.
+_KEYS = {"model", "prompt_id", "weights_sha256", "role", "dtype", "precision"}
 
 
 @pytest.fixture(scope="module")
