@@ -18,6 +18,7 @@ COMMANDS = {
     "sql": ("sql.commands", "ask a dataset with SQL"),
     "views": ("sql.list_views", "list the views that SQL can ask, or explain one"),
     "report": ("reports.commands", "write the report page of a dataset"),
+    "figure": ("reports.figure_command", "write one chart as SVG, PNG or PDF, or its numbers"),
     "check": (
         "sql.check",
         "check that a dataset's rows are complete and sum to 1, and that claims hold",

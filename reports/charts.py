@@ -8,12 +8,14 @@ from typing import Any
 import altair as alt
 
 from reports.report import Pattern, Profile
-from reports.theme import LIGHT, Theme, inline, sequential, themed, title_lines
+from reports.theme import LIGHT, Theme, inline, placed, sequential, themed
 from reports.wording import visible
 
 _MASS_TITLE = "structural mass (share)"
 _MOST_POINTS = 60
 _LABEL_LENGTH = 14
+# Pixels that tokens as labels and the axis title take beside a pattern.
+_AXIS = 84
 # Names longer than this together do not fit beside each other.
 _LEGEND_LENGTH = 28
 
@@ -25,8 +27,13 @@ def profile_chart(
     title: str,
     mass_limit: float,
     theme: Theme = LIGHT,
+    width: int | None = None,
 ) -> alt.LayerChart:
-    """One or two heads' structural mass along the prompt; mass_limit: top of the axis."""
+    """One or two heads' structural mass along the prompt.
+
+    mass_limit: top of the axis. width: of the figure in pixels, None for that of its container,
+    as in all charts.
+    """
     heads = [str(profile.head) for profile in profiles]
     values = [
         {
@@ -75,15 +82,16 @@ def profile_chart(
             base.mark_point(filled=True, opacity=1, size=size).encode(strokeDash=alt.value([1, 0])),
         ]
     )
-    chart: alt.LayerChart = layers.properties(
-        width="container", height=230, title=title_lines(title)
-    )
+    height = 230 if width is None else round(min(230, width * 0.55))
+    chart = placed(layers, width=width, height=height, title=title)
     return themed(
         chart, theme, name=name, description=f"Line chart. {title}. Heads: {', '.join(heads)}."
     )
 
 
-def pattern_chart(pattern: Pattern, *, name: str, theme: Theme = LIGHT) -> alt.Chart:
+def pattern_chart(
+    pattern: Pattern, *, name: str, theme: Theme = LIGHT, width: int | None = None
+) -> alt.Chart:
     """A head's attention on one prompt: query rows, key columns, tokens on both axes."""
     n_tokens = len(pattern.tokens)
     share = f"{pattern.structural_share:.0%}"
@@ -97,11 +105,12 @@ def pattern_chart(pattern: Pattern, *, name: str, theme: Theme = LIGHT) -> alt.C
         for query, weights in enumerate(pattern.weights)
     ]
     tokens = [visible(token.text) for token in pattern.tokens]
-    step = min(max(round(520 / n_tokens), 9), 28)  # pixels a token
+    # Pixels a token: cells are squares in a figure, and all labels are legible on a page.
+    step = min(max(round(520 / n_tokens), 9), 28) if width is None else (width - _AXIS) / n_tokens
     axis: dict[str, Any] = {
         # The position makes the place on the axis, so that equal tokens stay apart.
         "labelExpr": "token_labels[datum.value]",
-        "labelFontSize": min(11, step - 1),
+        "labelFontSize": min(11, max(step - 1, 7)),
         "labelFontWeight": _if_structural("bold", "normal"),
         "labelColor": _if_structural(theme.ink, theme.muted),
         "labelLimit": 90,
@@ -111,7 +120,7 @@ def pattern_chart(pattern: Pattern, *, name: str, theme: Theme = LIGHT) -> alt.C
         "grid": False,
     }
     scale = alt.Scale(domain=list(range(n_tokens)), paddingInner=0.06, paddingOuter=0)
-    chart: alt.Chart = (
+    cells = (
         alt.Chart(inline(values))
         .transform_flatten(["key", "weight"])
         .transform_calculate(
@@ -147,8 +156,8 @@ def pattern_chart(pattern: Pattern, *, name: str, theme: Theme = LIGHT) -> alt.C
             alt.param(name="token_labels", value=[_shortened(token) for token in tokens]),
             alt.param(name="structural", value=[token.is_structural for token in pattern.tokens]),
         )
-        .properties(width="container", height=step * n_tokens, title=title_lines(title))
     )
+    chart: alt.Chart = placed(cells, width=width, height=round(step * n_tokens), title=title)
     description = f"Heat map of {n_tokens} by {n_tokens} tokens. {title}."
     return themed(chart, theme, name=name, description=description)
 

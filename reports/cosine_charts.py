@@ -11,7 +11,7 @@ import math
 import altair as alt
 
 from reports.report import Claim, CosineMatrix, Head
-from reports.theme import LIGHT, Theme, inline, sequential, themed, title_lines
+from reports.theme import LIGHT, Theme, inline, placed, sequential, themed
 from reports.wording import digits_apart
 
 _NICE_COSINES = (1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0)
@@ -20,6 +20,8 @@ _N_BARS = 45
 # Of all pairs, the share that is least alike and gets the palest colour: it would else take most
 # of the scale.
 _CLAMPED_SHARE = 0.02
+# Pixels that the layers' names and the axis title take beside a matrix.
+_AXIS = 52
 
 
 def angle_of(cosine: float) -> float:
@@ -32,21 +34,26 @@ def angle_of(cosine: float) -> float:
 
 
 def distribution_chart(
-    matrix: CosineMatrix, claim: Claim, *, name: str, theme: Theme = LIGHT
+    matrix: CosineMatrix,
+    claim: Claim,
+    *,
+    name: str,
+    theme: Theme = LIGHT,
+    width: int | None = None,
 ) -> alt.LayerChart:
     """How many pairs of heads are how alike, with the claim's cosines marked."""
     angles = sorted(angle_of(round(value, 6)) for row in matrix.cosines for value in row)
     limit = _axis_limit(angles)
-    width = limit / _N_BARS
+    step = limit / _N_BARS
     counts = [0] * _N_BARS
     for angle in angles:
-        counts[min(int(angle / width), _N_BARS - 1)] += 1
+        counts[min(int(angle / step), _N_BARS - 1)] += 1
     values = [
         {
-            "start": round(index * width, 6),
-            "end": round((index + 1) * width, 6),
+            "start": round(index * step, 6),
+            "end": round((index + 1) * step, 6),
             "pairs": count,
-            "range": f"{_cosine((index + 1) * width)} to {_cosine(index * width)}",
+            "range": f"{_cosine((index + 1) * step)} to {_cosine(index * step)}",
         }
         for index, count in enumerate(counts)
     ]
@@ -99,11 +106,9 @@ def distribution_chart(
         y = 8 + 17 * number
         layers.append(line.encode(y=alt.value(y - 6), y2=alt.value("height")))
         layers.append(text.encode(y=alt.value(y), text="label:N"))
-    chart: alt.LayerChart = (
-        alt.LayerChart(layer=layers)
-        .resolve_scale(color="independent")
-        .properties(width="container", height=340, title=title_lines(title))
-    )
+    layered = alt.LayerChart(layer=layers).resolve_scale(color="independent")
+    height = 340 if width is None else round(min(340, width * 0.7))
+    chart: alt.LayerChart = placed(layered, width=width, height=height, title=title)
     return themed(chart, theme, name=name, description=f"Histogram. {title}.")
 
 
@@ -134,7 +139,12 @@ def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
 
 
 def matrix_chart(
-    matrix: CosineMatrix, claim: Claim, *, name: str, theme: Theme = LIGHT
+    matrix: CosineMatrix,
+    claim: Claim,
+    *,
+    name: str,
+    theme: Theme = LIGHT,
+    width: int | None = None,
 ) -> alt.LayerChart:
     """The cosine of every head of one model with every head of another."""
     match = claim.match
@@ -177,7 +187,7 @@ def matrix_chart(
                 orient="top",
                 values=_ticks(limit),
                 labelExpr=_COSINE_LABEL,
-                gradientLength=320,
+                gradientLength=320 if width is None else min(320, width - _AXIS - 20),
                 gradientThickness=10,
                 offset=4,
             ),
@@ -188,34 +198,36 @@ def matrix_chart(
             ],
         )
     )
+    plot_width = 460 if width is None else width - _AXIS
     layers = [
         cells,
         _layer_lines(matrix.heads_b, "x", theme),
         _layer_lines(matrix.heads_a, "y", theme),
-        *_outlines(matrix, claim, theme),
+        *_outlines(matrix, claim, theme, cell=plot_width / n_b),
     ]
     title = f"{match.head} ↔ {match.best} stands at {match.cosine:.3f}, the median at "
     title += f"{claim.spread.median:.3f}"
-    chart: alt.LayerChart = (
-        alt.LayerChart(layer=layers)
-        .add_params(
-            alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
-            alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),
-        )
-        .properties(width="container", height=min(max(round(460 * n_a / n_b), 200), 640))
-        .properties(title=title_lines(title))
+    chart = alt.LayerChart(layer=layers).add_params(
+        alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
+        alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),
     )
+    height = min(max(round(plot_width * n_a / n_b), 200), 640)
+    chart = placed(chart, width=width, height=height, title=title)
     description = f"Heat map of the cosines of {n_a} by {n_b} heads. {title}."
     return themed(chart, theme, name=name, description=description)
 
 
-def _outlines(matrix: CosineMatrix, claim: Claim, theme: Theme) -> list[alt.Chart]:
-    """Frames around the match and, dashed, around the same-index pair of the reference head."""
+def _outlines(matrix: CosineMatrix, claim: Claim, theme: Theme, *, cell: float) -> list[alt.Chart]:
+    """Frames around the match and, dashed, around the same-index pair of the reference head.
+
+    cell: about how many pixels a cell measures; a frame leaves the inside of a small one seen.
+    """
     match = claim.match
-    framed = [(match.best, theme.other, [1, 0])]
+    thickness = 2.5 if cell >= 9 else 1.2
+    framed: list[tuple[Head, str, list[float]]] = [(match.best, theme.other, [1, 0])]
     same_index = match.head.in_model(match.best.model)
     if claim.is_moved and same_index in matrix.heads_b:
-        framed.append((same_index, theme.ink, [3, 2]))
+        framed.append((same_index, theme.ink, [3, 2] if cell >= 9 else [1.5, 1]))
     row = matrix.heads_a.index(match.head)
     charts = []
     for head, colour, dash in framed:
@@ -223,7 +235,9 @@ def _outlines(matrix: CosineMatrix, claim: Claim, theme: Theme) -> list[alt.Char
         frame = {"x": column, "x_end": column + 1, "y": row, "y_end": row + 1}
         charts.append(
             alt.Chart(inline([frame]))
-            .mark_rect(filled=False, stroke=colour, strokeWidth=2.5, strokeDash=dash, tooltip=False)
+            .mark_rect(
+                filled=False, stroke=colour, strokeWidth=thickness, strokeDash=dash, tooltip=False
+            )
             .encode(x="x:Q", x2="x_end:Q", y="y:Q", y2="y_end:Q")
         )
     return charts

@@ -35,18 +35,18 @@ def read_report(session: Session) -> Report:
 
     Raises: InputError where no stored prompt is of the variant that was asked for.
     """
-    _check_prompts(session)
+    check_prompts(session)
     manifest = session.dataset.manifest
     models = _models(session)
-    reference = _reference(session)
+    reference = read_reference(session)
     compared = set(session.pairs())
     others = [model.name for model in models if (reference.head.model, model.name) in compared]
-    pairs = tuple(_pair(session, reference.head, other) for other in others)
+    pairs = tuple(read_pair(session, reference.head, other) for other in others)
     counts = session.rows(
         "select count(*) as n_prompts, count(*) filter (where is_analysed) as n_analysed "
         "from prompts"
     )[0]
-    reference_profile = _profile(session, reference.head)
+    reference_profile = read_profile(session, reference.head)
     assert session.parameters.variant is not None  # a session settles what was left open
     return Report(
         bins=session.parameters.bins,
@@ -68,7 +68,8 @@ def read_report(session: Session) -> Report:
     )
 
 
-def _check_prompts(session: Session) -> None:
+def check_prompts(session: Session) -> None:
+    """Raises: InputError where no stored prompt is of the variant that was asked for."""
     if session.rows("select 1 from prompts where is_analysed limit 1"):
         return
     variants = session.rows("select distinct variant from prompts order by variant nulls last")
@@ -101,13 +102,15 @@ def _models(session: Session) -> tuple[Model, ...]:
     )
 
 
-def _reference(session: Session) -> Reference:
+def read_reference(session: Session) -> Reference:
+    """The head whose counterpart is asked for."""
     row = session.rows("select * from reference_head")[0]
     head = Head(row["model"], row["layer"], row["head"])
     return Reference(head, _settled(row["late_mass"]), row["is_given"])
 
 
-def _pair(session: Session, reference: Head, other: str) -> Pair:
+def read_pair(session: Session, reference: Head, other: str) -> Pair:
+    """The claim about the reference head and another model, with what it rests on."""
     ranking = _ranking(session, reference.model, other)
     claim = _claim(session, ranking, reference, other)
     best = claim.match.best
@@ -118,7 +121,7 @@ def _pair(session: Session, reference: Head, other: str) -> Pair:
         shown.append(best.in_model(reference.model))
     return Pair(
         claim=claim,
-        profiles={head: _profile(session, head) for head in shown},
+        profiles={head: read_profile(session, head) for head in shown},
         matrix=_matrix(session, reference.model, other),
         ranking=ranking,
     )
@@ -241,7 +244,8 @@ def _matrix(session: Session, model: str, other: str) -> CosineMatrix:
     )
 
 
-def _profile(session: Session, head: Head) -> Profile:
+def read_profile(session: Session, head: Head) -> Profile:
+    """A head's profile; without bins where the dataset has no such head."""
     rows = session.rows(
         "select mass, n_queries from profiles "
         "where model = $model and layer = $layer and head = $head order by bin",
@@ -273,9 +277,9 @@ def _head_masses(session: Session, model: str) -> tuple[HeadMass, ...]:
     )
 
 
-def _example(session: Session, heads: list[Head]) -> Example:
-    """The shortest analysed prompt, ties by prompt_id, with the patterns of the heads on it."""
-    row = session.rows(
+def read_prompts(session: Session, model: str) -> list[dict[str, Any]]:
+    """The analysed prompts: prompt_id, variant, text, n_tokens; the shortest first."""
+    return session.rows(
         """
         select prompts.prompt_id, prompts.variant, prompts.text, max(positions.n_tokens) as n_tokens
         from prompts
@@ -283,10 +287,14 @@ def _example(session: Session, heads: list[Head]) -> Example:
         where prompts.is_analysed and positions.model = $model
         group by all
         order by n_tokens, prompts.prompt_id
-        limit 1
         """,
-        {"model": heads[0].model},
-    )[0]
+        {"model": model},
+    )
+
+
+def _example(session: Session, heads: list[Head]) -> Example:
+    """The shortest analysed prompt, ties by prompt_id, with the patterns of the heads on it."""
+    row = read_prompts(session, heads[0].model)[0]
     prompt_id = row["prompt_id"]
     return Example(
         prompt_id=prompt_id,
@@ -294,11 +302,12 @@ def _example(session: Session, heads: list[Head]) -> Example:
         text=row["text"],
         n_tokens=row["n_tokens"],
         n_shown=min(row["n_tokens"], MAX_TOKENS),
-        patterns={head: _pattern(session, head, prompt_id) for head in heads},
+        patterns={head: read_pattern(session, head, prompt_id) for head in heads},
     )
 
 
-def _pattern(session: Session, head: Head, prompt_id: int) -> Pattern:
+def read_pattern(session: Session, head: Head, prompt_id: int) -> Pattern:
+    """A head's attention on one prompt, its first MAX_TOKENS tokens."""
     tokens = session.rows(
         """
         select tokens.token, tokens.is_structural

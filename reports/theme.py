@@ -39,6 +39,8 @@ THEMES: Final = {"light": LIGHT, "dark": DARK, "print": PRINT}
 _SEQUENTIAL: Final = "yellowgreenblue"
 
 _TITLE_LENGTH = 46
+# A figure's title in pixels, and how wide its bold letters are on average, rather more than less.
+_TITLE_SIZE, _TITLE_LETTER = 12, 7.0
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
 
@@ -60,13 +62,27 @@ def inline(rows: Iterable[dict[str, Any]]) -> alt.InlineData:
     return alt.InlineData(values=tuple(rows))
 
 
-def title_lines(title: str) -> list[str]:
-    """A title in lines that fit a chart on a narrow window; Vega would cut it.
+def title_lines(title: str, width: int | None = None) -> list[str]:
+    """A title in lines that fit a chart on a narrow window, or of a width; Vega would cut it.
 
     >>> title_lines("10 of 144 pairs of heads (6.9%) are at least as alike as these")
     ['10 of 144 pairs of heads (6.9%) are at least', 'as alike as these']
     """
-    return textwrap.wrap(title, _TITLE_LENGTH, break_on_hyphens=False)
+    length = _TITLE_LENGTH if width is None else max(int(width / _TITLE_LETTER), 12)
+    return textwrap.wrap(title, length, break_on_hyphens=False)
+
+
+def placed(chart: AnyChart, *, width: int | None, height: int, title: str) -> AnyChart:
+    """A chart with its title and size in pixels; width: of all of it, None for its container's."""
+    if width is None:
+        return chart.properties(width="container", height=height, title=title_lines(title))
+    return chart.properties(
+        width=width,
+        height=height,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        # Above the axis labels too, so that a title has all of a narrow figure's width.
+        title=alt.TitleParams(title_lines(title, width), frame="bounds", fontSize=_TITLE_SIZE),
+    )
 
 
 def colours(theme: Theme = LIGHT) -> dict[str, str]:

@@ -50,6 +50,32 @@ STATISTICS = {
         "a:L0H0 ~ b:L0H1 best match 0.5",
     ],
 }
+FIGURES = [
+    "",
+    "profiles",
+    "nothing -o {t}/f.svg",
+    "profiles -o {t}/f.gif",
+    "profiles -o {t}/f",
+    "profiles -o {t}",
+    "profiles -o {t}/empty.txt/f.svg",
+    "profiles -o /proc/f.svg",
+    "profiles -o {t}/f.svg --width 0",
+    "profiles -o {t}/f.svg --width nan",
+    "profiles -o {t}/f.svg --width inf",
+    "profiles -o {t}/f.svg --width x",
+    "profiles -o {t}/f.svg --theme blue",
+    "profiles -o {t}/f.svg --other x",
+    "profiles -o {t}/f.svg --head L9H0",
+    "profiles -o {t}/f.svg --head L0H9",
+    "profiles -o {t}/f.svg --head x:L0H0",
+    "profiles -o {t}/f.svg --head a:",
+    "profiles -o {t}/f.svg --head a:L0H0 --head b:L0H0 --head a:L1H0",
+    "pattern -o {t}/f.svg --head a:L0H0 --head b:L0H0",
+    "pattern -o {t}/f.svg --prompt 99",
+    "pattern -o {t}/f.svg --prompt x",
+    "matrix -o {t}/f.svg --head a:L0H0",
+    "distribution -o {t}/f.svg --other a",
+]
 QUERIES = [
     "",
     ";",
@@ -296,8 +322,14 @@ DATASETS: dict[str, Callable[[Path], object]] = {
 
 
 def _cases() -> Iterator[list[str]]:
-    for command, more in (("sql", ["select 1"]), ("check", []), ("report", ["--out={t}/page"])):
-        options = VALUES if command == "report" else VALUES | STATISTICS
+    commands = {
+        "sql": ["select 1"],
+        "check": [],
+        "report": ["--out={t}/page"],
+        "figure": ["profiles", "-o={t}/figure.svg"],
+    }
+    for command, more in commands.items():
+        options = VALUES if command in ("report", "figure") else VALUES | STATISTICS
         for option, values in options.items():
             yield from ([command, "{d}", *more, f"{option}={value}"] for value in values)
         yield from ([command, f"{{t}}/{name}", *more] for name in DATASETS)
@@ -312,6 +344,7 @@ def _cases() -> Iterator[list[str]]:
     yield from (["sql", "{d}", f"--{name}=x", "1"] for name in ("timeout", "max-rows", "sandbox"))
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
+    yield from (["figure", "{d}", *words.split()] for words in FIGURES)
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
     yield ["init", "{t}/study-0.toml"]
     yield ["init", "{t}/empty.txt/study.toml"]

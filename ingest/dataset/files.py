@@ -61,19 +61,24 @@ def write_text_aside(path: Path, text: str) -> None:
 
 
 def write_texts_aside(texts: Mapping[Path, str]) -> None:
-    """The same for several files: none is replaced before there was room for all.
+    """The same for several files, as `write_files_aside`."""
+    write_files_aside({path: text.encode() for path, text in texts.items()})
 
-    They are replaced in the order given.
+
+def write_files_aside(contents: Mapping[Path, bytes]) -> None:
+    """Makes files hold the given bytes: none is replaced before there was room for all.
+
+    They are replaced in the order given; one that holds its bytes already stays untouched.
 
     Raises: HeadswapError where the operating system refuses.
     """
     with ExitStack() as stack:
         # The last file entered is the first to be put in its place.
-        for path, text in reversed(list(texts.items())):
-            if not path.is_file() or path.read_bytes() != text.encode():
+        for path, content in reversed(list(contents.items())):
+            if not path.is_file() or path.read_bytes() != content:
                 partial = stack.enter_context(written_aside(path))
                 with writing_to(path):
-                    partial.write_text(text, encoding="utf-8", newline="")
+                    partial.write_bytes(content)
                     _sync(partial)
 
 
