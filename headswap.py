@@ -24,6 +24,10 @@ COMMANDS = {
         "check that a dataset's rows are complete and sum to 1, and that claims hold",
     ),
     "verify": ("sql.verify", "verify a dataset file by file and row by row, and mend it"),
+    "schedule": (
+        "ingest.studies.schedule",
+        "print what runs a study again and again: for cron, systemd or GitHub Actions",
+    ),
     "init": ("ingest.studies.commands", "write a commented study file to start from"),
     "run": ("", "ingest, check and report what a study file names, as far as it is not done"),
     "demo": ("", "ingest the demo models and write their report"),

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
+_MNT_DETACH = 2
 _MS_RDONLY, _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 0x1, 0x20, 0x4000, 0x40000
 _CAPABILITY_VERSION_1, _CAP_DAC_OVERRIDE = 0x19980330, 1
 
@@ -57,8 +58,8 @@ def obey_permissions() -> None:
 
 
 def unmount(folder: Path) -> None:
-    """Takes the file system away, with all that is in it."""
-    _call("umount", bytes(folder))
+    """Takes the file system away, with all that is in it, also where a file is still open."""
+    _call("umount2", bytes(folder), _MNT_DETACH)
 
 
 def used(folder: Path) -> int:
