@@ -22,7 +22,7 @@ from reports.charts import pattern_chart, profile_chart
 from reports.cosine_charts import distribution_chart, matrix_chart
 from reports.queries import read_report
 from reports.report import Claim, Head, Pair, Report
-from reports.theme import FONT, colours
+from reports.theme import DARK, FONT, LIGHT, colours
 from sql.session import Session
 
 PAGE_NAME = "index.html"
@@ -56,13 +56,15 @@ def write_report(session: Session, out: Path) -> Path:
 def render(report: Report) -> str:
     """The page of a report as HTML."""
     bundle, script = vega_bundle(), (_FOLDER / "page.js").read_text(encoding="utf-8")
-    style = _environment().get_template("page.css").render(font=Markup(FONT), colours=colours())
+    palettes = {"light": colours(LIGHT), "dark": colours(DARK)}
+    style = _environment().get_template("page.css").render(font=Markup(FONT), palettes=palettes)
     return (
         _environment()
         .get_template("page.html")
         .render(
             report=report,
             figures=_figures(report),
+            palettes=_script_json(palettes),
             scripts=[Markup(bundle), Markup(script)],
             # Only these scripts run, and nothing is ever fetched: the browser itself sees to it.
             policy=_policy(bundle, script),

@@ -85,8 +85,8 @@ def placed(chart: AnyChart, *, width: int | None, height: int, title: str) -> An
     )
 
 
-def colours(theme: Theme = LIGHT) -> dict[str, str]:
-    """The palette as the page's style sheet uses it, by role."""
+def colours(theme: Theme) -> dict[str, str]:
+    """The palette as the page's style sheet and script use it, by role."""
     return {role: value for role, value in vars(theme).items() if role != "is_dark"}
 
 

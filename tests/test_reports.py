@@ -18,6 +18,7 @@ from reports import wording
 from reports.page import write_report
 from reports.queries import MAX_TOKENS, read_report
 from reports.report import Head, Report
+from reports.theme import DARK, LIGHT, Theme
 from sql.parameters import Parameters
 from sql.session import Session, open_session
 from tests.browser import Browser, Page, running_browser
@@ -344,3 +345,39 @@ def test_page_of_one_model_says_that_a_swap_needs_two(browser: Browser, tmp_path
     assert page.evaluate("document.querySelectorAll('#heads tbody tr').length") == 6
     assert page.evaluate("document.querySelectorAll('.chart.vega-embed').length") == 2
     assert page.errors == []
+
+
+# The grounds of the page and of all charts that are drawn as SVG, without repeats; their texts.
+GROUNDS = "[...new Set([document.body, ...document.querySelectorAll('.chart svg.marks')]"
+GROUNDS += ".map(part => getComputedStyle(part).backgroundColor))]"
+CHART_TEXTS = "[...document.querySelectorAll('.chart svg.marks text')].map(t => t.textContent)"
+DRAWN = "document.documentElement.dataset.charts === 'drawn'"
+
+
+def test_page_is_dark_where_the_reader_wants_it(browser: Browser, page_file: Path) -> None:
+    page = browser.open(page_file)
+    texts = page.evaluate(CHART_TEXTS)
+    assert len(texts) > 20
+    assert page.evaluate(GROUNDS) == [_rgb(LIGHT)]
+
+    dark = {"name": "prefers-color-scheme", "value": "dark"}
+    page.command("Emulation.setEmulatedMedia", features=[dark])
+    page.wait_for(f"{DRAWN} && document.documentElement.dataset.theme === 'dark'")
+    assert page.evaluate(GROUNDS) == [_rgb(DARK)]
+    assert page.evaluate(CHART_TEXTS) == texts
+
+    # The reader's word goes before the system's; the button is reached by the keyboard.
+    page.evaluate("document.getElementById('theme').focus()")
+    assert page.evaluate("document.activeElement.textContent") == "Light"
+    for kind in ("keyDown", "keyUp"):
+        page.command("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r")
+    page.wait_for(f"{DRAWN} && document.documentElement.dataset.theme === 'light'")
+    assert page.evaluate(GROUNDS) == [_rgb(LIGHT)]
+    assert page.evaluate(CHART_TEXTS) == texts
+    assert page.errors == []
+    browser.close(page)
+
+
+def _rgb(theme: Theme) -> str:
+    """A theme's ground as browsers tell colours."""
+    return "rgb({}, {}, {})".format(*bytes.fromhex(theme.paper[1:]))

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -209,10 +209,17 @@ def figures(n_prompts: int, rounds: int) -> Iterator[Figure]:
         yield Figure(
             f"the same at 160 tokens, {long.rows:,} rows", found[OURS] / found[BARE], 1.4, 1.1
         )
-        with redirect_stderr(StringIO()):
-            entries = write_attention(model, short.prompts, short.encoded, folder / "size")
-        size = sum(entry.bytes for entry in entries) / sum(entry.rows for entry in entries)
-        yield Figure("bytes a row", size, 3.9, 3.8, " B")
+        yield Figure("bytes a row, lossless", _bytes_a_row(short), 3.9, 3.8, " B")
+        half = replace(short, model=replace(model, precision="float16"))
+        yield Figure("bytes a row, float16", _bytes_a_row(half), 2.0, 1.9, " B")
+
+
+def _bytes_a_row(work: Work) -> float:
+    out = work.folder / "size"
+    with redirect_stderr(StringIO()):
+        entries = write_attention(work.model, work.prompts, work.encoded, out)
+    shutil.rmtree(out)
+    return sum(entry.bytes for entry in entries) / sum(entry.rows for entry in entries)
 
 
 def _best(work: Work, ways: dict[str, Callable[[Work], None]], rounds: int) -> dict[str, float]:
