@@ -14,14 +14,19 @@ from ingest.dataset.files import write_text_aside
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
+def vega_lite_version() -> str:
+    """The Vega-Lite version that Altair writes, as vl-convert names it: major and minor."""
+    import altair as alt
+
+    return alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+
+
 def vega_bundle() -> str:
     """The bundle of the Vega-Lite version that Altair writes, ready for a script element.
 
     Putting it together takes many seconds of computing, so it is kept in the user's cache folder.
     """
-    import altair as alt
-
-    vega_lite = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    vega_lite = vega_lite_version()
     folder = _cache_folder()
     cached = folder and folder / f"vega-lite-{vega_lite}-{version('vl-convert-python')}.js"
     if cached:

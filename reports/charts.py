@@ -20,6 +20,12 @@ _AXIS = 84
 _LEGEND_LENGTH = 28
 
 
+def mass_axis_limit(profiles: Sequence[Profile]) -> float:
+    """The top of the axis that fits some profiles, with some room above them."""
+    highest = max(max(profile.mass) for profile in profiles)
+    return min(1.0, max(0.05, round(highest * 1.08 + 0.005, 2)))
+
+
 def profile_chart(
     profiles: Sequence[Profile],
     *,

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from ingest.dataset.errors import InputError
 from ingest.dataset.files import write_files_aside
+from reports.bundle import vega_lite_version
 from reports.figures import Drawn
 
 SUFFIXES = (".svg", ".png", ".pdf", ".csv")
-# Of a page's column in most journals; a page is 183.
-COLUMN_MM = 89.0
 _PIXELS_AN_INCH, _POINTS_AN_INCH, _MM_AN_INCH = 96, 72, 25.4  # as CSS counts them
 _PNG_PIXELS_AN_INCH = 300
 # What journals ask for, and what takes the same room: an SVG is laid out here and shown elsewhere.
@@ -54,13 +53,11 @@ def check_figure_file(path: Path) -> None:
 def _content(drawn: Drawn, suffix: str) -> bytes:
     if suffix == ".csv":
         return _as_csv(drawn)
-    import altair as alt
     import vl_convert
 
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     spec = drawn.chart.to_dict()
     spec["config"]["font"] = _FONT
-    svg = _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=version)))
+    svg = _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())))
     if suffix == ".svg":
         return _sized(svg, _MM_AN_INCH, "mm").encode()
     if suffix == ".pdf":

@@ -18,20 +18,21 @@ from typing import Any
 import altair as alt
 
 from ingest.dataset.errors import InputError
-from reports.charts import pattern_chart, profile_chart
+from reports.charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.cosine_charts import distribution_chart, matrix_chart
 from reports.queries import (
     MAX_TOKENS,
     check_prompts,
+    compared_models,
     read_pair,
     read_pattern,
     read_profile,
-    read_prompts,
+    read_prompt,
     read_reference,
 )
 from reports.report import Head, Pair
 from reports.theme import LIGHT, Theme
-from sql.parameters import parse_head
+from sql.parameters import check_head, check_model, parse_model_head
 from sql.session import Session
 
 
@@ -69,17 +70,16 @@ def profiles(session: Session, choice: Choice | None = None) -> Drawn:
     heads = [_head_from(session, text) for text in choice.heads]
     if not heads:
         heads = [read_reference(session).head]
-        if others := _others(session, heads[0].model):
+        if others := compared_models(session, heads[0].model):
             heads.append(_pair(session, choice, heads[0], others).claim.match.best)
     if len(heads) > 2:
         raise InputError(f"{len(heads)} heads for one figure", hint="name one or two")
     found = [read_profile(session, head) for head in heads]
-    highest = max(max(profile.mass) for profile in found)
     chart = profile_chart(
         found,
         name="profiles",
         title=_profiles_title(session, heads),
-        mass_limit=min(1.0, max(0.05, round(highest * 1.08 + 0.005, 2))),
+        mass_limit=mass_axis_limit(found),
         theme=choice.theme,
         width=choice.width,
     )
@@ -99,15 +99,14 @@ def pattern(session: Session, choice: Choice | None = None) -> Drawn:
         raise InputError(f"{len(choice.heads)} heads for one figure", hint="name one")
     heads = [_head_from(session, text) for text in choice.heads]
     head = heads[0] if heads else read_reference(session).head
-    prompts = {row["prompt_id"]: row for row in read_prompts(session, head.model)}
-    prompt_id = next(iter(prompts)) if choice.prompt is None else choice.prompt
-    if prompt_id not in prompts:
+    prompt = read_prompt(session, head.model, choice.prompt)
+    if prompt is None:
         raise InputError(
-            f"the dataset analyses no prompt {prompt_id}",
+            f"the dataset analyses no prompt {choice.prompt}",
             hint="the view prompts lists them: select prompt_id, task from prompts",
         )
+    prompt_id, n_tokens = prompt["prompt_id"], prompt["n_tokens"]
     found = read_pattern(session, head, prompt_id)
-    n_tokens = prompts[prompt_id]["n_tokens"]
     rows = [
         {
             **vars(head),
@@ -162,7 +161,7 @@ def _chosen_pair(session: Session, choice: Choice | None) -> tuple[Choice, Pair]
             hint="choose the head that it marks with --reference",
         )
     head = read_reference(session).head
-    others = _others(session, head.model)
+    others = compared_models(session, head.model)
     if not others:
         raise InputError(
             f"{session.dataset.path} has no second model that {head.model!r} is compared with",
@@ -181,26 +180,11 @@ def _pair(session: Session, choice: Choice, head: Head, others: list[str]) -> Pa
     return read_pair(session, head, other)
 
 
-def _others(session: Session, model: str) -> list[str]:
-    """The models that a model is compared with, in the order in which they were ingested."""
-    compared = set(session.pairs())
-    names = [entry.name for entry in session.dataset.manifest.models]
-    return [name for name in names if (model, name) in compared]
-
-
 def _head_from(session: Session, text: str) -> Head:
-    model, _, index = text.rpartition(":")
-    layer, number = parse_head(index)
-    names = [entry.name for entry in session.dataset.manifest.models]
-    model = model or names[0]
-    if model not in names:
-        raise InputError(f"the dataset has no model {model!r}", hint=f"it has {', '.join(names)}")
-    sizes = session.rows("select n_layers, n_heads from models where model = $m", {"m": model})[0]
-    if layer >= sizes["n_layers"] or number >= sizes["n_heads"]:
-        raise InputError(
-            f"{model!r} has no head {index}",
-            hint=f"it has {sizes['n_layers']} layers of {sizes['n_heads']} heads, from L0H0",
-        )
+    model, layer, number = parse_model_head(text)
+    model = model or session.dataset.manifest.models[0].name
+    check_model(session.dataset, model)
+    check_head(session.dataset, model, layer, number)
     return Head(model, layer, number)
 
 

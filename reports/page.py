@@ -18,7 +18,7 @@ from ingest.dataset.errors import InputError
 from ingest.dataset.files import write_text_aside
 from reports import wording
 from reports.bundle import vega_bundle
-from reports.charts import pattern_chart, profile_chart
+from reports.charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.cosine_charts import distribution_chart, matrix_chart
 from reports.queries import read_report
 from reports.report import Claim, Head, Pair, Report
@@ -149,8 +149,7 @@ def _profile_figures(report: Report, pair: Pair, number: int) -> Iterator[Figure
 def _mass_limit(report: Report) -> float:
     """The top of every profile's axis: one for all, so that the panels compare."""
     profiles = [profile for pair in report.pairs for profile in pair.profiles.values()]
-    highest = max(max(profile.mass) for profile in [report.reference_profile, *profiles])
-    return min(1.0, max(0.05, round(highest * 1.08 + 0.005, 2)))
+    return mass_axis_limit([report.reference_profile, *profiles])
 
 
 def _pattern_figure(report: Report, head: Head, name: str) -> Figure:

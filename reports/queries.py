@@ -39,8 +39,7 @@ def read_report(session: Session) -> Report:
     manifest = session.dataset.manifest
     models = _models(session)
     reference = read_reference(session)
-    compared = set(session.pairs())
-    others = [model.name for model in models if (reference.head.model, model.name) in compared]
+    others = compared_models(session, reference.head.model)
     pairs = tuple(read_pair(session, reference.head, other) for other in others)
     counts = session.rows(
         "select count(*) as n_prompts, count(*) filter (where is_analysed) as n_analysed "
@@ -100,6 +99,13 @@ def _models(session: Session) -> tuple[Model, ...]:
         )
         for entry in session.dataset.manifest.models
     )
+
+
+def compared_models(session: Session, model: str) -> list[str]:
+    """The models that a model is compared with, in the order in which they were ingested."""
+    compared = set(session.pairs())
+    names = [entry.name for entry in session.dataset.manifest.models]
+    return [name for name in names if (model, name) in compared]
 
 
 def read_reference(session: Session) -> Reference:
@@ -277,24 +283,33 @@ def _head_masses(session: Session, model: str) -> tuple[HeadMass, ...]:
     )
 
 
-def read_prompts(session: Session, model: str) -> list[dict[str, Any]]:
-    """The analysed prompts: prompt_id, variant, text, n_tokens; the shortest first."""
-    return session.rows(
+def read_prompt(
+    session: Session, model: str, prompt_id: int | None = None
+) -> dict[str, Any] | None:
+    """An analysed prompt: prompt_id, variant, text, n_tokens; None where there is none such.
+
+    prompt_id: None for the shortest, ties by prompt_id.
+    """
+    found = session.rows(
         """
         select prompts.prompt_id, prompts.variant, prompts.text, max(positions.n_tokens) as n_tokens
         from prompts
         inner join positions on positions.prompt_id = prompts.prompt_id
         where prompts.is_analysed and positions.model = $model
+        and coalesce(prompts.prompt_id = $prompt_id, true)
         group by all
         order by n_tokens, prompts.prompt_id
+        limit 1
         """,
-        {"model": model},
+        {"model": model, "prompt_id": prompt_id},
     )
+    return found[0] if found else None
 
 
 def _example(session: Session, heads: list[Head]) -> Example:
     """The shortest analysed prompt, ties by prompt_id, with the patterns of the heads on it."""
-    row = read_prompts(session, heads[0].model)[0]
+    row = read_prompt(session, heads[0].model)
+    assert row is not None  # `check_prompts` found one
     prompt_id = row["prompt_id"]
     return Example(
         prompt_id=prompt_id,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ingest.dataset.errors import InputError
-from sql.parameters import SIMILARITIES, Parameters, parse_claim, parse_head
+from sql.parameters import SIMILARITIES, Parameters, parse_claim, parse_model_head
 
 
 def add_dataset_argument(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +77,7 @@ def parameters_from(arguments: argparse.Namespace) -> Parameters:
     """
     model, layer, head = None, None, None
     if arguments.reference:
-        named_model, _, named_head = arguments.reference.rpartition(":")
-        model = named_model or None
-        layer, head = parse_head(named_head)
+        model, layer, head = parse_model_head(arguments.reference)
     parameters = Parameters(
         bins=arguments.bins,
         variant=arguments.variant,

@@ -82,6 +82,18 @@ def parse_head(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_model_head(text: str) -> tuple[str | None, int, int]:
+    """Reads a head's name with or without its model's.
+
+    >>> parse_model_head("standard:L3H0"), parse_model_head("L3H0")
+    (('standard', 3, 0), (None, 3, 0))
+
+    Raises: InputError where it is none.
+    """
+    model, _, head = text.rpartition(":")
+    return (model or None, *parse_head(head))
+
+
 def parse_claim(text: str) -> Claim:
     """Reads a claim.
 
@@ -117,13 +129,10 @@ def settled(parameters: Parameters, dataset: Dataset) -> Parameters:
     names = [model.name for model in manifest.models]
     _check_numbers(parameters)
     reference = parameters.reference_model or names[0]
-    if reference not in names:
-        raise InputError(
-            f"{dataset.path} has no model {reference!r}", hint=f"it has {', '.join(names)}"
-        )
-    _check_pairs(parameters, reference, names, dataset)
+    check_model(dataset, reference)
+    _check_pairs(parameters, reference, dataset)
     if parameters.reference_layer is not None and parameters.reference_head is not None:
-        _check_head(dataset, reference, parameters.reference_layer, parameters.reference_head)
+        check_head(dataset, reference, parameters.reference_layer, parameters.reference_head)
     for claim in parameters.claims:
         _check_claim(claim, parameters, names, dataset)
     stored = manifest.variant
@@ -136,14 +145,9 @@ def settled(parameters: Parameters, dataset: Dataset) -> Parameters:
     return replace(parameters, variant=variant, reference_model=reference)
 
 
-def _check_pairs(
-    parameters: Parameters, reference: str, names: list[str], dataset: Dataset
-) -> None:
+def _check_pairs(parameters: Parameters, reference: str, dataset: Dataset) -> None:
     for model in (model for pair in parameters.pairs for model in pair):
-        if model not in names:
-            raise InputError(
-                f"{dataset.path} has no model {model!r}", hint=f"it has {', '.join(names)}"
-            )
+        check_model(dataset, model)
     if parameters.pairs and not any(reference in pair for pair in parameters.pairs):
         raise InputError(
             f"no pair holds {reference!r}, whose head is the reference",
@@ -191,11 +195,21 @@ def _check_claim(claim: Claim, parameters: Parameters, names: list[str], dataset
             hint=f"only chance for the similarity {CALIBRATED_SIMILARITY} was calibrated; leave "
             "--similarity out, or claim something else",
         )
-    _check_head(dataset, claim.model_a, claim.layer_a, claim.head_a)
-    _check_head(dataset, claim.model_b, claim.layer_b, claim.head_b)
+    check_head(dataset, claim.model_a, claim.layer_a, claim.head_a)
+    check_head(dataset, claim.model_b, claim.layer_b, claim.head_b)
 
 
-def _check_head(dataset: Dataset, model: str, layer: int, head: int) -> None:
+def check_model(dataset: Dataset, model: str) -> None:
+    """Raises: InputError where a dataset has no model of that name."""
+    names = [entry.name for entry in dataset.manifest.models]
+    if model not in names:
+        raise InputError(
+            f"{dataset.path} has no model {model!r}", hint=f"it has {', '.join(names)}"
+        )
+
+
+def check_head(dataset: Dataset, model: str, layer: int, head: int) -> None:
+    """Raises: InputError where a model of the dataset has no such head."""
     table = dataset.read_table("models").to_pylist()
     shape = next(row for row in table if row["model"] == model)
     if layer >= shape["n_layers"] or head >= shape["n_heads"]:

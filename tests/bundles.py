@@ -149,9 +149,14 @@ def write_bundle(folder: Path, config: Mapping[str, Any], state: Mapping[str, Te
     return folder
 
 
-def llama_patterns(sizes: Sizes, state: Mapping[str, Tensor], ids: Sequence[int]) -> Tensor:
-    """The attention of one prompt, `[layer, head, query, key]`."""
-    cos, sin = (table[: len(ids)] for table in rotary_tables(sizes))
+def llama_patterns(
+    sizes: Sizes,
+    state: Mapping[str, Tensor],
+    ids: Sequence[int],
+    tables: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """The attention of one prompt, `[layer, head, query, key]`; tables: rotary ones, if given."""
+    cos, sin = (table[: len(ids)] for table in tables or rotary_tables(sizes))
 
     def norm(x: Tensor, weight: Tensor) -> Tensor:
         return x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt() * weight

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 
 from sql.session import Session
-from tests.support import Reference
+from tests.bundles import Sizes, llama_patterns
+from tests.support import REFERENCE, Reference
 
 MODELS = ("standard", "adhd")
 
@@ -31,10 +35,30 @@ def test_tokens_equal_the_reference(reference_session: Session, reference: Refer
         assert [row["is_structural"] for row in rows] == structural.tolist()
 
 
+def rounding(model: str, reference: Reference) -> float:
+    """How far TransformerLens 2's own arithmetic, in plain torch, is from the reference here.
+
+    The reference bundles' weights are so large that the last bits of a matrix product grow to 1e-4
+    by the third layer (docs/log.md): on a processor whose products round as those of the machine
+    that made the reference this is 2e-6, on others 1.2e-4.
+    """
+    bundle = torch.load(REFERENCE / model / "hooked_transformer.pt", weights_only=False)
+    config, state = bundle["config"], bundle["model_state_dict"]
+    sizes = Sizes(**{field.name: config[field.name] for field in dataclasses.fields(Sizes)})
+    tables = (state["blocks.0.attn.rotary_cos"], state["blocks.0.attn.rotary_sin"])
+    return max(
+        float(np.abs(llama_patterns(sizes, state, ids.tolist(), tables).numpy() - expected).max())
+        for ids, expected in zip(reference.tokens, reference.patterns[model], strict=True)
+    )
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_weights_equal_the_reference(
     model: str, reference_session: Session, reference: Reference
 ) -> None:
+    """Within 1e-5; where the processor rounds otherwise, within twice what that alone makes."""
+    own = rounding(model, reference)
+    assert own < 3e-4, "what the reference itself is from the result in double precision"
     largest = 0.0
     for prompt_id, expected in zip(
         standard_prompt_ids(reference_session), reference.patterns[model], strict=True
@@ -48,7 +72,7 @@ def test_weights_equal_the_reference(
         cells = tuple(columns[name] for name in ("layer", "head", "query", "key"))
         stored[cells] = columns["weight"]
         largest = max(largest, float(np.abs(stored - expected).max()))
-    assert largest < 1e-5
+    assert largest < max(1e-5, 2 * own)
 
 
 @pytest.mark.parametrize("model", MODELS)

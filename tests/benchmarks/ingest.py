@@ -29,7 +29,7 @@ from ingest.models.loaded import LoadedModel
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelSource, find_files
 from ingest.prompts import Prompt, PromptSet
-from tests.benchmarks.measure import Figure, by_turns
+from tests.benchmarks.measure import Figure, best
 from tests.bundles import LLAMA, Sizes, config_of, llama_state, write_bundle
 
 Encoded = list[NDArray[np.int32]]
@@ -224,4 +224,4 @@ def _bytes_a_row(work: Work) -> float:
 
 def _best(work: Work, ways: dict[str, Callable[[Work], None]], rounds: int) -> dict[str, float]:
     works = {name: (lambda way=way: way(work)) for name, way in ways.items()}
-    return {name: min(seconds) for name, seconds in by_turns(works, rounds).items()}
+    return best(works, rounds)

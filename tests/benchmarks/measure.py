@@ -60,6 +60,11 @@ def by_turns(
     return seconds
 
 
+def best(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The best time of each piece of work, in seconds, taken by turns."""
+    return {name: min(seconds) for name, seconds in by_turns(works, rounds).items()}
+
+
 def peak_bytes() -> int:
     """The most memory that this process has held since it was made (Linux counts in KiB)."""
     unit = 1 if sys.platform == "darwin" else 1024

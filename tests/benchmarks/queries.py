@@ -24,7 +24,7 @@ from ingest.dataset.writer import Triangle, attention_file, file_entry, write_ta
 from sql.limits import Limits
 from sql.parameters import Parameters
 from sql.session import open_session
-from tests.benchmarks.measure import Figure, by_turns
+from tests.benchmarks.measure import Figure, best
 from tests.synthetic import SyntheticModel, model_entry, model_row, prompt_row, token_rows
 
 MODELS = ("standard", "adhd")
@@ -99,7 +99,7 @@ def figures(n_rows: int, rounds: int) -> Iterator[Figure]:
             "in 1 GB": partial(_ask, dataset, ANALYSIS, True, Limits(memory=10**9)),
             "numpy": partial(numpy_way, dataset),
         }
-        found = {what: min(seconds) for what, seconds in by_turns(works, rounds).items()}
+        found = best(works, rounds)
         n = f"{n_rows / 1e6:.0f} M rows"
         ratio = found["analysis"] / found["scan"]
         yield Figure(f"all profiles, cosines and ranking over a scan, {n}", ratio, 1.5, 1.2)
@@ -155,9 +155,9 @@ def start_up(rounds: int) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         dataset = drawn_dataset(Path(name) / "dataset", 200_000)
         words = {"headswap --help": ["--help"], "headswap sql": ["sql", str(dataset), "select 1"]}
-        found = by_turns({what: partial(_run, given) for what, given in words.items()}, rounds)
-        yield Figure("headswap --help", min(found["headswap --help"]), 0.3, 0.15, " s")
-        yield Figure('headswap sql DATASET "select 1"', min(found["headswap sql"]), 0.6, 0.3, " s")
+        found = best({what: partial(_run, given) for what, given in words.items()}, rounds)
+        yield Figure("headswap --help", found["headswap --help"], 0.3, 0.15, " s")
+        yield Figure('headswap sql DATASET "select 1"', found["headswap sql"], 0.6, 0.3, " s")
 
 
 def _run(words: list[str]) -> None:
@@ -170,7 +170,7 @@ def _best(dataset: Path, queries: dict[str, tuple[str, bool]], rounds: int) -> d
     works = {
         what: partial(_ask, dataset, query, is_anew) for what, (query, is_anew) in queries.items()
     }
-    return {what: min(seconds) for what, seconds in by_turns(works, rounds).items()}
+    return best(works, rounds)
 
 
 def _ask(dataset: Path, query: str, is_anew: bool, limits: Limits | None = None) -> None:
