@@ -8,15 +8,19 @@
 -- mass: double, their structural mass divided by their number, 0 in an empty bin
 
 -- One pass over the rows: summing weights by bin gives the same as summing each query's mass
--- (structural_mass) by bin, without a row for every query in between.
+-- (structural_mass) by bin, without a row for every query in between. Numbers are joined and grouped,
+-- names only after that.
 with
 
 profiled as (
-    select model, prompt_id, query, bin from positions where is_profiled
+    select places.model_number, positions.model, positions.place, positions.bin
+    from positions
+    inner join places on places.model = positions.model
+    where positions.is_profiled
 ),
 
 structural_keys as (
-    select model, prompt_id, query as key from positions where is_structural
+    select place from positions where is_structural
 ),
 
 bin_queries as (
@@ -25,23 +29,28 @@ bin_queries as (
     group by all
 ),
 
+numbered_mass as (
+    select
+        profiled.model_number,
+        attention_rows.layer,
+        attention_rows.head,
+        profiled.bin,
+        sum(attention_rows.weight::double) as mass
+    from attention_rows
+    inner join structural_keys on structural_keys.place = attention_rows.key_place
+    inner join profiled on profiled.place = attention_rows.query_place
+    group by all
+),
+
 bin_mass as (
     select
-        attention.model,
-        attention.layer,
-        attention.head,
-        profiled.bin,
-        sum(attention.weight) as mass
-    from attention
-    inner join structural_keys
-        on structural_keys.model = attention.model
-        and structural_keys.prompt_id = attention.prompt_id
-        and structural_keys.key = attention.key
-    inner join profiled
-        on profiled.model = attention.model
-        and profiled.prompt_id = attention.prompt_id
-        and profiled.query = attention.query
-    group by all
+        places.model,
+        numbered_mass.layer::integer as layer,
+        numbered_mass.head::integer as head,
+        numbered_mass.bin,
+        numbered_mass.mass
+    from numbered_mass
+    inner join places on places.model_number = numbered_mass.model_number
 ),
 
 final as (
