@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import importlib
 import pathlib
 import shlex
@@ -117,17 +118,49 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="where its relative paths of results start (default: the file's folder; for a study "
         "that comes with headswap a folder of its name)",
     )
-    parser.add_argument("--json", action="store_true", help="print a line of JSON for each stage")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print a line of JSON for each stage, and one of the run",
+    )
 
 
 def run_study(arguments: argparse.Namespace) -> int:
-    """Runs the commands that a study stands for, showing each, and stops at a failure."""
-    from ingest.studies.study import read_study
+    """Runs the commands that a study stands for, stops at a failure, and records the run.
 
+    The ingest always runs, and holds the models against their sources; the others do only where
+    something changed since the last run.
+    """
+    from ingest.dataset.reader import open_dataset
+    from ingest.studies.study import read_study
+    from reports import basis, runs, study_run
+
+    began = datetime.datetime.now(datetime.UTC)
     study = read_study(arguments.study, pathlib.Path(arguments.out) if arguments.out else None)
+    out = study.report
+    earlier = runs.read_runs(out)
+    if code := run_stages(arguments, study.ingest_words()):
+        return code
+    now = basis.basis_of(open_dataset(study.dataset), study.sha256(), __version__)
+    if run := study_run.carried_over(earlier, now, out, began):
+        code = study_run.tell_unchanged(run, earlier, out, arguments.json)
+    else:
+        report, claims = study.report_words(), study.claim_words()
+        if code := run_stages(arguments, study.check_words(), report):
+            return code
+        code = run_stages(arguments, claims)
+        if code not in (0, 1):  # 1: a claim does not hold, which is a result
+            return code
+        asked = [build_parser(words[0]).parse_args(words) for words in (report, claims) if words]
+        run = study_run.measured(*asked, basis=now, began=began)
+    study_run.record(run, earlier, out, arguments.json)
+    return code
+
+
+def run_stages(arguments: argparse.Namespace, *stages: Sequence[str]) -> int:
+    """Runs commands as `headswap run` was asked to, showing each; stops at a failure."""
     common = ["--debug"] if arguments.debug else []
     as_json = ["--json"] if arguments.json else []
-    stages = (study.ingest_words(), study.check_words(), study.report_words(), study.claim_words())
     for words in filter(None, stages):
         print("$", shlex.join(["headswap", *words]), file=sys.stderr)
         if code := main([*common, *words, *as_json]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sql.options import (
@@ -40,16 +41,21 @@ def run(arguments: argparse.Namespace) -> int:
         found = {"dataset": str(arguments.dataset), "checks": checks, "claims": claims}
         print(json.dumps(found))
     else:
-        for line in (*map(_check_line, checks), *map(_claim_line, claims)):
+        for line in (*map(_check_line, checks), *map(claim_line, claims)):
             print(line)
     unsound = [check["model"] for check in checks if not check["is_sound"]]
     if unsound:
         print(f"headswap: the rows of {', '.join(unsound)} are not sound", file=sys.stderr)
         print("Hint: `select * from row_checks` tells more; ingest again", file=sys.stderr)
-    failed = [claim["claim"] for claim in claims if not claim["holds"]]
-    if failed:
-        print(f"headswap: {len(failed)} of {len(claims)} claims do not hold", file=sys.stderr)
-    return 1 if unsound or failed else 0
+    return 1 if count_failed(claims) or unsound else 0
+
+
+def count_failed(claims: Sequence[Mapping[str, Any]]) -> int:
+    """How many of the view's rows do not hold; where there are some, says so on stderr."""
+    n_failed = sum(not claim["holds"] for claim in claims)
+    if n_failed:
+        print(f"headswap: {n_failed} of {len(claims)} claims do not hold", file=sys.stderr)
+    return n_failed
 
 
 def _check_line(check: dict[str, Any]) -> str:
@@ -63,7 +69,8 @@ def _check_line(check: dict[str, Any]) -> str:
     )
 
 
-def _claim_line(claim: dict[str, Any]) -> str:
+def claim_line(claim: Mapping[str, Any]) -> str:
+    """What is printed of a claim, a row of the view."""
     return (
         f"{claim['claim']}: {'holds' if claim['holds'] else 'DOES NOT HOLD'}: "
         f"{claim['similarity']} cosine {claim['value']:.4f}, compared with {claim['bound']:.4f}"

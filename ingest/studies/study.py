@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.errors import InputError
+from ingest.dataset.files import sha256_of
+from ingest.prompts import PAIRED_TASKS
 
 STUDIES_FOLDER = Path(__file__).parent
 EXAMPLE = STUDIES_FOLDER / "example.toml"
@@ -36,7 +39,8 @@ _HINT = "`headswap init` writes an example with every key"
 class Study:
     """What a study file says, its paths made absolute or relative to where headswap runs.
 
-    prompts, run, analysis: the keys that the file sets, by their names there.
+    prompts, run, analysis: the keys that the file sets, by their names there. text_sha256: of the
+    file's text, paths as they stand in it.
     """
 
     dataset: Path
@@ -45,6 +49,15 @@ class Study:
     prompts: Mapping[str, Any]
     run: Mapping[str, Any]
     analysis: Mapping[str, Any]
+    text_sha256: str
+
+    def sha256(self) -> str:
+        """What identifies its content: the hash of its text and of the prompts' file.
+
+        That of the models is the dataset's, which an ingest holds against their sources.
+        """
+        prompts = sha256_of(Path(self.prompts.get("file", PAIRED_TASKS)))
+        return hashlib.sha256(f"{self.text_sha256}{prompts}".encode()).hexdigest()
 
     def ingest_words(self) -> list[str]:
         """The words of `headswap ingest` that the study stands for."""
@@ -133,6 +146,7 @@ def _study_from(path: Path, sources: Path, results: Path) -> Study:
         prompts=prompts,
         run=content.get("run", {}),
         analysis=analysis,
+        text_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 
