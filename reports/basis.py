@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingest.dataset.files import sha256_of
 from ingest.dataset.reader import Dataset
-from reports.runs import Run
+from reports.runs import HISTORY_NAME, Run
 
 # What takes part in the numbers, the charts and the pages.
 _LIBRARIES = ("altair", "duckdb", "jinja2", "numpy", "polars", "scipy", "vl-convert-python")
@@ -51,12 +51,15 @@ def is_unchanged(run: Run, basis: Basis, folder: Path) -> bool:
     if (run.fingerprint, run.row_files) != (basis.fingerprint, basis.row_files):
         return False
     pages = page_hashes(folder)
+    if not (folder / HISTORY_NAME).is_file():
+        return False
     return all(pages.get(name) == sha256 for name, sha256 in run.files.items())
 
 
 def page_hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every page of a report folder, by name."""
-    return {path.name: sha256_of(path) for path in sorted(folder.glob("*.html")) if path.is_file()}
+    """The SHA-256 of every page of a report folder by name, but that of the runs themselves."""
+    pages = (path for path in sorted(folder.glob("*.html")) if path.name != HISTORY_NAME)
+    return {path.name: sha256_of(path) for path in pages if path.is_file()}
 
 
 def _code() -> dict[str, str]:

@@ -9,11 +9,10 @@ import altair as alt
 
 from reports.report import Pattern, Profile
 from reports.theme import LIGHT, Theme, inline, placed, sequential, themed
-from reports.wording import visible
+from reports.wording import shortened, visible
 
 _MASS_TITLE = "structural mass (share)"
 _MOST_POINTS = 60
-_LABEL_LENGTH = 14
 # Pixels that tokens as labels and the axis title take beside a pattern.
 _AXIS = 84
 # Names longer than this together do not fit beside each other.
@@ -159,7 +158,7 @@ def pattern_chart(
         )
         .add_params(
             alt.param(name="tokens", value=tokens),
-            alt.param(name="token_labels", value=[_shortened(token) for token in tokens]),
+            alt.param(name="token_labels", value=[shortened(token.text) for token in pattern.tokens]),
             alt.param(name="structural", value=[token.is_structural for token in pattern.tokens]),
         )
     )
@@ -171,7 +170,3 @@ def pattern_chart(
 def _if_structural(value: str, otherwise: str) -> dict[str, Any]:
     test = {"test": "structural[datum.value]", "value": value}
     return {"condition": test, "value": otherwise}
-
-
-def _shortened(token: str) -> str:
-    return token if len(token) <= _LABEL_LENGTH else token[: _LABEL_LENGTH - 1] + "…"

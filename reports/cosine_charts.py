@@ -145,8 +145,12 @@ def matrix_chart(
     name: str,
     theme: Theme = LIGHT,
     width: int | None = None,
+    is_linked: bool = False,
 ) -> alt.LayerChart:
-    """The cosine of every head of one model with every head of another."""
+    """The cosine of every head of one model with every head of another.
+
+    is_linked: a click on a row chooses its head, for the other charts of a page, too.
+    """
     match = claim.match
     model_a, model_b = match.head.model, match.best.model
     n_a, n_b = len(matrix.heads_a), len(matrix.heads_b)
@@ -198,6 +202,10 @@ def matrix_chart(
             ],
         )
     )
+    if is_linked:
+        cells = cells.add_params(
+            alt.selection_point(name="chosen", fields=["row"], on="click", clear=False)
+        )
     plot_width = 460 if width is None else width - _AXIS
     layers = [
         cells,

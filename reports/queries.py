@@ -26,6 +26,8 @@ from sql.session import Session
 
 # A heat map with more tokens than this has no room for their names.
 MAX_TOKENS = 80
+# With more prompts than this an interval takes minutes; `match_intervals` has it all the same.
+MOST_RESAMPLED = 300
 # Sums of doubles come in any order, so that the last bits of two runs differ.
 _DIGITS = 9
 
@@ -112,7 +114,7 @@ def read_reference(session: Session) -> Reference:
     """The head whose counterpart is asked for."""
     row = session.rows("select * from reference_head")[0]
     head = Head(row["model"], row["layer"], row["head"])
-    return Reference(head, _settled(row["late_mass"]), row["is_given"])
+    return Reference(head, settled(row["late_mass"]), row["is_given"])
 
 
 def read_pair(session: Session, reference: Head, other: str) -> Pair:
@@ -162,28 +164,36 @@ def _claim(session: Session, ranking: tuple[Match, ...], reference: Head, other:
         holds=row["holds"],
         spread=Spread(
             n_pairs=spread["n_pairs"],
-            median=_settled(spread["median"]),
-            percentile_95=_settled(spread["percentile_95"]),
+            median=settled(spread["median"]),
+            percentile_95=settled(spread["percentile_95"]),
             n_as_alike=spread["n_as_alike"],
         ),
         chance=_chance(session, match),
+        interval=_interval(session, match),
     )
+
+
+def _interval(session: Session, match: Match) -> tuple[float, float] | None:
+    n_analysed = session.rows("select count(*) as n from prompts where is_analysed")[0]["n"]
+    if n_analysed > MOST_RESAMPLED:
+        return None
+    row = session.rows(
+        "select low, high from match_intervals where model_a = $model and layer_a = $layer "
+        "and head_a = $head and model_b = $other",
+        {**vars(match.head), "other": match.best.model},
+    )[0]
+    return settled(row["low"]), settled(row["high"])
 
 
 def _chance(session: Session, match: Match) -> Chance:
     row = session.rows(
         "select null_mean, null_high, p_value, n_draws from match_chance where model_a = $model "
         "and layer_a = $layer and head_a = $head and model_b = $other",
-        {
-            "model": match.head.model,
-            "layer": match.head.layer,
-            "head": match.head.head,
-            "other": match.best.model,
-        },
+        {**vars(match.head), "other": match.best.model},
     )[0]
     return Chance(
-        mean=_settled(row["null_mean"]),
-        high=_settled(row["null_high"]),
+        mean=settled(row["null_mean"]),
+        high=settled(row["null_high"]),
         p_value=row["p_value"],
         n_draws=row["n_draws"],
     )
@@ -223,7 +233,7 @@ def _match(row: dict[str, Any]) -> Match:
     return Match(
         head=Head(row["model_a"], row["layer_a"], row["head_a"]),
         best=Head(other, row["layer_b"], row["head_b"]),
-        cosine=_settled(row["cosine"]),
+        cosine=settled(row["cosine"]),
         same_index_cosine=_settled_or_none(row["same_index_cosine"]),
         margin=_settled_or_none(row["margin"]),
         runner_up=None if second_layer is None else Head(other, second_layer, second_head),
@@ -242,7 +252,7 @@ def _matrix(session: Session, model: str, other: str) -> CosineMatrix:
     by_head: dict[Head, dict[Head, float]] = {}
     for layer_a, head_a, layer_b, head_b, cosine in relation.fetchall():
         row = by_head.setdefault(Head(model, layer_a, head_a), {})
-        row[Head(other, layer_b, head_b)] = _settled(cosine)
+        row[Head(other, layer_b, head_b)] = settled(cosine)
     return CosineMatrix(
         heads_a=tuple(by_head),
         heads_b=tuple(next(iter(by_head.values()))),
@@ -259,7 +269,7 @@ def read_profile(session: Session, head: Head) -> Profile:
     )
     return Profile(
         head=head,
-        mass=tuple(_settled(row["mass"]) for row in rows),
+        mass=tuple(settled(row["mass"]) for row in rows),
         n_queries=tuple(row["n_queries"] for row in rows),
     )
 
@@ -276,8 +286,8 @@ def _head_masses(session: Session, model: str) -> tuple[HeadMass, ...]:
     return tuple(
         HeadMass(
             head=Head(model, row["layer"], row["head"]),
-            mean_mass=_settled(row["mean_mass"]),
-            late_mass=_settled(row["late_mass"]),
+            mean_mass=settled(row["mean_mass"]),
+            late_mass=settled(row["late_mass"]),
         )
         for row in rows
     )
@@ -353,14 +363,14 @@ def read_pattern(session: Session, head: Head, prompt_id: int) -> Pattern:
         head=head,
         tokens=tuple(Token(row["token"], row["is_structural"]) for row in tokens),
         weights=tuple(tuple(row) for row in weights),
-        structural_share=_settled(share),
+        structural_share=settled(share),
     )
 
 
-def _settled(value: float) -> float:
+def settled(value: float) -> float:
     """A computed number without the bits that differ from run to run, and without a minus zero."""
     return round(value, _DIGITS) + 0.0
 
 
 def _settled_or_none(value: float | None) -> float | None:
-    return None if value is None else _settled(value)
+    return None if value is None else settled(value)

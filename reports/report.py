@@ -121,6 +121,8 @@ class Claim:
     same_index_reference: cosine of the reference head with the other model's head of its index;
     same_index_match: cosine of the match with the reference model's head of the match's index.
     best_back: the head of the reference model that is most like the match.
+    interval: 95 % of the resamples of prompts give a cosine of the match between these; None where
+    there are too many prompts to draw from in a report.
     """
 
     match: Match
@@ -131,6 +133,7 @@ class Claim:
     holds: bool
     spread: Spread
     chance: Chance
+    interval: tuple[float, float] | None
 
     @property
     def cosines(self) -> tuple[float, ...]:

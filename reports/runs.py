@@ -22,6 +22,7 @@ from ingest.dataset.errors import HeadswapError, InputError
 from ingest.dataset.files import writing_to
 
 RUNS_NAME = "runs.jsonl"
+HISTORY_NAME = "history.html"
 # In the line that follows a torn one, and only there.
 _AFTER_TORN = "after_torn_line"
 

@@ -58,7 +58,7 @@ def measured(
     report, claims: the arguments of the commands that wrote them and that checked the claims, if
     there are any.
     """
-    from reports.page import PAGE_NAME
+    from reports.site import PAGE_NAME
     from reports.queries import compared_models, read_pair, read_reference
     from sql.session import open_session
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import shlex
 import unicodedata
 
-from reports.report import Claim, Head, Report
+from collections.abc import Sequence
+
+from reports.report import Claim, Head, Pair, Report
+from reports.runs import Change, Run
 
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _MOST_DIGITS = 6
 _NARROW_MARGIN = 0.001
 _SIGNIFICANT = 0.05
+_LABEL_LENGTH = 14
 
 
 def digits_apart(values: tuple[float, ...]) -> int:
@@ -84,6 +88,72 @@ def headline(report: Report) -> str:
     return f"The claim does not hold for {reference} in {claim.match.best.model}"
 
 
+def heads_title(report: Report, n_heads: int) -> str:
+    """What the page of all heads is of."""
+    models = len(report.models)
+    of = report.models[0].name if models == 1 else f"{models} models"
+    return f"All {n_heads:,} heads of {of}, and what each attends to"
+
+
+def swaps_title(pair: Pair) -> str:
+    """How many heads moved."""
+    n_moved = sum(not match.is_same_index for match in pair.ranking)
+    model, other = pair.claim.match.head.model, pair.claim.match.best.model
+    return (
+        f"{n_moved} of {len(pair.ranking)} heads of {model} have their closest counterpart in "
+        f"{other} at another index"
+    )
+
+
+def prompts_title(n_prompts: int) -> str:
+    """What the page of the prompts is of."""
+    return f"{counted(n_prompts, 'prompt')}, token by token: which tokens are looked at"
+
+
+def data_title(report: Report) -> str:
+    """What the dataset holds."""
+    n_rows = sum(model.n_rows for model in report.models)
+    models, prompts = counted(len(report.models), "model"), counted(report.n_prompts, "prompt")
+    return f"{n_rows:,} attention weights of {models} on {prompts}"
+
+
+def history_title(runs: Sequence[Run], found: Sequence[Change]) -> str:
+    """What the runs say together."""
+    if not runs:
+        return "No run recorded yet"
+    if not found:
+        return f"{counted(len(runs), 'run')}, and no verdict changed"
+    return f"{counted(len(found), 'verdict')} changed in {counted(len(runs), 'run')}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "run"), counted(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+# What the views' scores are called where people read them, with their units.
+SCORES = {
+    "structural_late": "structural tokens, later half",
+    "structural": "structural tokens",
+    "previous_token": "previous token",
+    "current_token": "current token",
+    "first_token": "first token",
+    "duplicate_token": "earlier equal tokens",
+    "induction": "induction",
+    "marker": "markers",
+    "task": "task tokens",
+    "step": "step tokens",
+    "own_step": "its own step",
+    "previous_step": "the step before",
+    "entropy": "entropy (bits)",
+    "distance": "mean distance (tokens)",
+}
+
+
 def visible(text: str) -> str:
     r"""A token's text with its blanks and control characters made visible.
 
@@ -91,6 +161,16 @@ def visible(text: str) -> str:
     ('·the', 'a·b', '↵', '\\x07', '∅')
     """
     return "".join(_VISIBLE.get(character) or _printable(character) for character in text) or "∅"
+
+
+def shortened(text: str) -> str:
+    """A token's text, made visible, as an axis has room for it.
+
+    >>> shortened(" the"), shortened("incomprehensibilities")
+    ('·the', 'incomprehensi…')
+    """
+    shown = visible(text)
+    return shown if len(shown) <= _LABEL_LENGTH else shown[: _LABEL_LENGTH - 1] + "…"
 
 
 def _printable(character: str) -> str:

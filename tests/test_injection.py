@@ -13,7 +13,7 @@ from ingest.dataset.manifest import FileEntry, read_manifest
 from ingest.dataset.schemas import TABLES
 from ingest.dataset.verify import verify
 from ingest.dataset.writer import write_table
-from reports.page import write_report
+from reports.site import write_report
 from sql.session import open_session
 from tests.browser import running_browser
 from tests.support import Run

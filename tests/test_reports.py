@@ -15,7 +15,7 @@ import headswap
 from ingest.dataset.card import seal
 from ingest.dataset.manifest import read_manifest
 from reports import wording
-from reports.page import write_report
+from reports.site import write_report
 from reports.queries import MAX_TOKENS, read_report
 from reports.report import Head, Report
 from reports.theme import DARK, LIGHT, Theme
