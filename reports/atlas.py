@@ -1,4 +1,4 @@
-"""Every head of every model with what it attends to: what the pages that browse heads are made of."""
+"""Every head of every model and what it attends to, for the pages that browse heads."""
 
 from __future__ import annotations
 

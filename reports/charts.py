@@ -158,7 +158,9 @@ def pattern_chart(
         )
         .add_params(
             alt.param(name="tokens", value=tokens),
-            alt.param(name="token_labels", value=[shortened(token.text) for token in pattern.tokens]),
+            alt.param(
+                name="token_labels", value=[shortened(token.text) for token in pattern.tokens]
+            ),
             alt.param(name="structural", value=[token.is_structural for token in pattern.tokens]),
         )
     )

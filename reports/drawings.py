@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import altair as alt
 from markupsafe import Markup
 
 from reports import wording
 from reports.charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.cosine_charts import distribution_chart, matrix_chart
 from reports.rendering import Figure, figure_of
-from reports.report import Head, Report
+from reports.report import Head, Pair, Report
 from reports.swap_charts import chance_chart, migration_chart, nearest_chart
 
 
@@ -49,7 +50,7 @@ def templates(report: Report) -> tuple[tuple[str, Markup], ...]:
     """The specifications that the page of one head fills with the head that is chosen there."""
     head = report.reference.head
     best = [pair.profiles[pair.claim.match.best] for pair in report.pairs[:1]]
-    charts = {
+    charts: dict[str, alt.Chart | alt.LayerChart] = {
         "profile_template": profile_chart(
             [report.reference_profile, *best], name="head_profile", title="profile", mass_limit=1.0
         ),

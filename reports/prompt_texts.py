@@ -31,7 +31,7 @@ class TokenText:
 
 @dataclass(frozen=True)
 class PromptText:
-    """A prompt as one tokenizer cuts it, its first MOST_TOKENS tokens, for the models that use it."""
+    """A prompt as one tokenizer cuts it, its first MOST_TOKENS tokens."""
 
     prompt_id: int
     name: str
@@ -106,6 +106,4 @@ def _received(session: Session, prompt_ids: list[int]) -> dict[tuple[str, int, i
         "where prompt_id in (select unnest($ids)) and query <> key and key < $n group by all",
         {"ids": prompt_ids, "n": MOST_TOKENS},
     )
-    return {
-        (row["model"], row["prompt_id"], row["key"]): settled(row["received"]) for row in rows
-    }
+    return {(row["model"], row["prompt_id"], row["key"]): settled(row["received"]) for row in rows}

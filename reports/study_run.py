@@ -58,8 +58,8 @@ def measured(
     report, claims: the arguments of the commands that wrote them and that checked the claims, if
     there are any.
     """
-    from reports.site import PAGE_NAME
     from reports.queries import compared_models, read_pair, read_reference
+    from reports.site import PAGE_NAME
     from sql.session import open_session
 
     with open_session(report.dataset, parameters_from(report)) as session:
@@ -86,8 +86,15 @@ def measured(
 
 
 def record(run: Run, runs: Sequence[Run], out: Path, as_json: bool) -> None:
-    """Appends a run to the earlier ones, and tells on stderr which verdicts it changed."""
+    """Appends a run to the earlier ones, and tells on stderr which verdicts it changed.
+
+    The page of the runs is written anew where the others were.
+    """
     append_run(out, run)
+    if not run.unchanged:
+        from reports.site import write_history
+
+        write_history(out)
     for change in changes([*runs[-1:], run]):
         print(change, file=sys.stderr)
     if as_json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import altair as alt
 
 from reports.report import Claim, CosineMatrix, Head, Pair
@@ -21,7 +23,7 @@ def chance_chart(
     match, chance = claim.match, claim.chance
     digits = digits_apart(claim.cosines)
     low, high = claim.interval or (None, None)
-    values = [
+    values: list[dict[str, Any]] = [
         {
             "pair": f"match {match.head.index} ↔ {match.best.index}",
             "kind": "match",
@@ -39,8 +41,7 @@ def chance_chart(
             )
             if cosine is not None
         ]
-    numbers = [row[key] for row in values for key in ("cosine", "low", "high") if row.get(key)]
-    least = min([*numbers, chance.mean])
+    least = min(*claim.cosines, *(claim.interval or ()), chance.mean)
     domain = [max(0.0, round(least - (1 - least) * 0.15, 3)), 1.0]
     x = alt.X("cosine:Q").scale(domain=domain, nice=False, zero=False).title("cosine")
     y = alt.Y("pair:N").sort([row["pair"] for row in values]).title(None)
@@ -72,11 +73,11 @@ def chance_chart(
     texts = base.mark_text(dy=-13, fontSize=12, fontWeight=600).encode(
         x="cosine:Q", text=alt.Text("cosine:Q", format=f".{digits}f")
     )
-    layers = alt.LayerChart(
-        layer=[bands, intervals.encode(x="low:Q", x2="high:Q"), points, texts]
-    )
-    standing = "inside" if match.cosine <= chance.high else "above"
-    title = f"The match stands {standing} what chance gives (grey: mean to 5 % above)"
+    layers = alt.LayerChart(layer=[bands, intervals.encode(x="low:Q", x2="high:Q"), points, texts])
+    standing = "above" if match.cosine > chance.high else "within"
+    if match.cosine < chance.mean:
+        standing = "below the mean of"
+    title = f"The match is {standing} what chance gives (grey: mean to 5 % above)"
     chart = placed(layers, width=width, height=44 * len(values) + 20, title=title)
     return themed(chart, theme, name=name, description=f"Dot chart of cosines. {title}.")
 
@@ -122,7 +123,7 @@ def migration_chart(
             y2="b:Q",
             color=alt.Color("kind:N")
             .scale(domain=kinds, range=[theme.muted, theme.other, theme.reference])
-            .legend(title=None, orient="top", symbolType="stroke", symbolSize=300),
+            .legend(title=None, orient="top", symbolType="stroke", symbolSize=300, offset=26),
             opacity=alt.condition(is_chosen, alt.value(1), alt.value(0.55)),
             strokeWidth=alt.condition(is_chosen, alt.value(4), alt.value(1.6)),
             tooltip=[
@@ -134,22 +135,21 @@ def migration_chart(
         )
         .add_params(alt.param(name=CHOSEN, value=-1), chosen)
     )
-    names = [
-        alt.Chart(inline({"head": head.index, "a": place} for head, place in places.items()))
-        .mark_text(align=align, dx=dx, fontSize=10, color=theme.ink)
-        .encode(x=alt.XDatum(side), y=y, text="head:N")
-        for places, side, align, dx in ((rows_a, 0, "right", -6), (rows_b, 1, "left", 6))
+    sides: list[tuple[str, dict[Head, float], int, Literal["left", "right"], int]] = [
+        (model_a, rows_a, 0, "right", -6),
+        (model_b, rows_b, 1, "left", 6),
     ]
-    models = [
-        alt.Chart(inline([{"model": model}]))
-        .mark_text(align=align, dx=dx, dy=-14, fontSize=12, fontWeight=600, color=theme.ink)
-        .encode(x=alt.XDatum(side), y=alt.YDatum(0), text="model:N")
-        for model, side, align, dx in ((model_a, 0, "right", -6), (model_b, 1, "left", 6))
-    ]
+    names = []
+    for model, places, side, align, dx in sides:
+        rows = ({"head": head.index, "a": place} for head, place in places.items())
+        text = alt.Chart(inline(rows)).mark_text(align=align, dx=dx, fontSize=10, color=theme.ink)
+        names.append(text.encode(x=alt.XDatum(side), y=y, text="head:N"))
+        text = alt.Chart(inline([{"model": model, "a": 0}])).mark_text(
+            align=align, dx=dx, dy=-14, fontSize=12, fontWeight=600, color=theme.ink
+        )
+        names.append(text.encode(x=alt.XDatum(side), y=y, text="model:N"))
     height = max(len(heads_a), len(heads_b)) * 13
-    chart = placed(
-        alt.LayerChart(layer=[lines, *names, *models]), width=width, height=height, title=title
-    )
+    chart = placed(alt.LayerChart(layer=[lines, *names]), width=width, height=height, title=title)
     return themed(chart, theme, name=name, description=f"Lines between two columns. {title}.")
 
 
@@ -189,37 +189,28 @@ def nearest_chart(
         .transform_filter(f"datum.row === {CHOSEN}")
         .transform_calculate(column=f"sequence({len(matrix.heads_b)})")
         .transform_flatten(["column", "cosine"])
-        .transform_window(
-            rank="row_number()", sort=[{"field": "cosine", "order": "descending"}]
-        )
+        .transform_window(rank="row_number()", sort=[{"field": "cosine", "order": "descending"}])
         .transform_filter(f"datum.rank <= {n_shown}")
-        .transform_calculate(
-            head_b="heads_b[datum.column]", pair="heads_a[datum.row] + ' ↔ ' + datum.head_b"
-        )
-        .encode(
-            y=alt.Y("pair:N")
-            .sort({"field": "rank", "order": "ascending"})
-            .title(None)
-            .axis(labelLimit=120, ticks=False, domain=False),
-        )
+        .transform_calculate(pair="heads_a[datum.row] + ' ↔ ' + heads_b[datum.column]")
+        .encode(y=alt.Y("rank:O").axis(None))
     )
-    least = alt.X("cosine:Q").scale(domain=[0, 1], nice=False).title("cosine")
     bars = base.mark_bar().encode(
-        x=least,
-        color=alt.condition(
-            "datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)
-        ),
+        x=alt.X("cosine:Q").scale(domain=[0, 1], nice=False).title("cosine"),
+        color=alt.condition("datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)),
         tooltip=[
             alt.Tooltip("pair:N", title="pair"),
             alt.Tooltip("cosine:Q", format=".4f"),
             alt.Tooltip("rank:Q", title="rank"),
         ],
     )
-    texts = base.mark_text(align="right", dx=-5, color=theme.paper, fontSize=11).encode(
+    values_text = base.mark_text(align="right", dx=-6, color=theme.paper, fontSize=11).encode(
         x="cosine:Q", text=alt.Text("cosine:Q", format=".4f")
     )
+    names = base.mark_text(align="left", dx=6, color=theme.paper, fontSize=11).encode(
+        x=alt.XDatum(0), text="pair:N"
+    )
     title = f"The {n_shown} heads of {model_b} that are most like the chosen head of {model_a}"
-    layers = alt.LayerChart(layer=[bars, texts]).add_params(
+    layers = alt.LayerChart(layer=[bars, values_text, names]).add_params(
         alt.param(name=CHOSEN, value=matrix.heads_a.index(reference)),
         alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
         alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import unicodedata
-
 from collections.abc import Sequence
 
 from reports.report import Claim, Head, Pair, Report

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reports import wording
-from reports.site import write_report
 from reports.queries import read_report
+from reports.site import write_report
 from sql.session import open_session
 from tests.synthetic import SyntheticModel, write_synthetic_dataset
 

@@ -173,13 +173,12 @@
   let turn = 0;
   async function drawCharts() {
     const mine = ++turn;
-    for (const [id, spec, renderer] of [
-      ["head_profile", profileSpec(), "svg"],
-      ["head_pattern", patternSpec(), "canvas"],
+    for (const [id, spec, renderer, kind] of [
+      ["head_profile", profileSpec(), "svg", "Line chart."],
+      ["head_pattern", patternSpec(), "canvas", "Heat map."],
     ]) {
-      const element = document.getElementById(id);
-      element.setAttribute("aria-label", spec.title);
-      await headswap.embed(element, spec, renderer);
+      const described = { ...spec, description: `${kind} ${spec.title}.` };
+      await headswap.embed(document.getElementById(id), described, renderer);
       if (mine !== turn) return; // the reader has chosen anew
     }
     document.documentElement.dataset.head = atlas.name(state.m, state.head);

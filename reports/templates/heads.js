@@ -13,13 +13,14 @@
   form.addEventListener("input", () => show());
   headswap.onDraw(show);
 
-  function palette() {
-    const scheme = vegaEmbed.vega.scheme("yellowgreenblue");
-    // The root spreads the many small weights.
-    return Array.from({ length: 256 }, (_, step) => {
-      const share = Math.sqrt(step / 255);
-      return scheme(headswap.isDark() ? 1 - share : share).match(/\d+/g).map(Number);
-    });
+  // The colours of the patterns elsewhere, from a chart of nothing with the same scale.
+  async function palette() {
+    const scale = { scheme: "yellowgreenblue", type: "sqrt", domain: [0, 1] };
+    const color = { field: "weight", type: "quantitative", scale };
+    const spec = { data: { values: [] }, mark: "rect", encoding: { color } };
+    const view = await headswap.embed(document.createElement("div"), spec, "none");
+    const colour = view.scale("color");
+    return Array.from({ length: 256 }, (_, step) => colour(step / 255).match(/\d+/g).map(Number));
   }
 
   function chosen() {
@@ -47,7 +48,7 @@
   let turn = 0;
   async function show() {
     const mine = ++turn;
-    const [heads, colours, p] = [chosen(), palette(), Number(form.prompt.value)];
+    const [heads, colours, p] = [chosen(), await palette(), Number(form.prompt.value)];
     const score = atlas.scores[Number(form.score.value)];
     const total = atlas.models.reduce((sum, model) => sum + model.heads.length, 0);
     const cards = [];

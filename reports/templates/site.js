@@ -39,6 +39,7 @@ const headswap = (() => {
     const shown = isDark() ? darkened(spec) : spec;
     const settings = { ...options, renderer, downloadFileName: spec.name };
     const { view } = await vegaEmbed(element, shown, settings);
+    element.querySelector("summary")?.setAttribute("aria-label", `Save ${spec.name} as a picture`);
     views.set(element.id, view);
     return view;
   }
