@@ -85,7 +85,10 @@ def document(pages: Sequence[Page], site: Sequence[str]) -> str:
         scripts=[Markup(script) for script in scripts],
         # Only these scripts run, and nothing is ever fetched: the browser itself sees to it.
         policy=_policy(scripts),
-        style=fill("browse.css") + fill("site.css", font=Markup(FONT), palettes=palettes),
+        style=Markup("").join(
+            fill(sheet, font=Markup(FONT), palettes=palettes)
+            for sheet in ("site.css", "browse.css", "print.css")
+        ),
     )
 
 
