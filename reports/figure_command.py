@@ -12,8 +12,10 @@ from sql.options import add_dataset_argument, add_parameter_options, parameters_
 NAMES = {
     "profiles": "structural mass along the prompt, of one or two heads",
     "pattern": "a head's attention on one prompt",
+    "chance": "the match and the same-index pairs against what chance gives",
     "distribution": "how alike all pairs of heads of two models are",
     "matrix": "the cosine of every head of a model with every head of another",
+    "swaps": "a line from every head of a model to its best match in another",
 }
 THEMES = ("light", "dark", "print")
 

@@ -1,7 +1,7 @@
 """Single figures by name: for notebooks as Altair charts, for papers and talks as files.
 
 >>> sorted(FIGURES)
-['distribution', 'matrix', 'pattern', 'profiles']
+['chance', 'distribution', 'matrix', 'pattern', 'profiles', 'swaps']
 
 In Jupyter and marimo a chart displays itself:
 
@@ -22,6 +22,7 @@ from reports.charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.cosine_charts import distribution_chart, matrix_chart
 from reports.queries import (
     MAX_TOKENS,
+    MOST_RESAMPLED,
     check_prompts,
     compared_models,
     read_pair,
@@ -31,6 +32,7 @@ from reports.queries import (
     read_reference,
 )
 from reports.report import Head, Pair
+from reports.swap_charts import chance_chart, migration_chart
 from reports.theme import LIGHT, Theme
 from sql.parameters import check_head, check_model, parse_model_head
 from sql.session import Session
@@ -144,11 +146,61 @@ def matrix(session: Session, choice: Choice | None = None) -> Drawn:
     return Drawn(chart, _cosine_rows(pair))
 
 
+def chance(session: Session, choice: Choice | None = None) -> Drawn:
+    """The claim's cosines with the match's interval, and what chance gives."""
+    choice, pair = _chosen_pair(session, choice)
+    claim = pair.claim
+    match, other = claim.match, claim.match.best.model
+    low, high = claim.interval or (None, None)
+    rows = [
+        {
+            **_sides(match.head, match.best),
+            "cosine": match.cosine,
+            "low": low,
+            "high": high,
+            "null_mean": claim.chance.mean,
+            "null_high": claim.chance.high,
+            "p_value": claim.chance.p_value,
+        }
+    ]
+    if claim.is_moved:
+        same_index = (
+            (match.head, match.head.in_model(other), claim.same_index_reference),
+            (match.best.in_model(match.head.model), match.best, claim.same_index_match),
+        )
+        rows += [
+            {**dict.fromkeys(rows[0]), **_sides(head_a, head_b), "cosine": cosine}
+            for head_a, head_b, cosine in same_index
+            if cosine is not None
+        ]
+    notes = () if claim.interval else (f"no interval: more than {MOST_RESAMPLED} prompts",)
+    chart = chance_chart(claim, name="chance", theme=choice.theme, width=choice.width)
+    return Drawn(chart, rows, notes)
+
+
+def swaps(session: Session, choice: Choice | None = None) -> Drawn:
+    """A line from every head of the reference head's model to its best match in another."""
+    choice, pair = _chosen_pair(session, choice)
+    rows = [
+        {
+            **_sides(match.head, match.best),
+            "cosine": match.cosine,
+            "is_same_index": match.is_same_index,
+            "is_mutual": match.is_mutual,
+        }
+        for match in sorted(pair.ranking, key=lambda match: (match.head.layer, match.head.head))
+    ]
+    chart = migration_chart(pair, name="swaps", theme=choice.theme, width=choice.width)
+    return Drawn(chart, rows)
+
+
 FIGURES: dict[str, Callable[[Session, Choice], Drawn]] = {
     "profiles": profiles,
     "pattern": pattern,
+    "chance": chance,
     "distribution": distribution,
     "matrix": matrix,
+    "swaps": swaps,
 }
 
 
@@ -197,23 +249,22 @@ def _profiles_title(session: Session, heads: Sequence[Head]) -> str:
         "where model_a = $model_a and layer_a = $layer_a and head_a = $head_a "
         "and model_b = $model_b and layer_b = $layer_b and head_b = $head_b"
     )
-    sides = {
-        f"{name}_{side}": value
-        for side, head in zip("ab", heads, strict=True)
-        for name, value in vars(head).items()
-    }
     # Heads of models that are not compared have no cosine.
-    found = session.rows(query, sides)
+    found = session.rows(query, _sides(*heads))
     return f"{names}: cosine {found[0]['cosine']:.3f}" if found else names
 
 
 def _cosine_rows(pair: Pair) -> list[dict[str, Any]]:
     return [
-        {
-            **{f"{name}_a": value for name, value in vars(head_a).items()},
-            **{f"{name}_b": value for name, value in vars(head_b).items()},
-            "cosine": cosine,
-        }
+        {**_sides(head_a, head_b), "cosine": cosine}
         for head_a, cosines in zip(pair.matrix.heads_a, pair.matrix.cosines, strict=True)
         for head_b, cosine in zip(pair.matrix.heads_b, cosines, strict=True)
     ]
+
+
+def _sides(head_a: Head, head_b: Head) -> dict[str, Any]:
+    """Two heads as the columns of views name them."""
+    return {
+        **{f"{name}_a": value for name, value in vars(head_a).items()},
+        **{f"{name}_b": value for name, value in vars(head_b).items()},
+    }

@@ -12,6 +12,8 @@ from reports.wording import digits_apart
 
 # Of the heads of the other model, those that are most like the chosen one.
 _N_NEAREST = 10
+# Pixels in which the kinds of matches fit beside each other.
+_LEGEND_WIDTH = 420
 # The number of the head whose matches are shown, that several charts of a page share.
 CHOSEN = "chosen_row"
 
@@ -110,6 +112,7 @@ def migration_chart(
         "another index"
     )
     kinds = ["same index", "moved, mutual", "moved, one way"]
+    columns = 1 if width is not None and width < _LEGEND_WIDTH else len(kinds)
     y = alt.Y("a:Q").scale(domain=[1, 0], nice=False).axis(None)
     chosen = alt.selection_point(name="chosen", fields=["row"], on="click", clear=False)
     is_chosen = f"{CHOSEN} === datum.row"
@@ -123,7 +126,14 @@ def migration_chart(
             y2="b:Q",
             color=alt.Color("kind:N")
             .scale(domain=kinds, range=[theme.muted, theme.other, theme.reference])
-            .legend(title=None, orient="top", symbolType="stroke", symbolSize=300, offset=26),
+            .legend(
+                title=None,
+                orient="top",
+                symbolType="stroke",
+                symbolSize=300,
+                offset=26,
+                columns=columns,
+            ),
             opacity=alt.condition(is_chosen, alt.value(1), alt.value(0.55)),
             strokeWidth=alt.condition(is_chosen, alt.value(4), alt.value(1.6)),
             tooltip=[

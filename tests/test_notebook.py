@@ -1,0 +1,39 @@
+"""docs/notebook.md: its commands and lines run, and its charts show themselves in a notebook."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import altair as alt
+import pytest
+
+import headswap
+
+GUIDE = Path(__file__).parents[1] / "docs" / "notebook.md"
+
+
+def test_every_line_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (command,) = re.findall(r"^\$ headswap (.+)$", text, re.M)
+    assert headswap.main(shlex.split(command)) == 0
+    names: dict[str, object] = {}
+    charts, tables = [], []
+    for line in re.findall(r"^>>> (.+)$", text, re.M):
+        if "import" in line or "session =" in line:
+            exec(line, names)
+            continue
+        shown = eval(line, names)
+        if line.endswith(".chart"):
+            assert isinstance(shown, alt.Chart | alt.LayerChart)
+            bundle = shown._repr_mimebundle_()
+            content = bundle[0] if isinstance(bundle, tuple) else bundle
+            assert any("vega" in kind or "html" in kind for kind in content), line
+            charts.append(line)
+        else:
+            assert len(shown) > 0, line
+            tables.append(line)
+    assert (len(charts), len(tables)) == (4, 2)
+    assert set(re.findall(r"\*\*.*?\*\*", text)) and len(re.findall(r"\d\. ", text)) == 8
