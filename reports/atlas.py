@@ -61,11 +61,9 @@ class AtlasModel:
 
 @dataclass(frozen=True)
 class AtlasToken:
-    """A token of a prompt. role: marker, task or step."""
+    """A token of a prompt, as its tokenizer decodes it alone."""
 
     text: str
-    role: str
-    step_index: int | None
     is_structural: bool
 
 
@@ -191,11 +189,7 @@ def _prompt(session: Session, row: dict[str, Any]) -> AtlasPrompt:
         kept = tokens.setdefault(token["tokenizer"], [])
         n_tokens[token["tokenizer"]] = token["position"] + 1
         if len(kept) < MAX_TOKENS:
-            kept.append(
-                AtlasToken(
-                    token["token"], token["role"], token["step_index"], token["is_structural"]
-                )
-            )
+            kept.append(AtlasToken(token["token"], token["is_structural"]))
     return AtlasPrompt(
         tokens={name: tuple(kept) for name, kept in tokens.items()}, n_tokens=n_tokens, **row
     )
@@ -251,7 +245,7 @@ def as_json(atlas: Atlas) -> dict[str, Any]:
         "prompts": [
             {
                 "id": prompt.prompt_id,
-                "name": prompt_name(prompt),
+                "name": prompt_name(prompt.prompt_id, prompt.pair_id, prompt.variant),
                 "total": prompt.n_tokens,
                 "tokens": {
                     name: [
@@ -267,12 +261,14 @@ def as_json(atlas: Atlas) -> dict[str, Any]:
     }
 
 
-def prompt_name(prompt: AtlasPrompt) -> str:
-    """A prompt's number, and what else tells it from others."""
-    parts = [f"prompt {prompt.prompt_id}"]
-    parts += [f"pair {prompt.pair_id}"] if prompt.pair_id is not None else []
-    parts += [prompt.variant] if prompt.variant is not None else []
-    return ", ".join(parts)
+def prompt_name(prompt_id: int, pair_id: str | None, variant: str | None) -> str:
+    """A prompt's number, and what else tells it from others.
+
+    >>> prompt_name(3, "1", "standard"), prompt_name(3, None, None)
+    ('prompt 3, pair 1, standard', 'prompt 3')
+    """
+    pair = None if pair_id is None else f"pair {pair_id}"
+    return ", ".join(filter(None, (f"prompt {prompt_id}", pair, variant)))
 
 
 def _packed(units: NDArray[np.uint16]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.atlas import AtlasPrompt, prompt_name
+from reports.atlas import prompt_name
 from reports.queries import settled
 from sql.session import Session
 
@@ -58,9 +58,7 @@ def read_prompt_texts(session: Session) -> PromptTexts:
         "select prompt_id, pair_id, variant from prompts where is_analysed order by prompt_id"
     )
     shown = analysed[:MOST_PROMPTS]
-    names = {
-        row["prompt_id"]: prompt_name(AtlasPrompt(tokens={}, n_tokens={}, **row)) for row in shown
-    }
+    names = {row["prompt_id"]: prompt_name(**row) for row in shown}
     received = _received(session, list(names))
     prompts: dict[tuple[int, str], list[TokenText]] = {}
     n_tokens: dict[tuple[int, str], int] = {}

@@ -30,6 +30,7 @@ def test_every_line_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Monkey
             assert isinstance(shown, alt.Chart | alt.LayerChart)
             bundle = shown._repr_mimebundle_()
             content = bundle[0] if isinstance(bundle, tuple) else bundle
+            assert content is not None
             assert any("vega" in kind or "html" in kind for kind in content), line
             charts.append(line)
         else:

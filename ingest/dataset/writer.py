@@ -27,12 +27,9 @@ _FORMAT_OPTIONS: dict[str, Any] = {
     "write_statistics": True,
     "write_page_index": True,
 }
-# The index columns are long runs (a dictionary) or steps of one (deltas); the weights' mantissas
-# are noise, and a dictionary of them would only cost time.
-ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {
-    "use_dictionary": ["layer", "head", "prompt_id", "query"],
-    "column_encoding": {"key": "DELTA_BINARY_PACKED", "weight": "PLAIN"},
-}
+# Plain all through: zstd finds the runs and steps of the index columns by itself, and dictionaries
+# or deltas before it only cost time (docs/log.md).
+ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {"use_dictionary": False}
 _ROWS_AT_A_TIME = 1 << 14  # of a small table, and in its row groups
 
 
