@@ -111,8 +111,17 @@ def compared_models(session: Session, model: str) -> list[str]:
 
 
 def read_reference(session: Session) -> Reference:
-    """The head whose counterpart is asked for."""
-    row = session.rows("select * from reference_head")[0]
+    """The head whose counterpart is asked for.
+
+    Raises: InputError where the profiles have no later half to choose it by.
+    """
+    found = session.rows("select * from reference_head")
+    if not found:
+        raise InputError(
+            "a profile of one bin has no later half to choose the reference head by",
+            hint="give --bins 2 or more",
+        )
+    row = found[0]
     head = Head(row["model"], row["layer"], row["head"])
     return Reference(head, settled(row["late_mass"]), row["is_given"])
 

@@ -165,9 +165,8 @@ def _own_variant(dataset: Dataset) -> str:
 
 
 def _check_numbers(parameters: Parameters) -> None:
-    # A profile has a later half, so two bins at least.
-    if not 2 <= parameters.bins <= 10_000:
-        raise InputError(f"{parameters.bins} bins are not possible", hint="give 2 to 10,000")
+    if not 1 <= parameters.bins <= 10_000:
+        raise InputError(f"{parameters.bins} bins are not possible", hint="give 1 to 10,000")
     if parameters.similarity not in SIMILARITIES:
         raise InputError(
             f"there is no similarity {parameters.similarity!r} of profiles",

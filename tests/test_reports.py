@@ -176,6 +176,13 @@ def test_variant_that_no_prompt_has_is_refused(run: Run, tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+def test_report_of_one_bin_is_refused(run: Run, dataset: Path, tmp_path: Path) -> None:
+    outcome = run("report", dataset, "--out", tmp_path / "out", "--bins", "1")
+    assert outcome.code == 2
+    assert "has no later half" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
 # --- what is written ------------------------------------------------------------------------
 
 
