@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from ingest.batches import Batch, plan_batches
 from ingest.dataset.files import write_text_aside, writing_to
 from ingest.dataset.manifest import FileEntry
@@ -40,7 +42,7 @@ LIBRARIES = ("torch", "transformers", "transformer-lens", "tokenizers", "pyarrow
 JOURNAL_NAME = "ingest.jsonl"
 _PART = re.compile(r"part-\d{5,}\.parquet(\.partial)?")
 # Layers that may wait to be written while the model computes on; bounds the memory they take.
-_PENDING_LAYERS = 2
+_PENDING_LAYERS = 1
 
 
 def versions() -> dict[str, str]:
@@ -87,9 +89,16 @@ def write_attention(
             else:
                 entry = capture.file(path, batch)
                 journal.add(entry)
+                _give_back_memory()
             entries.append(entry)
     progress.close()
     return tuple(entries)
+
+
+def _give_back_memory() -> None:
+    """Returns freed memory to the system, which a batch of another shape may not fit into."""
+    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
+        pool.release_unused()
 
 
 class Journal:
@@ -173,30 +182,28 @@ class Capture:
         ids = [self.prompts.prompts[member].prompt_id for member in batch.members]
         lengths = [len(self.encoded[member]) for member in batch.members]
         triangle = Triangle(ids, lengths, model.is_causal)
-        with attention_file(self.out / path, triangle, model.n_heads, model.precision) as file:
+        with attention_file(self.out / path, triangle, model.precision) as file:
             self._write_layers(batch, triangle, file)
         return file_entry(self.out, path, file.rows)
 
     def _write_layers(self, batch: Batch, triangle: Triangle, file: AttentionFile) -> None:
         import torch
 
-        from ingest.capture import capture_patterns
+        from ingest.capture import capture_patterns, stored_cells
 
         model = self.model
         token_ids = [self.encoded[member] for member in batch.members]
-        cells = torch.from_numpy(triangle.flat_index(batch.width)).to(model.device)
+        cells = torch.from_numpy(triangle.flat_index(model.n_heads, batch.width)).to(model.device)
         pending: list[Future[None]] = []
 
-        def write(layer: int, pattern: torch.Tensor) -> None:
-            by_head = pattern.transpose(0, 1).reshape(model.n_heads, -1)  # [head, prompt*query*key]
-            weights = by_head.index_select(1, cells).float().cpu().numpy()  # [head, row]
-            file.write_layer(layer, weights)
-            self.progress.add(weights.size)
+        def write(layer: int, weights: torch.Tensor) -> None:
+            file.write_layer(layer, weights.float().cpu().numpy())
+            self.progress.add(weights.numel())
 
         def on_layer(layer: int, pattern: torch.Tensor) -> None:
             while len(pending) >= _PENDING_LAYERS:
                 pending.pop(0).result()
-            pending.append(self.encoder.submit(write, layer, pattern))
+            pending.append(self.encoder.submit(write, layer, stored_cells(pattern, cells)))
 
         try:
             capture_patterns(model, token_ids, batch.width, on_layer)

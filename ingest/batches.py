@@ -32,14 +32,14 @@ def plan_batches(
     PATTERN_CELLS_PER_BATCH pattern cells a layer, but always at least one prompt.
 
     >>> [batch.members for batch in plan_batches([4, 9, 5, 8], n_heads=1, tokens_per_batch=18)]
-    [(0, 2), (1, 3)]
+    [(1, 3), (0, 2)]
     """
     batches = []
     for start in range(0, len(lengths), WINDOW):
         window = range(start, min(start + WINDOW, len(lengths)))
         members: list[int] = []
-        for position in sorted(window, key=lambda position: (lengths[position], position)):
-            width, count = lengths[position], len(members) + 1
+        for position in sorted(window, key=lambda position: (-lengths[position], position)):
+            width, count = lengths[members[0] if members else position], len(members) + 1
             is_too_wide = count * width > tokens_per_batch
             is_too_large = count * n_heads * width * width > PATTERN_CELLS_PER_BATCH
             if members and (is_too_wide or is_too_large):

@@ -65,3 +65,17 @@ def capture_patterns(
             f"instead of all {model.n_layers}",
             hint="its architecture does not expose attention patterns in every layer",
         )
+
+
+def stored_cells(pattern: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+    """The cells of a pattern tensor that are stored, one row a head, without a copy of the rest.
+
+    pattern: [prompt, head, query, key]. cells: [row], as `Triangle.flat_index` gives them.
+    Returns: [head, row], in the pattern's dtype.
+    """
+    n_prompts, n_heads, width, _ = pattern.shape
+    a_head = width * width
+    # Row h begins at head h of the first prompt and goes on to that of the last: rows overlap.
+    rows = (n_heads, ((n_prompts - 1) * n_heads + 1) * a_head)
+    by_head = pattern.reshape(-1).as_strided(rows, (a_head, 1))
+    return by_head.gather(1, cells.expand(n_heads, -1))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ingest.dataset.files import write_text_aside
-from ingest.dataset.reader import open_dataset
+from ingest.dataset.reader import Dataset, open_dataset
 from sql.catalog import views
 from sql.parameters import Parameters, settled
-from sql.tables import tables
+from sql.tables import Extent, tables
 
 VIEWS_FILE = "views.sql"
 
@@ -32,7 +32,9 @@ def views_text(path: Path) -> str:
     The views that rest on random draws or on an assignment are left out.
     """
     dataset = open_dataset(path)
-    statements = list(tables(dataset, settled(Parameters(), dataset), start=path))
+    statements = list(
+        tables(dataset, settled(Parameters(), dataset), _extent_of(dataset), start=path)
+    )
     absent = [name for name in views() if needs_python(name)]
     statements += [
         f'create view "{view.name}" as\n{view.select.strip()}'
@@ -41,6 +43,29 @@ def views_text(path: Path) -> str:
     ]
     header = _HEADER.format(file=VIEWS_FILE, absent=", ".join(absent))
     return header + "".join(f"\n{statement};\n" for statement in statements)
+
+
+def _extent_of(dataset: Dataset) -> Extent:
+    """As `sql.tables.extent_of`, without DuckDB: every ingest comes here, also one of no work."""
+
+    def largest(table: str, column: str) -> int:
+        files = dataset.table_files(table)
+        return max((_largest_in(file, column) for file in files), default=0)
+
+    return Extent(largest("prompts", "prompt_id") + 1, largest("tokens", "position") + 1)
+
+
+def _largest_in(file: Path, column: str) -> int:
+    """The largest number of a column, from the file's statistics, which headswap always writes."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(file)
+    index = metadata.schema.names.index(column)
+    groups = range(metadata.num_row_groups)
+    found = [metadata.row_group(group).column(index).statistics for group in groups]
+    if all(statistics and statistics.has_min_max for statistics in found):
+        return max((int(statistics.max) for statistics in found), default=0)
+    return int(pq.read_table(file, columns=[column])[column].to_numpy().max(initial=0))
 
 
 def needs_python(name: str) -> bool:

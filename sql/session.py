@@ -20,7 +20,7 @@ from sql.catalog import KEPT, MATERIALISED, View, views
 from sql.kept import KeptViews
 from sql.limits import EXPLAIN, Limits, check_reads, lock, within
 from sql.parameters import Parameters, settled
-from sql.tables import compared_pairs, tables
+from sql.tables import compared_pairs, extent_of, tables
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,7 +50,8 @@ class Session:
         self._built: set[str] = set()
         self._is_listed = False
         self._kept = KeptViews(self.dataset, self.parameters, read_only=self.limits.sandbox)
-        for statement in tables(self.dataset, self.parameters):
+        extent = extent_of(self.dataset, self.connection)
+        for statement in tables(self.dataset, self.parameters, extent):
             self.connection.execute(statement)
 
     def __enter__(self) -> Session:

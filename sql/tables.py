@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.dataset.reader import Dataset
 from sql.parameters import Parameters
+
+if TYPE_CHECKING:
+    import duckdb
 
 _PARAMETERS = {
     "bins": "integer",
@@ -37,10 +42,32 @@ def compared_pairs(dataset: Dataset, parameters: Parameters) -> list[tuple[str, 
     return [order for pair in chosen for order in (pair, pair[::-1])]
 
 
-def tables(dataset: Dataset, parameters: Parameters, start: Path | None = None) -> Iterator[str]:
+@dataclass(frozen=True)
+class Extent:
+    """How far a dataset's numbers go: the largest prompt_id and the largest position, each + 1."""
+
+    prompts: int
+    positions: int
+
+
+def extent_of(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Extent:
+    """Reads it from the dataset's small tables."""
+    largest = {}
+    for table, column in (("prompts", "prompt_id"), ("tokens", "position")):
+        source = _read_parquet(dataset.table_files(table), None)
+        found = connection.execute(f"select coalesce(max({column}), 0) from {source}").fetchone()
+        assert found is not None
+        largest[table] = int(found[0])
+    return Extent(largest["prompts"] + 1, largest["tokens"] + 1)
+
+
+def tables(
+    dataset: Dataset, parameters: Parameters, extent: Extent, start: Path | None = None
+) -> Iterator[str]:
     """The statements that make all tables beside the views.
 
-    start: the folder from which paths are told, None for absolute ones.
+    extent: as `extent_of` reads it. start: the folder from which paths are told, None for absolute
+    ones.
     """
     yield from _table(
         "parameters", _PARAMETERS, [[getattr(parameters, name) for name in _PARAMETERS]]
@@ -53,7 +80,7 @@ def tables(dataset: Dataset, parameters: Parameters, start: Path | None = None) 
     for table in dataset.manifest.tables:
         source = _read_parquet(dataset.table_files(table), start)
         yield f'create view "{table.removesuffix("s")}_rows" as select * from {source}'
-    yield from _attention_rows(dataset.attention_files(), start)
+    yield from _attention_rows(dataset, extent, start)
     yield (
         "create table heads as select model, layer.layer::integer as layer, "
         "head.head::integer as head, "
@@ -62,29 +89,25 @@ def tables(dataset: Dataset, parameters: Parameters, start: Path | None = None) 
     )
 
 
-def _attention_rows(files: dict[str, list[Path]], start: Path | None) -> Iterator[str]:
-    """The stored weights, each with its query's and its key's place.
+def _attention_rows(dataset: Dataset, extent: Extent, start: Path | None) -> Iterator[str]:
+    """The stored weights, each with the place of its prompt.
 
-    A place is one number for a position of a prompt in a model. Joins on it are much faster than
-    on model, prompt and position, and fastest where the numbers lie close together, as these do.
+    A place is one number for a position of a prompt in a model: that of the prompt's first position
+    and the position. Joins on it are much faster than on model, prompt and position, fastest where
+    the numbers lie close together, as these do, and where they are small.
     """
-    places = {"model": "varchar", "model_number": "integer"}
-    yield from _table("places", places, [[model, number] for number, model in enumerate(files)])
-    yield "set variable n_prompts = (select coalesce(max(prompt_id), 0) + 1 from prompt_rows)"
-    yield "set variable n_positions = (select coalesce(max(position), 0) + 1 from token_rows)"
-    yield "alter table places add column first_place bigint"
-    yield "alter table places add column n_positions bigint"
-    yield (
-        "update places set n_positions = getvariable('n_positions'), "
-        "first_place = model_number * getvariable('n_prompts') * getvariable('n_positions')"
-    )
+    files = dataset.attention_files()
+    a_model = extent.prompts * extent.positions
+    kind = "integer" if len(files) * a_model < 2**31 else "bigint"
+    columns = {"model": "varchar", "model_number": "integer"}
+    columns |= {"first_place": kind, "n_positions": kind}
+    rows = [[name, n, n * a_model, extent.positions] for n, name in enumerate(files)]
+    yield from _table("places", columns, rows)
     models = []
     for number, (model, paths) in enumerate(files.items()):
-        prompt = f"({number} * getvariable('n_prompts') + prompt_id) * getvariable('n_positions')"
-        models.append(
-            f"select {literal(model)} as model, {prompt} + query as query_place, "
-            f"{prompt} + key as key_place, * from {_read_parquet(paths, start)}"
-        )
+        place = f"{number * a_model}::{kind} + prompt_id * {extent.positions}::{kind}"
+        source = _read_parquet(paths, start)
+        models.append(f"select {literal(model)} as model, {place} as prompt_place, * from {source}")
     yield f"create view attention_rows as {' union all '.join(models)}"
 
 

@@ -52,9 +52,9 @@ def write_synthetic_dataset(
     entries = []
     for model in models:
         triangle = Triangle(list(ids), lengths, is_causal=True)
-        cells = triangle.flat_index(max(lengths))
+        cells = triangle.flat_index(1, max(lengths))
         part = f"attention/model={model.name}/part-00000.parquet"
-        with attention_file(path / part, triangle, model.n_heads) as file:
+        with attention_file(path / part, triangle) as file:
             heads = _head_numbers(model)  # [flat head, number]
             for layer in range(model.n_layers):
                 weights = np.zeros((model.n_heads, len(prompts), max(lengths), max(lengths)))

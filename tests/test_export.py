@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
+from ingest.dataset.card import seal
+from ingest.dataset.manifest import FileEntry, read_manifest
+from ingest.dataset.writer import file_entry
 from sql.catalog import views
 from sql.export import needs_python, write_views
 from sql.session import open_session
@@ -57,3 +62,18 @@ def test_views_are_listed_and_explained(run: Run) -> None:
     outcome = run("views", "nonsense")
     assert outcome.code == 2
     assert "no view 'nonsense'" in outcome.err
+
+
+def test_files_without_statistics_give_the_same_views(dataset: Path) -> None:
+    write_views(dataset)
+    expected = (dataset / "views.sql").read_bytes()
+    manifest = read_manifest(dataset)
+    tables: dict[str, tuple[FileEntry, ...]] = {}
+    for name, (entry, *_) in manifest.tables.items():
+        table = pq.read_table(dataset / entry.path)
+        pq.write_table(table, dataset / entry.path, write_statistics=False)
+        tables[name] = (file_entry(dataset, entry.path, entry.rows),)
+    seal(dataset, replace(manifest, tables=tables))
+    (dataset / "views.sql").unlink()
+    write_views(dataset)
+    assert (dataset / "views.sql").read_bytes() == expected

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingest.batches import plan_batches
+from ingest.capture import stored_cells
 from ingest.dataset.errors import HeadswapError, InputError
 from ingest.dataset.manifest import checksum_of, read_manifest
 from ingest.dataset.text import printable
@@ -186,12 +189,12 @@ def test_every_query_and_key_is_in_just_one_batch(
         assert batch.width == max(lengths[member] for member in batch.members)
         rows = Triangle(batch.members, [lengths[member] for member in batch.members], is_causal)
         seen += list(zip(rows.prompt_id, rows.query, rows.key, strict=True))
-        places = rows.flat_index(batch.width)
-        pattern = np.arange(len(batch.members) * batch.width**2).reshape(
-            -1, batch.width, batch.width
-        )
+        shape = len(batch.members), n_heads, batch.width, batch.width
+        pattern = torch.arange(math.prod(shape)).reshape(shape)
+        places = torch.from_numpy(rows.flat_index(n_heads, batch.width))
         member = np.searchsorted(batch.members, rows.prompt_id)
-        assert (pattern.reshape(-1)[places] == pattern[member, rows.query, rows.key]).all()
+        found = stored_cells(pattern, places).numpy()
+        assert (pattern.numpy()[member, :, rows.query, rows.key] == found.T).all()
     expected = {
         (prompt, query, key)
         for prompt, length in enumerate(lengths)

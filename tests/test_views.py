@@ -11,6 +11,7 @@ from ingest.prompts import read_prompts
 from sql.catalog import BUILD_ORDER, VIEWS_FOLDER, views
 from sql.parameters import Parameters
 from sql.session import Session, open_session
+from sql.tables import Extent
 from tests import oracle
 from tests.support import Reference
 
@@ -182,3 +183,19 @@ def test_every_view_stands_after_those_that_it_reads() -> None:
     """And names no part of its own like another view, which would count as reading it."""
     for name, view in views().items():
         assert all(BUILD_ORDER.index(source) < BUILD_ORDER.index(name) for source in view.reads)
+
+
+def test_places_beyond_32_bits_give_the_same_profiles(
+    reference_dataset: Path, reference_session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "select distinct typeof(prompt_place) as kind from attention_rows"
+    ask = "select model, layer, head, bin, n_queries, mass from profiles order by all"
+    assert reference_session.rows(kind) == [{"kind": "INTEGER"}]
+    monkeypatch.setattr("sql.session.extent_of", lambda *_: Extent(2**20, 2**14))
+    monkeypatch.setattr("sql.session.KEPT", frozenset())  # so that the rows are asked anew
+    with open_session(reference_dataset) as wide:
+        assert wide.rows(kind) == [{"kind": "BIGINT"}]
+        found = [tuple(row.values()) for row in wide.rows(ask)]
+    expected = [tuple(row.values()) for row in reference_session.rows(ask)]
+    assert [row[:-1] for row in found] == [row[:-1] for row in expected]
+    assert np.allclose([row[-1] for row in found], [row[-1] for row in expected], atol=TOLERANCE)

@@ -77,9 +77,12 @@ class Triangle:
     def __len__(self) -> int:
         return len(self.query)
 
-    def flat_index(self, width: int) -> NDArray[np.int64]:
-        """Where each row lies in a pattern tensor `[prompt, query, key]`, flattened."""
-        index = self.batch_index.astype(np.int64)
+    def flat_index(self, n_heads: int, width: int) -> NDArray[np.int64]:
+        """Where each row lies in head 0 of a pattern tensor `[prompt, head, query, key]`, flat.
+
+        Head h has them `h * width * width` further on. width: queries, and keys, of the tensor.
+        """
+        index = self.batch_index.astype(np.int64) * n_heads
         flat: NDArray[np.int64] = (index * width + self.query) * width + self.key
         return flat
 
@@ -92,15 +95,12 @@ def _cells(length: int, is_causal: bool) -> tuple[NDArray[np.int32], NDArray[np.
 class AttentionFile:
     """An attention file that is being written layer by layer; see `attention_file`."""
 
-    def __init__(self, writer: pq.ParquetWriter, triangle: Triangle, n_heads: int) -> None:
+    def __init__(self, writer: pq.ParquetWriter, triangle: Triangle) -> None:
         self.rows = 0
         self._writer = writer
         self._dtype = writer.schema.field("weight").type.to_pandas_dtype()
-        self._rows_per_head = len(triangle)
-        # The same for every layer, so built once a file.
-        heads = np.repeat(np.arange(n_heads, dtype=np.int16), len(triangle))
-        indices = (triangle.prompt_id, triangle.query, triangle.key)
-        self._index = [pa.array(heads), *(pa.array(np.tile(column, n_heads)) for column in indices)]
+        # The same for every head of every layer, so built once a file.
+        self._index = [pa.array(x) for x in (triangle.prompt_id, triangle.query, triangle.key)]
 
     def write_layer(self, layer: int, weights: NDArray[np.float32]) -> None:
         """Writes the weights `[head, row]` (float32) of one layer, layers in ascending order.
@@ -112,16 +112,18 @@ class AttentionFile:
                 f"layer {layer} gives attention weights that are not finite",
                 hint="the model's weights are damaged, or overflow in this dtype",
             )
-        layers = pa.repeat(pa.scalar(layer, pa.int16()), weights.size)
-        stored = pa.array(weights.reshape(-1).astype(self._dtype, copy=False))
-        table = pa.Table.from_arrays([layers, *self._index, stored], schema=self._writer.schema)
-        self._writer.write_table(table, row_group_size=self._rows_per_head)
+        n_rows = weights.shape[1]
+        for head, row_group in enumerate(weights.astype(self._dtype, copy=False)):
+            place = [pa.repeat(pa.scalar(index, pa.int16()), n_rows) for index in (layer, head)]
+            columns = [*place, *self._index, pa.array(row_group)]
+            table = pa.Table.from_arrays(columns, schema=self._writer.schema)
+            self._writer.write_table(table, row_group_size=n_rows)
         self.rows += weights.size
 
 
 @contextmanager
 def attention_file(
-    path: Path, triangle: Triangle, n_heads: int, precision: str = "float32"
+    path: Path, triangle: Triangle, precision: str = "float32"
 ) -> Iterator[AttentionFile]:
     """Opens an attention file for writing; it stands at `path` once the block ends without error.
 
@@ -134,4 +136,4 @@ def attention_file(
         written_aside(path) as partial,
         pq.ParquetWriter(partial, attention_schema(precision), **ATTENTION_OPTIONS) as writer,
     ):
-        yield AttentionFile(writer, triangle, n_heads)
+        yield AttentionFile(writer, triangle)

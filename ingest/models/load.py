@@ -55,6 +55,8 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     if files.untrained_seed is not None:
         _draw_weights(model, files.untrained_seed)
     model = model.to(device).eval().requires_grad_(False)
+    # Keys and values of earlier layers are for generating text; here they would only be kept.
+    model.config.get_text_config().use_cache = False
     architecture = type(model).__name__
     n_ctx = context_length(model.config, files.folder)
     named = architecture if files.bundle else str(config["architectures"][0])

@@ -3,7 +3,6 @@
 -- model: varchar, name of the model
 -- prompt_id: integer, joins prompts
 -- query: integer, 0-based
--- place: bigint, one number for model, prompt and query: what attention_rows is joined on
 -- n_tokens: integer, tokens of the prompt in the model's tokenizer
 -- bin: integer, 0-based part of the prompt, of as many parts as parameters.bins says
 -- is_structural: boolean, true where the token itself marks layout
@@ -27,7 +26,6 @@ final as (
         model_tokens.model,
         model_tokens.prompt_id,
         model_tokens.position as query,
-        places.first_place + model_tokens.prompt_id * places.n_positions + model_tokens.position as place,
         model_tokens.n_tokens::integer as n_tokens,
         -- In this order, (query / n_tokens) * bins: the other puts some queries in another bin.
         least(
@@ -38,7 +36,6 @@ final as (
         prompts.is_analysed and model_tokens.position > 0 as is_profiled
     from model_tokens
     inner join prompts on prompts.prompt_id = model_tokens.prompt_id
-    inner join places on places.model = model_tokens.model
     cross join parameters
 )
 

@@ -12,15 +12,24 @@
 -- names only after that.
 with
 
-profiled as (
-    select places.model_number, positions.model, positions.place, positions.bin
+placed as (
+    select
+        places.model_number,
+        positions.model,
+        places.first_place + positions.prompt_id * places.n_positions + positions.query as place,
+        positions.bin,
+        positions.is_structural,
+        positions.is_profiled
     from positions
     inner join places on places.model = positions.model
-    where positions.is_profiled
+),
+
+profiled as (
+    select model_number, model, place, bin from placed where is_profiled
 ),
 
 structural_keys as (
-    select place from positions where is_structural
+    select place from placed where is_structural
 ),
 
 bin_queries as (
@@ -37,8 +46,8 @@ numbered_mass as (
         profiled.bin,
         sum(attention_rows.weight::double) as mass
     from attention_rows
-    inner join structural_keys on structural_keys.place = attention_rows.key_place
-    inner join profiled on profiled.place = attention_rows.query_place
+    inner join structural_keys on structural_keys.place = attention_rows.prompt_place + attention_rows.key
+    inner join profiled on profiled.place = attention_rows.prompt_place + attention_rows.query
     group by all
 ),
 

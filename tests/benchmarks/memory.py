@@ -24,12 +24,13 @@ NARROW = Sizes(n_layers=6, n_heads=8, d_model=64, d_head=8, d_mlp=96, d_vocab=SM
 
 
 def write_prompts(path: Path, n_prompts: int) -> Path:
-    """A file of prompts of 30 to 64 letters, about as many tokens."""
+    """A file of prompts of 30 to 64 characters, about as many tokens: words of a vocabulary."""
     generator = np.random.default_rng(0)
     letters = list(string.ascii_uppercase)
+    words = ["".join(generator.choice(letters, n)) for n in generator.integers(2, 11, 2000)]
     with path.open("w", encoding="utf-8") as file:
         for length in generator.integers(30, 65, n_prompts):
-            text = "".join(generator.choice(letters, length))
+            text = " ".join(generator.choice(words, 32))[:length].strip()
             file.write(json.dumps({"text": text}) + "\n")
     return path
 

@@ -51,7 +51,7 @@ def drawn_dataset(path: Path, n_rows: int, seed: int = 0) -> Path:
         for number, batch in enumerate(plan_batches(lengths, N_HEADS)):
             triangle = Triangle(batch.members, [lengths[n] for n in batch.members], is_causal=True)
             part = f"attention/model={model.name}/part-{number:05d}.parquet"
-            with attention_file(path / part, triangle, N_HEADS) as file:
+            with attention_file(path / part, triangle) as file:
                 for layer in range(N_LAYERS):
                     weights = generator.random((N_HEADS, len(triangle)), dtype=np.float32)
                     starts = np.flatnonzero(triangle.key == 0)
