@@ -109,6 +109,8 @@ def test_a_workflow_is_one_by_its_schema(study: Path, run: Run, tmp_path: Path) 
         ["python", "-m", "pip", "install", "headswap @ x"],
         ["headswap", "run", "My study.toml"],
     ]
+    kept = [json.loads(line) for line in re.findall(r"path: (.*)", file.read_text())]
+    assert kept == ["rows\npage", "rows\npage", "page"]
     broken = file.with_name("broken.yml")
     broken.write_text(file.read_text().replace("runs-on", "runs"))
     assert subprocess.run([*checker, str(broken)], check=False, capture_output=True).returncode == 1

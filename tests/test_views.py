@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +200,33 @@ def test_places_beyond_32_bits_give_the_same_profiles(
     expected = [tuple(row.values()) for row in reference_session.rows(ask)]
     assert [row[:-1] for row in found] == [row[:-1] for row in expected]
     assert np.allclose([row[-1] for row in found], [row[-1] for row in expected], atol=TOLERANCE)
+
+
+def _rows_read(session: Session, sql: str) -> dict[str, int]:
+    """What a query read of the attention files: rows, and row groups, as DuckDB counted them."""
+    (row,) = session.connection.execute(f"explain (analyze, format json) {sql}").fetchall()
+    read = {"rows_scanned": 0, "row_groups_scanned": 0}
+    operators = json.loads(row[1])["operator"]
+    while operators:
+        operator = operators.pop()
+        operators += operator.get("children", [])
+        if "attention/model=" in operator["extra_info"].get("Filename(s)", ""):
+            for number in read:
+                read[number] += operator[number]
+    return read
+
+
+def test_one_head_reads_only_its_row_groups(reference_dataset: Path) -> None:
+    with open_session(reference_dataset) as session:
+        asked = "attention where model = 'adhd' and layer = 1 and head = 2"
+        (expected,) = session.rows(f"select count(*) as rows from {asked}")
+        read = _rows_read(session, f"select sum(weight) from {asked}")
+        assert read == {"rows_scanned": expected["rows"], "row_groups_scanned": 1}
+
+
+def test_all_profiles_take_one_pass_over_the_rows(reference_dataset: Path) -> None:
+    with open_session(reference_dataset) as session:
+        session.rows("select 1 from positions, heads, bins limit 0")
+        (expected,) = session.rows("select count(*) as rows from attention")
+        read = _rows_read(session, views()["profiles"].select)
+        assert read["rows_scanned"] == expected["rows"]

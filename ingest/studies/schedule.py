@@ -18,7 +18,7 @@ from pathlib import Path
 FORMS = {
     "cron": "a line of a crontab (local time)",
     "systemd": "a service and its timer, for one user (local time)",
-    "github-actions": "a workflow of GitHub Actions (UTC); keeps the dataset from run to run",
+    "github-actions": "a workflow of GitHub Actions (UTC); keeps dataset and runs between them",
 }
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _INSTALLED = "headswap[models]"
@@ -89,7 +89,7 @@ def systemd_files(schedule: Schedule) -> dict[str, str]:
 
 
 def github_files(schedule: Schedule) -> dict[str, str]:
-    """A workflow that installs headswap, takes over the last run's dataset and keeps the report.
+    """A workflow that installs headswap, takes over the last run's dataset and report, keeps both.
 
     Raises: InputError where the study or its folders are not within one repository.
     """
@@ -113,6 +113,9 @@ def github_files(schedule: Schedule) -> dict[str, str]:
         paths.append(path.relative_to(root).as_posix())
     study, dataset, report = paths
     install = shlex.join(["python", "-m", "pip", "install", schedule.installed])
+    kept = _yaml(f"{dataset}\n{report}")
+    # A cache is never changed: each attempt saves one of its own, and takes over the newest.
+    key = _yaml(schedule.name + "-${{ github.run_id }}-${{ github.run_attempt }}")
     text = f"""\
 # Made by `headswap schedule`.
 name: {_yaml(schedule.name)}
@@ -133,14 +136,19 @@ jobs:
         with:
           python-version: "3.12"
       - run: {_yaml(install)}
-      # Rows that an earlier run wrote are not computed again.
-      - uses: actions/cache@v4
+      # Rows that an earlier run wrote are not computed again, and the runs are remembered.
+      - uses: actions/cache/restore@v4
         with:
-          path: {_yaml(dataset)}
-          key: {_yaml(schedule.name + "-${{ github.run_id }}")}
+          path: {kept}
+          key: {key}
           restore-keys: {_yaml(schedule.name + "-")}
       - run: {_yaml(shlex.join(["headswap", "run", study]))}
       # Also where a claim of the study no longer holds, which ends the step before with an error.
+      - uses: actions/cache/save@v4
+        if: ${{{{ !cancelled() }}}}
+        with:
+          path: {kept}
+          key: {key}
       - uses: actions/upload-artifact@v4
         if: ${{{{ !cancelled() }}}}
         with:

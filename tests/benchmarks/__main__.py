@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.benchmarks.measure import HEADER, Figure
 
-PARTS = ("start-up", "queries", "growth", "memory", "ingest")
+PARTS = ("start-up", "queries", "memory", "growth", "ingest")
 
 
 def main() -> int:
@@ -16,7 +16,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, default=5, help="of each figure, the best counts")
-    parser.add_argument("--prompts", type=int, default=256, help="that models run on")
+    parser.add_argument("--prompts", type=int, default=512, help="that models run on")
     parser.add_argument("--rows", type=int, default=86_000_000, help="that queries read")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(PARTS):
@@ -31,22 +31,22 @@ def main() -> int:
 
 def _figures(arguments: argparse.Namespace) -> Iterator[Figure]:
     parts = arguments.parts or PARTS
-    from tests.benchmarks import queries
+    from tests.benchmarks import memory, queries
 
     if "start-up" in parts:
         yield from queries.start_up(arguments.rounds)
     if "queries" in parts:
         yield from queries.figures(arguments.rows, arguments.rounds)
-    if "growth" in parts:
-        yield from queries.growth(arguments.rows // 8, arguments.rounds)
     if "memory" in parts:
-        from tests.benchmarks import memory  # torch
-
         yield from memory.figures()
-    if "ingest" in parts:
-        from tests.benchmarks import ingest
+    if {"growth", "ingest"} & set(parts):
+        from tests.benchmarks import ingest  # torch
 
-        yield from ingest.figures(arguments.prompts, arguments.rounds)
+        if "growth" in parts:
+            yield from queries.growth(arguments.rows // 8, arguments.rounds)
+            yield from ingest.growth(arguments.rows // 8, rounds=2)
+        if "ingest" in parts:
+            yield from ingest.figures(arguments.prompts, arguments.rounds)
 
 
 if __name__ == "__main__":

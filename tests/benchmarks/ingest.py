@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from ingest.models.loaded import LoadedModel
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelSource, find_files
 from ingest.prompts import Prompt, PromptSet
-from tests.benchmarks.measure import Figure, best
+from tests.benchmarks.measure import Figure, best, exponent, peak_of
 from tests.bundles import LLAMA, Sizes, config_of, llama_state, write_bundle
 
 Encoded = list[NDArray[np.int32]]
@@ -72,13 +73,18 @@ class Work:
 
 
 @contextmanager
-def released_shape() -> Iterator[LoadedModel]:
-    """A model of the released pair's shape with weights drawn from a seed."""
+def work_on(lengths: list[int]) -> Iterator[Work]:
+    """Prompts of the given numbers of tokens, and a model of the released pair's shape.
+
+    Its weights are drawn from a seed.
+    """
     with tempfile.TemporaryDirectory() as name:
         state = llama_state(RELEASED, 0)
         bundle = write_bundle(Path(name) / "model", config_of(RELEASED, **LLAMA), state)
         source = ModelSource("model", str(bundle))
-        yield load_model(source, find_files(source), LoadOptions(device="cpu"))
+        model = load_model(source, find_files(source), LoadOptions(device="cpu"))
+        networks = plain_network("sdpa"), plain_network("eager")
+        yield Work(model, *random_prompts(lengths), Path(name), *networks)
 
 
 def plain_network(attention: str) -> LlamaForCausalLM:
@@ -185,33 +191,55 @@ WAYS: dict[str, Callable[[Work], None]] = {
 
 def figures(n_prompts: int, rounds: int) -> Iterator[Figure]:
     """Short prompts by all ways, long ones by ours and the bare forward; bytes a row."""
-    with released_shape() as model, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        networks = plain_network("sdpa"), plain_network("eager")
-        prompts = random_prompts(lengths_between(30, 64, n_prompts))
-        short = Work(model, *prompts, folder, *networks)
+    lengths = lengths_between(30, 64, n_prompts)
+    with work_on(lengths) as short:
         found = _best(short, WAYS, rounds)
+        peaks = {name: peak_of(partial(_once, name, lengths)) for name in WAYS}
         yield Figure(
-            f"ingest over bare forward, {short.rows:,} rows", found[OURS] / found[BARE], 1.15, 1.0
+            f"ingest over bare forward, {short.rows:,} rows",
+            found[OURS] / found[BARE],
+            1.15,
+            1.0,
+            peaks=(peaks[OURS], peaks[BARE]),
         )
-        yield Figure(
-            "notebook's way over ingest", found[NOTEBOOK] / found[OURS], 5, 8, is_least=True
-        )
-        yield Figure(
-            "output_attentions and polars over ingest",
-            found[HUGGING_FACE] / found[OURS],
-            1,
-            1,
-            is_least=True,
-        )
-        long = Work(model, *random_prompts([160] * (n_prompts // 4)), folder, *networks)
+        for way, bar, reach in ((NOTEBOOK, 5, 8), (HUGGING_FACE, 1, 1)):
+            yield Figure(
+                f"{way} over ingest",
+                found[way] / found[OURS],
+                bar,
+                reach,
+                is_least=True,
+                peaks=(peaks[way], peaks[OURS]),
+            )
+        yield Figure("bytes a row, lossless", _bytes_a_row(short), 3.9, 3.8, " B")
+        half = replace(short, model=replace(short.model, precision="float16"))
+        yield Figure("bytes a row, float16", _bytes_a_row(half), 2.0, 1.9, " B")
+    lengths = [160] * (n_prompts // 4)
+    with work_on(lengths) as long:
         found = _best(long, {name: WAYS[name] for name in (BARE, OURS)}, rounds)
         yield Figure(
-            f"the same at 160 tokens, {long.rows:,} rows", found[OURS] / found[BARE], 1.4, 1.1
+            f"ingest over bare forward at 160 tokens, {long.rows:,} rows",
+            found[OURS] / found[BARE],
+            1.4,
+            1.1,
+            peaks=(peak_of(partial(_once, OURS, lengths)), peak_of(partial(_once, BARE, lengths))),
         )
-        yield Figure("bytes a row, lossless", _bytes_a_row(short), 3.9, 3.8, " B")
-        half = replace(short, model=replace(model, precision="float16"))
-        yield Figure("bytes a row, float16", _bytes_a_row(half), 2.0, 1.9, " B")
+
+
+def growth(n_rows: int, rounds: int) -> Iterator[Figure]:
+    """How the time of an ingest grows while the rows double three times."""
+    sizes, seconds = [], []
+    a_prompt = RELEASED.n_layers * RELEASED.n_heads * 1153  # rows, on average
+    for factor in (1, 2, 4, 8):
+        with work_on(lengths_between(30, 64, factor * n_rows // a_prompt)) as work:
+            sizes.append(work.rows)
+            seconds.append(_best(work, {OURS: headswap_way}, rounds)[OURS])
+    yield exponent("ingest", sizes, seconds)
+
+
+def _once(way: str, lengths: list[int]) -> None:
+    with work_on(lengths) as work:
+        WAYS[way](work)
 
 
 def _bytes_a_row(work: Work) -> float:

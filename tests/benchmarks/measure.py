@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import re
 import resource
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+_STATUS = Path("/proc/self/status")  # of Linux
+_TELL_PEAK = """
+import sys
+import headswap
+from tests.benchmarks.measure import peak_bytes
+code = headswap.main(sys.argv[1:])
+print(peak_bytes())
+sys.exit(code)
+"""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure beside its bar: most (or least) that it may be, and what is reached for."""
+    """One figure beside its bar: most (or least) that it may be, and what is reached for.
+
+    peaks: the most memory, in bytes, of a process that does what is above the line of the ratio,
+    and of one that does what is below.
+    """
 
     what: str
     value: float
@@ -19,6 +40,7 @@ class Figure:
     reach: float
     unit: str = ""
     is_least: bool = False
+    peaks: tuple[int, ...] = ()
 
     @property
     def is_met(self) -> bool:
@@ -29,13 +51,14 @@ class Figure:
         """The figure as a row of a Markdown table."""
         sign = "at least" if self.is_least else "at most"
         met = "met" if self.is_met else "**not met**"
+        peaks = " / ".join(f"{peak / 1e6:,.0f} MB" for peak in self.peaks)
         return (
             f"| {self.what} | {self.value:.3g}{self.unit} | {sign} {self.bar:g}{self.unit} "
-            f"| {self.reach:g}{self.unit} | {met} |"
+            f"| {self.reach:g}{self.unit} | {met} | {peaks} |"
         )
 
 
-HEADER = "| figure | measured | bar | reach for | |\n|---|---|---|---|---|"
+HEADER = "| figure | measured | bar | reach for | | peak memory |\n|---|---|---|---|---|---|"
 
 
 def by_turns(
@@ -65,7 +88,40 @@ def best(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return {name: min(seconds) for name, seconds in by_turns(works, rounds).items()}
 
 
+def exponent(what: str, rows: Sequence[int], seconds: Sequence[float]) -> Figure:
+    """The exponent with which seconds grow with rows: the slope of their logarithms."""
+    slope, _ = np.polyfit(np.log(rows), np.log(seconds), 1)
+    span = f"{rows[0] / 1e6:.0f} to {rows[-1] / 1e6:.0f} M rows"
+    return Figure(f"exponent of the {what}, {span}", float(slope), 1.05, 1)
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """The most memory, in bytes, that a new process holds that does nothing but the work.
+
+    work: what can be pickled, as functions of modules and `partial`s of them can.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        return pool.submit(_peak_after, work).result()
+
+
+def peak_of_command(words: Sequence[str]) -> int:
+    """The most memory, in bytes, that a run of `headswap` with these words holds."""
+    command = [sys.executable, "-c", _TELL_PEAK, *words]
+    process = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(process.stdout.splitlines()[-1])
+
+
+def _peak_after(work: Callable[[], object]) -> int:
+    work()
+    return peak_bytes()
+
+
 def peak_bytes() -> int:
-    """The most memory that this process has held since it was made (Linux counts in KiB)."""
+    """The most memory, in bytes, that this process has held since its program was started."""
+    if _STATUS.exists():
+        # Not ru_maxrss, which counts what the parent held before.
+        (peak,) = re.findall(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())
+        return int(peak) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
