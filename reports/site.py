@@ -10,6 +10,7 @@ from ingest.dataset.files import write_text_aside, write_texts_aside
 from reports import drawings, wording
 from reports.atlas import as_json, read_atlas
 from reports.prompt_texts import read_prompt_texts
+from reports.provenance import read_provenance
 from reports.queries import read_report
 from reports.rendering import MENU, Page, document, fill, script_json
 from reports.runs import HISTORY_NAME, Run, changes, read_runs
@@ -91,7 +92,9 @@ def _pages(session: Session) -> Iterator[Page]:
         fill("prompts.html", texts=texts),
         scripts=("prompts.js",),
     )
-    yield Page("data", wording.data_title(report), fill("data.html", report=report))
+    provenance = read_provenance(session, report)
+    body = fill("data.html", report=report, provenance=provenance)
+    yield Page("data", wording.data_title(report), body)
 
 
 def _history(runs: tuple[Run, ...]) -> Page:

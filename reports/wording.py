@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import unicodedata
 from collections.abc import Sequence
 
@@ -178,25 +177,3 @@ def _printable(character: str) -> str:
         unicodedata.category(character)[0] == "Z" and character != " "
     )
     return repr(character)[1:-1] if is_hidden else character
-
-
-def ingest_command(report: Report) -> str:
-    """The command that makes the dataset again."""
-    words = ["headswap", "ingest"]
-    for model in report.models:
-        words += ["--model", f"{model.name}={model.source}"]
-    words += ["--prompts", "PROMPTS", "--variant", report.stored_variant]
-    if report.structural is not None:
-        words += ["--structural", report.structural]
-    words += ["--out", "DATASET"]
-    return shlex.join(words)
-
-
-def report_command(report: Report) -> str:
-    """The command that makes this page again."""
-    words = ["headswap", "report", "DATASET", "--out", "DIR", "--bins", str(report.bins)]
-    words += ["--variant", report.variant]
-    reference = report.reference
-    if reference.is_given:
-        words += ["--reference", f"{reference.head.model}:{reference.head.index}"]
-    return shlex.join(words)

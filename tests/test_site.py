@@ -355,6 +355,23 @@ def test_data_page_counts_the_rows(opened: Any, session: Session) -> None:
     assert title == f"{n_rows:,} attention weights of 2 models on 4 prompts"
 
 
+def test_data_page_shows_the_checks_of_the_rows(opened: Any, session: Session) -> None:
+    cells = (
+        "[...document.querySelectorAll('.checks tbody tr')].map("
+        "row => [...row.cells].map(cell => cell.innerText))"
+    )
+    shown = opened("data").evaluate(cells)
+    stored = {row["model"]: row for row in session.rows("select * from row_checks")}
+    assert [row[0] for row in shown] == [model.name for model in MODELS]
+    for model, rows, queries, missing, incomplete, error, tolerance, verdict in shown:
+        check = stored[model]
+        assert rows == f"{check['n_rows']:,}"
+        assert queries == f"{check['n_queries']:,}"
+        assert (missing, incomplete, verdict) == ("0", "0", "sound")
+        assert float(error) == pytest.approx(check["largest_error"], rel=0.5)
+        assert float(tolerance) == check["tolerance"]
+
+
 def test_history_shows_the_runs_and_what_they_changed(opened: Any, site: Path) -> None:
     page = opened("history")
     assert (
