@@ -8,7 +8,6 @@ import shlex
 from dataclasses import dataclass
 
 from ingest.dataset.manifest import Manifest, ModelEntry
-from ingest.prompts import ALL_VARIANTS, PAIRED_TASKS, read_prompts
 from reports.report import Report
 from sql.session import Session
 
@@ -40,11 +39,6 @@ class Provenance:
     commands: tuple[str, ...]
     citation: str
 
-    @property
-    def needs_prompts(self) -> bool:
-        """Whether a command names a file of prompts, which its reader must have."""
-        return any(PROMPTS in shlex.split(command) for command in self.commands)
-
 
 def read_provenance(session: Session, report: Report) -> Provenance:
     """Checks all rows, and says how they and the report were made."""
@@ -60,8 +54,7 @@ def read_provenance(session: Session, report: Report) -> Provenance:
 
 def _ingest_commands(manifest: Manifest) -> list[str]:
     """One command for all models, or one after the other where they were run differently."""
-    given = [] if _are_shipped_prompts(manifest) else ["--prompts", PROMPTS]
-    given += ["--variant", manifest.variant]
+    given = ["--prompts", PROMPTS, "--variant", manifest.variant]
     if manifest.structural is not None:
         given += ["--structural", manifest.structural]
     commands = []
@@ -70,14 +63,6 @@ def _ingest_commands(manifest: Manifest) -> list[str]:
         words = ["headswap", "ingest", *named, *given, *options, "--out", DATASET]
         commands.append(shlex.join(words))
     return commands
-
-
-def _are_shipped_prompts(manifest: Manifest) -> bool:
-    """Whether the prompts are those that ingest takes where none are named."""
-    variants = {prompt.variant for prompt in read_prompts(PAIRED_TASKS, ALL_VARIANTS).prompts}
-    if manifest.variant not in {ALL_VARIANTS, *variants}:
-        return False
-    return read_prompts(PAIRED_TASKS, manifest.variant).sha256 == manifest.prompts_sha256
 
 
 def _options(model: ModelEntry) -> tuple[str, ...]:

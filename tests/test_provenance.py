@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from ingest.dataset.card import seal
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.writer import file_entry
+from ingest.prompts import PAIRED_TASKS
 from reports.provenance import DATASET, FOLDER, PROMPTS, Provenance, read_provenance
 from reports.queries import read_report
 from reports.site import write_report
@@ -32,7 +33,8 @@ def test_the_commands_make_dataset_and_report_again(
     parameters = Parameters(bins=10, pairs=(("standard", "adhd"),))
     with open_session(demo_dataset, parameters) as session:
         write_report(session, tmp_path / "first")
-    places = {DATASET: str(tmp_path / "again"), FOLDER: str(tmp_path / "second")}
+    places = {PROMPTS: str(PAIRED_TASKS), DATASET: str(tmp_path / "again")}
+    places[FOLDER] = str(tmp_path / "second")
     for command in _provenance(demo_dataset, parameters).commands:
         name, *words = shlex.split(command)
         assert name == "headswap"
@@ -53,7 +55,6 @@ def test_models_that_ran_differently_take_a_command_each(tmp_path: Path) -> None
     entries = (a, replace(b, trust_remote_code=True), replace(c, precision="float16"))
     seal(dataset, replace(manifest, models=entries, structural="[.:]"))
     found = _provenance(dataset)
-    assert found.needs_prompts
     *ingests, report = found.commands
     given = f"--prompts {PROMPTS} --variant standard --structural '[.:]' --device cpu"
     assert ingests == [
