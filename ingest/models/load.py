@@ -55,8 +55,7 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     if files.untrained_seed is not None:
         _draw_weights(model, files.untrained_seed)
     model = model.to(device).eval().requires_grad_(False)
-    # Keys and values of earlier layers are for generating text; here they would only be kept.
-    model.config.get_text_config().use_cache = False
+    _keep_no_cache(model)
     architecture = type(model).__name__
     n_ctx = context_length(model.config, files.folder)
     named = architecture if files.bundle else str(config["architectures"][0])
@@ -95,6 +94,13 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     )
     _check_bridge(loaded, own_patterns)
     return loaded
+
+
+def _keep_no_cache(model: PreTrainedModel) -> None:
+    """Keys and values of all layers serve to generate text; here they would only take memory."""
+    for module in model.modules():
+        if isinstance(getattr(module, "config", None), transformers.PretrainedConfig):
+            module.config.use_cache = False
 
 
 def _draw_weights(model: PreTrainedModel, seed: int) -> None:
