@@ -30,7 +30,7 @@ lint: $(STAMP) ## check style and types, change nothing
 format: $(STAMP) ## rewrite the code in the project's format, and what README shows of it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/python -m tests.readme
+	$(BIN)/python -m tests.support.readme
 
 bench: $(STAMP) ## measure speed and memory: one table, ratios first
 	$(BIN)/python -m tests.benchmarks
@@ -56,5 +56,5 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
 	$(BIN)/python -m pip install -qq --constraint constraints.txt \
 	    --no-build-isolation --no-compile --editable '.[models,dev]'
-	@$(BIN)/python -c 'import ingest.models.load, reports.site'
+	@$(BIN)/python -c 'import ingest.models.load, reports.site.pages'
 	@touch $@

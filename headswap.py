@@ -15,21 +15,27 @@ __version__ = "0.1.0"
 
 # command: (module with add_arguments and run, one line of help); without one: put together here
 COMMANDS = {
-    "ingest": ("ingest.commands", "run models over prompts and store their attention as Parquet"),
-    "sql": ("sql.commands", "ask a dataset with SQL"),
-    "views": ("sql.list_views", "list the views that SQL can ask, or explain one"),
-    "report": ("reports.commands", "write the report page of a dataset"),
-    "figure": ("reports.figure_command", "write one chart as SVG, PNG or PDF, or its numbers"),
+    "ingest": ("ingest.command", "run models over prompts and store their attention as Parquet"),
+    "sql": ("sql.console.sql_command", "ask a dataset with SQL"),
+    "views": ("sql.console.views_command", "list the views that SQL can ask, or explain one"),
+    "report": ("reports.site.report_command", "write the report page of a dataset"),
+    "figure": (
+        "reports.figures.figure_command",
+        "write one chart as SVG, PNG or PDF, or its numbers",
+    ),
     "check": (
-        "sql.check",
+        "sql.console.check_command",
         "check that a dataset's rows are complete and sum to 1, and that claims hold",
     ),
-    "verify": ("sql.verify", "verify a dataset file by file and row by row, and mend it"),
+    "verify": (
+        "sql.console.verify_command",
+        "verify a dataset file by file and row by row, and mend it",
+    ),
     "schedule": (
-        "ingest.studies.schedule",
+        "reports.study.schedule",
         "print what runs a study again and again: for cron, systemd or GitHub Actions",
     ),
-    "init": ("ingest.studies.commands", "write a commented study file to start from"),
+    "init": ("reports.study.init_command", "write a commented study file to start from"),
     "run": ("", "ingest, check and report what a study file names, as far as it is not done"),
     "demo": ("", "ingest the demo models and write their report"),
 }
@@ -73,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if not word.startswith("-")), None)
     arguments = build_parser(command).parse_args(words)
-    from ingest.dataset.errors import told
+    from ingest.kernel.errors import told
 
     try:
         return told(lambda: run_command(arguments), arguments.debug)
@@ -92,7 +98,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         repair(arguments)
     code: int = run(arguments)
     if arguments.command == "ingest" and code == 0:
-        importlib.import_module("sql.export").write_views(pathlib.Path(arguments.out))
+        importlib.import_module("sql.graph.export").write_views(pathlib.Path(arguments.out))
     return code
 
 
@@ -132,8 +138,8 @@ def run_study(arguments: argparse.Namespace) -> int:
     something changed since the last run.
     """
     from ingest.dataset.reader import open_dataset
-    from ingest.studies.study import read_study
-    from reports import basis, runs, study_run
+    from reports.study import basis, runs, study_run
+    from reports.study.study import read_study
 
     began = datetime.datetime.now(datetime.UTC)
     study = read_study(arguments.study, pathlib.Path(arguments.out) if arguments.out else None)
@@ -171,11 +177,11 @@ def run_stages(arguments: argparse.Namespace, *stages: Sequence[str]) -> int:
 def repair(arguments: argparse.Namespace) -> None:
     """Mends a dataset where something is wrong with it."""
     dataset = pathlib.Path(arguments.dataset)
-    verify = importlib.import_module("sql.verify")
+    verify = importlib.import_module("sql.console.verify_command")
     if problems := verify.problems_of(verify.find(dataset)):
         mend = importlib.import_module("ingest.repair").repair
         made = mend(dataset, problems, arguments.prompts)
-        importlib.import_module("sql.export").write_views(dataset)
+        importlib.import_module("sql.graph.export").write_views(dataset)
         print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
 
 

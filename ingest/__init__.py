@@ -1,0 +1,1 @@
+"""Models and prompts in, a dataset out."""

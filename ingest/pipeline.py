@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.attention import (
-    close_journals,
-    count_rows,
-    model_folder,
-    versions,
-    write_attention,
-)
 from ingest.dataset.card import seal
-from ingest.dataset.errors import HeadswapError, InputError
-from ingest.dataset.files import sha256_of
+from ingest.dataset.lock import check_unlocked, writing
 from ingest.dataset.manifest import (
     MANIFEST_NAME,
     FileEntry,
@@ -29,15 +21,23 @@ from ingest.dataset.manifest import (
     read_manifest,
 )
 from ingest.dataset.writer import write_table
-from ingest.lock import check_unlocked, writing
+from ingest.kernel.errors import HeadswapError, InputError
+from ingest.kernel.files import sha256_of
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelFiles, ModelSource, find_files, tokenizer_name
-from ingest.prompts import PromptSet
-from ingest.sequence import encode_prompt, structural_pattern
+from ingest.producers.attention import (
+    close_journals,
+    count_rows,
+    model_folder,
+    versions,
+    write_attention,
+)
+from ingest.prompts.prompt_set import PromptSet
+from ingest.prompts.sequence import encode_prompt, structural_pattern
 
 if TYPE_CHECKING:
-    from ingest.attention import Encoded
     from ingest.models.loaded import LoadedModel
+    from ingest.producers.attention import Encoded
 
 # Measured: random weights, zstd; less where many weights are 0.
 _BYTES_A_ROW = {"float32": 3.9, "float16": 2.0}

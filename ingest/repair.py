@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from ingest.attention import Capture, batches_of, count_rows, part_path, versions
 from ingest.dataset.card import seal
 from ingest.dataset.checks import Problem
-from ingest.dataset.errors import DatasetError, HeadswapError, InputError
+from ingest.dataset.lock import writing
 from ingest.dataset.manifest import (
     BACKUP_NAME,
     FileEntry,
@@ -22,13 +21,14 @@ from ingest.dataset.manifest import (
     read_manifest,
 )
 from ingest.dataset.writer import write_table
-from ingest.lock import writing
+from ingest.kernel.errors import DatasetError, HeadswapError, InputError
+from ingest.kernel.progress import Progress
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelSource, find_files
 from ingest.pipeline import encode_all, load, token_rows
-from ingest.progress import Progress
-from ingest.prompts import PAIRED_TASKS, PromptSet, read_prompts, stored_prompts
-from ingest.sequence import structural_pattern
+from ingest.producers.attention import Capture, batches_of, count_rows, part_path, versions
+from ingest.prompts.prompt_set import PAIRED_TASKS, PromptSet, read_prompts, stored_prompts
+from ingest.prompts.sequence import structural_pattern
 
 if TYPE_CHECKING:
     from ingest.models.loaded import LoadedModel

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ingest.dataset.errors import InputError
+from ingest.kernel.errors import InputError
 
 if TYPE_CHECKING:
     from ingest.dataset.reader import Dataset

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from ingest.dataset.errors import InputError
 from ingest.dataset.reader import Dataset, open_dataset
-from sql.catalog import KEPT, MATERIALISED, View, views
-from sql.kept import KeptViews
-from sql.limits import EXPLAIN, Limits, check_reads, lock, within
+from ingest.kernel.errors import InputError
+from sql.access.limits import EXPLAIN, Limits, check_reads, lock, within
+from sql.graph.catalog import KEPT, MATERIALISED, View, views
+from sql.graph.kept import KeptViews
+from sql.graph.tables import compared_pairs, extent_of, tables
 from sql.parameters import Parameters, settled
-from sql.tables import compared_pairs, extent_of, tables
 
 if TYPE_CHECKING:
     from types import TracebackType

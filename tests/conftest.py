@@ -17,7 +17,7 @@ from xdist.scheduler import LoadFileScheduling
 import headswap
 from sql.parameters import Parameters, parse_claim
 from sql.session import Session, open_session
-from tests.support import REFERENCE, Outcome, Reference, Run
+from tests.support.running import REFERENCE, Outcome, Reference, Run
 
 # Tests that start processes out of one that has imported torch, which takes longer than they do.
 _FORKING = {"test_disks", "test_interrupted"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REFERENCE, Run
+from tests.support.running import REFERENCE, Run
 
 STANDARD = f"standard={REFERENCE / 'standard'}"
 PROMPT = {"pair_id": 0, "variant": "standard", "task": "Make tea", "steps": ["Boil water"]}

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from headswap import COMMANDS
-from tests.bad_inputs import CASES, DATASETS, STUDIES, STUDY, TEXTS
-from tests.interrupted import content
-from tests.support import REFERENCE, Run
-from tests.synthetic import SyntheticModel, write_synthetic_dataset
+from tests.support.bad_inputs import CASES, DATASETS, STUDIES, STUDY, TEXTS
+from tests.support.interrupted import content
+from tests.support.running import REFERENCE, Run
+from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
 
 @pytest.fixture(scope="module")

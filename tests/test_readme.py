@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from headswap import COMMANDS
 from sql.session import Session
-from tests.readme import README, help_of, rendered
+from tests.support.readme import README, help_of, rendered
 
 TEXT = README.read_text(encoding="utf-8")
 
@@ -33,13 +34,20 @@ def test_every_query_runs(reference_session: Session) -> None:
     assert len(mutual) == 12
 
 
-def test_tree_names_files_that_exist() -> None:
+def test_tree_names_every_folder() -> None:
     tree = TEXT.split("## The project")[1].split("```")[1]
-    folders: list[str] = []
+    named: list[Path] = []
     for line in tree.strip().splitlines():
-        names, indent = line.split("  ")[0] or line.strip().split("  ")[0], line.startswith("  ")
-        folder = folders[-1] if indent and folders else ""
-        if not indent and names.endswith("/"):
-            folders.append(names)
-        for name in names.split(", "):
-            assert (README.parent / folder / name).exists(), name
+        depth, name = (len(line) - len(line.lstrip())) // 2, line.split()[0]
+        assert len(line.split(maxsplit=1)) == 2, line  # says what it is
+        parents = [path for path in named if len(path.parts) == depth][-1:] if depth else []
+        named.append(Path(*(part for path in parents for part in path.parts), name))
+    root = README.parent
+    assert [path for path in named if not (root / path).exists()] == []
+    holding = {
+        path.relative_to(root).parent
+        for folder in ("ingest", "sql", "reports")
+        for suffix in ("py", "sql")
+        for path in (root / folder).rglob(f"*.{suffix}")
+    }
+    assert holding - set(named) == set()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ingest.dataset.files import write_texts_aside
 from ingest.dataset.manifest import BACKUP_NAME, MANIFEST_NAME, Manifest, manifest_text
-from ingest.dataset.text import markdown_cell
+from ingest.kernel.files import write_texts_aside
+from ingest.kernel.text import markdown_cell
 
 CARD_NAME = "README.md"
 _TABLES = ("attention", "models", "prompts", "tokens")

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from ingest.dataset.errors import DatasetError
-from ingest.dataset.files import sha256_of
+from ingest.kernel.errors import DatasetError
+from ingest.kernel.files import sha256_of
 
 FORMAT_VERSION = 1
 SMALL_TABLES = ("models", "prompts", "tokens")

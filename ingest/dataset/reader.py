@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.dataset.errors import DatasetError
 from ingest.dataset.manifest import SMALL_TABLES, FileEntry, Manifest, read_manifest
+from ingest.kernel.errors import DatasetError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.dataset.errors import InputError
-from ingest.dataset.files import sha256_of, written_aside
 from ingest.dataset.manifest import FileEntry
 from ingest.dataset.schemas import TABLES, attention_schema
+from ingest.kernel.errors import InputError
+from ingest.kernel.files import sha256_of, written_aside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

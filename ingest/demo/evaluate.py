@@ -20,17 +20,17 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from ingest.dataset.errors import HeadswapError, InputError
 from ingest.demo.batches import in_batches, mean_loss, pad
-from ingest.demo.bundle import MODELS_FOLDER, WEIGHTS_NAME, load_bundle
 from ingest.demo.network import Network
+from ingest.demo.saved_bundle import MODELS_FOLDER, WEIGHTS_NAME, load_bundle
 from ingest.demo.text import VARIANTS, Record, generate_pairs, load_corpus
 from ingest.demo.train import LOG_NAME, RECIPES
 from ingest.demo.vocabulary import variant_ids
-from ingest.sequence import PAD, SEP, STEPS, marker_ids
+from ingest.kernel.errors import HeadswapError, InputError
+from ingest.prompts.prompt_set import PAIRED_TASKS
+from ingest.prompts.sequence import PAD, SEP, STEPS, marker_ids
 
 EVALUATION_FILE = Path(__file__).with_name("evaluation.json")
-PAIRED_TASKS_FILE = Path(__file__).parents[1] / "data" / "paired_tasks.jsonl"
 N_HELD_OUT_PAIRS = 300
 HELD_OUT_SEED = 1  # not the training log's: its prompts are others of the same combinations
 
@@ -114,7 +114,7 @@ def measure(
 
 def read_paired_tasks() -> list[Record]:
     """The 12 paired tasks as records; the plain task's complexity is theirs."""
-    rows = [json.loads(line) for line in PAIRED_TASKS_FILE.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in PAIRED_TASKS.read_text(encoding="utf-8").splitlines()]
     return [
         Record(row["pair_id"], row["variant"], row["task"], tuple(row["steps"]), complexity=2)
         for row in rows

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ingest.dataset.errors import InputError
+from ingest.kernel.errors import InputError
 
 ACTIVITIES_FILE = Path(__file__).with_name("activities.toml")
 VARIANTS = ("standard", "adhd")

@@ -20,13 +20,13 @@ from typing import TextIO
 
 import torch
 
-from ingest.dataset.errors import HeadswapError, InputError
 from ingest.demo.batches import batch_loss, mean_loss, shuffled_batches
-from ingest.demo.bundle import MODELS_FOLDER, save_bundle
 from ingest.demo.network import Network, Shape
+from ingest.demo.saved_bundle import MODELS_FOLDER, save_bundle
 from ingest.demo.text import generate_pairs
 from ingest.demo.vocabulary import train_tokenizer, variant_ids
-from ingest.sequence import PAD, marker_ids
+from ingest.kernel.errors import HeadswapError, InputError
+from ingest.prompts.sequence import PAD, marker_ids
 
 LOG_NAME = "training_log.jsonl"
 LOG_EVERY = 50  # steps between two lines of the log

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from ingest.demo.text import Record
-from ingest.sequence import MARKERS, encode_sequence
+from ingest.prompts.sequence import MARKERS, encode_sequence
 
 VOCABULARY_SIZE = 768  # markers included
 

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from ingest.dataset.errors import InputError
-from ingest.models.bundle import Weights, check_config, check_scale, tied_or_own, whole_number
+from ingest.kernel.errors import InputError
+from ingest.models.bundle_file import Weights, check_config, check_scale, tied_or_own, whole_number
 
 # What a bundle's config must say to be a GPT-2; a key that is absent counts as the value here.
 _GPT2_CONFIG: dict[str, Any] = {

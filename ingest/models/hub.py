@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.dataset.errors import HeadswapError, InputError
-from ingest.dataset.files import sha256_of, write_text_aside
+from ingest.kernel.errors import HeadswapError, InputError
+from ingest.kernel.files import sha256_of, write_text_aside
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling

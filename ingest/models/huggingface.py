@@ -14,7 +14,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_MAPPING_NAMES,
 )
 
-from ingest.dataset.errors import InputError
+from ingest.kernel.errors import InputError
 
 if TYPE_CHECKING:
     import torch

@@ -19,8 +19,8 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm, LlamaRotaryEmbedding
 
-from ingest.dataset.errors import InputError
-from ingest.models.bundle import Weights, check_config, check_scale, tied_or_own, whole_number
+from ingest.kernel.errors import InputError
+from ingest.models.bundle_file import Weights, check_config, check_scale, tied_or_own, whole_number
 
 # What a bundle's config must say to be a Llama; a key that is absent counts as the value here.
 _LLAMA_CONFIG: dict[str, Any] = {

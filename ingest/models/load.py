@@ -10,14 +10,14 @@ import transformers
 from tokenizers import Tokenizer
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 
-from ingest.capture import capture_patterns
-from ingest.dataset.errors import HeadswapError, InputError
-from ingest.dataset.files import sha256_of
-from ingest.models.bundle import read_bundle
+from ingest.kernel.errors import HeadswapError, InputError
+from ingest.kernel.files import sha256_of
+from ingest.models.bundle_file import read_bundle
 from ingest.models.gpt2_bundle import gpt2_from_bundle
 from ingest.models.huggingface import context_length, is_headless, load_huggingface
 from ingest.models.llama_bundle import llama_from_bundle
 from ingest.models.loaded import LoadedModel
+from ingest.producers.patterns import capture_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

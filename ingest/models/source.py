@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ingest.dataset.errors import InputError
-from ingest.dataset.files import sha256_of
 from ingest.dataset.manifest import MODEL_NAME_PATTERN
+from ingest.kernel.errors import InputError
+from ingest.kernel.files import sha256_of
 from ingest.models.hub import fetch_snapshot, parse_hub_id
 
 DEMO_PREFIX = "demo:"

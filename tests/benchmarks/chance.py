@@ -1,7 +1,7 @@
 """Whether chance is told from likeness: false alarms of unrelated models, recovery under noise.
 
 `python -m tests.benchmarks.chance` prints both tables and writes docs/chance.json and the picture.
-The networks are the demo models' own; everything else is NumPy and `sql.chance`.
+The networks are the demo models' own; everything else is NumPy and `sql.computed.chance`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ingest.demo.bundle import MODELS_FOLDER, load_bundle
 from ingest.demo.network import Network
+from ingest.demo.saved_bundle import MODELS_FOLDER, load_bundle
 from ingest.demo.vocabulary import token_ids
-from ingest.prompts import PAIRED_TASKS, read_prompts
-from ingest.sequence import marker_ids
-from sql.chance import best_under_rotation
-from tests.statistics_oracle import cosines, profile, profile_sums
+from ingest.prompts.prompt_set import PAIRED_TASKS, read_prompts
+from ingest.prompts.sequence import marker_ids
+from sql.computed.chance import best_under_rotation
+from tests.support.statistics_oracle import cosines, profile, profile_sums
 
 Floats = NDArray[np.float64]
 

@@ -23,15 +23,15 @@ import torch
 from numpy.typing import NDArray
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ingest.attention import batches_of, count_rows, write_attention
-from ingest.batches import Batch
 from ingest.models.load import load_model
 from ingest.models.loaded import LoadedModel
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelSource, find_files
-from ingest.prompts import Prompt, PromptSet
+from ingest.producers.attention import batches_of, count_rows, write_attention
+from ingest.producers.batches import Batch
+from ingest.prompts.prompt_set import Prompt, PromptSet
 from tests.benchmarks.measure import Figure, best, exponent, peak_of
-from tests.bundles import LLAMA, Sizes, config_of, llama_state, write_bundle
+from tests.support.bundles import LLAMA, Sizes, config_of, llama_state, write_bundle
 
 Encoded = list[NDArray[np.int32]]
 RELEASED = Sizes()

@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from ingest.batches import plan_batches
 from ingest.dataset.card import seal
 from ingest.dataset.manifest import Manifest
 from ingest.dataset.writer import Triangle, attention_file, file_entry, write_table
-from sql.limits import Limits
+from ingest.producers.batches import plan_batches
+from sql.access.limits import Limits
 from sql.parameters import Parameters
 from sql.session import open_session
 from tests.benchmarks.measure import Figure, best, exponent, peak_of
-from tests.synthetic import SyntheticModel, model_entry, model_row, prompt_row, token_rows
+from tests.support.synthetic import SyntheticModel, model_entry, model_row, prompt_row, token_rows
 
 MODELS = ("standard", "adhd")
 N_LAYERS, N_HEADS = 6, 8

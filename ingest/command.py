@@ -1,0 +1,134 @@
+"""The command `headswap ingest`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.dataset.manifest import PRECISIONS
+from ingest.models.options import DEVICES, DTYPES, LoadOptions
+from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS
+
+if TYPE_CHECKING:
+    from ingest.pipeline import Estimate
+    from ingest.prompts.prompt_set import PromptSet
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `headswap ingest`."""
+    parser.add_argument(
+        "--model",
+        dest="models",
+        metavar="NAME=SOURCE",
+        action="append",
+        required=True,
+        help="a model and the name it gets in the dataset; once for each model. SOURCE is a local "
+        "folder (an InterpGPT bundle with hooked_transformer.pt and tokenizer.json, or a saved "
+        "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME; "
+        "untrained:SOURCE for its architecture with random weights",
+    )
+    parser.add_argument(
+        "--prompts",
+        metavar="FILE",
+        type=Path,
+        default=PAIRED_TASKS,
+        help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
+        "text (default: the 12 paired tasks)",
+    )
+    parser.add_argument(
+        "--variant",
+        default="standard",
+        help="which variant of each pair every model reads: standard (default), adhd, any other "
+        f"in the file, or {ALL_VARIANTS}",
+    )
+    parser.add_argument(
+        "--structural",
+        metavar="REGEX",
+        help="the tokens that structural mass counts: those in which this is found (default: the "
+        "markers, or a plain text's special tokens)",
+    )
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to run")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="precision to run in (default: float32)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=tuple(PRECISIONS),
+        default="float32",
+        help="to store weights in: float32 loses nothing (default), float16 takes half the room",
+    )
+    parser.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run code that a model brings along; the manifest says so",
+    )
+    parser.add_argument(
+        "--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ingests, and prints what the dataset now holds."""
+    from ingest.models.source import parse_model_sources
+    from ingest.prompts.prompt_set import read_prompts
+
+    sources = parse_model_sources(arguments.models)
+    prompts = read_prompts(arguments.prompts, arguments.variant)
+    from ingest.pipeline import ingest
+
+    options = LoadOptions(
+        arguments.device, arguments.dtype, arguments.trust_remote_code, arguments.precision
+    )
+    done = ingest(
+        sources,
+        prompts,
+        arguments.out,
+        arguments.structural,
+        options,
+        on_checked=lambda estimate: _tell_what_comes(prompts, estimate),
+    )
+    rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
+    if arguments.json:
+        print(
+            json.dumps(
+                {
+                    "dataset": str(arguments.out),
+                    "prompts": len(prompts.prompts),
+                    "left_out": prompts.left_out,
+                    "added": {name: rows[name] for name in done.added},
+                    "skipped": {name: rows[name] for name in done.skipped},
+                }
+            )
+        )
+        return 0
+    for name in done.added:
+        print(f"{name}: {rows[name]:,} attention rows added")
+    for name in done.skipped:
+        print(f"{name}: in the dataset already, nothing to do")
+    print(f"{arguments.out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
+    return 0
+
+
+def _tell_what_comes(prompts: PromptSet, estimate: Estimate | None) -> None:
+    """Says on stderr what of a prompt file is not used, and how much will be written."""
+    for field, count in sorted(prompts.ignored_fields.items()):
+        print(f"ignored the field {field!r} in {count} records", file=sys.stderr)
+    if prompts.left_out:
+        print(
+            f"{len(prompts.prompts)} prompts of the variant {prompts.variant}; "
+            f"{prompts.left_out} of other variants left out",
+            file=sys.stderr,
+        )
+    if estimate:
+        print(
+            f"{len(prompts.prompts):,} prompts, {estimate.rows:,} rows, about "
+            f"{estimate.bytes / 1e6:,.1f} MB; {estimate.free_bytes / 1e9:,.1f} GB are free",
+            file=sys.stderr,
+        )

@@ -1,0 +1,1 @@
+"""What any stage may import: errors, files, text for terminals, progress."""

@@ -1,0 +1,70 @@
+"""The errors that become messages. Anything else is a bug and shows its traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+from ingest.kernel.text import printable
+
+
+class HeadswapError(Exception):
+    """What failed and, as a hint, the next thing to do. Exit code 1: the work failed."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InputError(HeadswapError):
+    """What the user gave cannot be used: arguments, files, prompts, SQL. Exit code 2."""
+
+    exit_code = 2
+
+
+class DatasetError(InputError):
+    """A folder that is no readable dataset, or one that contradicts its manifest."""
+
+
+def told(work: Callable[[], int], debug: bool) -> int:
+    """Does some work and returns its exit code; an error becomes its message and its code.
+
+    debug: the traceback is printed, too. What is not ours to explain is raised.
+    """
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except HeadswapError as error:
+        if debug:
+            traceback.print_exc()
+        return tell(error)
+    except BrokenPipeError:
+        # Whoever read our output has stopped (`| head`); that is no failure of ours.
+        _abandon_stdout()
+        return 0
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        if error.filename is None:  # most likely what stdout leads to is full
+            _abandon_stdout()
+        where = error.filename or "the output"
+        print(f"headswap: {where}: {error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _abandon_stdout() -> None:
+    """Lets what is still to be printed go nowhere, so that leaving does not fail over it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def tell(error: HeadswapError) -> int:
+    """Prints an error to stderr, in a line and a hint, and returns its exit code."""
+    print(f"headswap: {printable(str(error))}", file=sys.stderr)
+    if error.hint:
+        print(f"Hint: {printable(error.hint)}", file=sys.stderr)
+    return error.exit_code

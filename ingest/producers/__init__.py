@@ -1,0 +1,1 @@
+"""One producer a stored table: what turns loaded models and prompts into rows."""

@@ -1,0 +1,1 @@
+"""Prompts: files of records in, sequences of tokens out."""

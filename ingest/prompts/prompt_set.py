@@ -1,0 +1,193 @@
+"""Prompts: what the models are asked to read, and how a file of them becomes a prompt set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingest.kernel.errors import InputError
+from ingest.prompts.record_files import read_records
+from ingest.prompts.sequence import MARKERS, sequence_text
+
+PAIRED_TASKS = Path(__file__).with_name("paired_tasks.jsonl")
+ALL_VARIANTS = "all"
+_KNOWN_FIELDS = {"pair_id", "variant", "task", "steps", "complexity", "text"}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt: a task with its steps (the InterpGPT form), or any text.
+
+    prompt_id is its 0-based position among the records of the file it came from; where is its
+    place in that file, for messages. task and steps are None for a text; then a text it is, and
+    else `text` is the whole sequence with its markers written out.
+    """
+
+    prompt_id: int
+    pair_id: str | None
+    variant: str | None
+    task: str | None
+    steps: tuple[str, ...] | None
+    complexity: int | None
+    text: str
+    where: str
+
+    def row(self) -> dict[str, Any]:
+        """The prompt as a row of the table `prompts`."""
+        return {
+            "prompt_id": self.prompt_id,
+            "pair_id": self.pair_id,
+            "variant": self.variant,
+            "task": self.task,
+            "steps": None if self.steps is None else list(self.steps),
+            "complexity": self.complexity,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The prompts of one dataset, in file order.
+
+    variant: which variant was chosen, or `all`, also where no prompt has one; left_out: how many
+    prompts of other variants the file had; ignored_fields: fields that mean nothing here, with the
+    number of records that had them.
+    """
+
+    path: Path
+    variant: str
+    prompts: tuple[Prompt, ...]
+    left_out: int
+    ignored_fields: dict[str, int]
+
+    @property
+    def sha256(self) -> str:
+        """A hash of what the prompts say, whatever the file looked like."""
+        rows = [prompt.row() for prompt in self.prompts]
+        return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+
+def read_prompts(path: Path, variant: str = "standard") -> PromptSet:
+    """Reads a file of records with `pair_id`, `variant`, `task` and `steps`, or with `text`.
+
+    `complexity` (an integer) is optional; with `text`, so are `pair_id` and `variant`. Prompts
+    without a variant are always taken. For the formats see `ingest.prompts.record_files`.
+
+    Raises: InputError, naming the file and the line, where a record cannot be used.
+    """
+    prompts: list[Prompt] = []
+    first_place: dict[tuple[str, str | None], str] = {}
+    ignored: dict[str, int] = {}
+    for prompt_id, (where, record) in enumerate(read_records(path)):
+        prompt = _prompt_from(record, prompt_id, where)
+        if prompt.pair_id is not None:
+            pair = (prompt.pair_id, prompt.variant)
+            if pair in first_place:
+                raise InputError(
+                    f"{where}: pair {pair[0]} has the variant {pair[1]} already "
+                    f"({first_place[pair]})",
+                    hint="every pair_id may have each variant once",
+                )
+            first_place[pair] = where
+        for field in record.keys() - _KNOWN_FIELDS:
+            ignored[field] = ignored.get(field, 0) + 1
+        prompts.append(prompt)
+    chosen = [p for p in prompts if variant == ALL_VARIANTS or p.variant in (None, variant)]
+    if not chosen:
+        found = ", ".join(sorted({str(prompt.variant) for prompt in prompts})) or "none at all"
+        raise InputError(
+            f"{path} has no prompt of the variant {variant!r} (variants found: {found})",
+            hint="choose one with --variant, or --variant all",
+        )
+    has_variant = any(prompt.variant for prompt in chosen)
+    stored = variant if has_variant else ALL_VARIANTS
+    return PromptSet(path, stored, tuple(chosen), len(prompts) - len(chosen), ignored)
+
+
+def stored_prompts(rows: Iterable[dict[str, Any]], variant: str, path: Path) -> PromptSet:
+    """The prompt set that a dataset holds, from the rows of its table `prompts` in `path`."""
+    prompts = tuple(
+        Prompt(
+            **row | {"steps": None if row["steps"] is None else tuple(row["steps"])},
+            where=f"{path}, prompt {row['prompt_id']}",
+        )
+        for row in sorted(rows, key=lambda row: row["prompt_id"])
+    )
+    return PromptSet(path, variant, prompts, 0, {})
+
+
+def _prompt_from(record: dict[str, Any], prompt_id: int, where: str) -> Prompt:
+    pair_id, variant = record.get("pair_id"), record.get("variant")
+    if isinstance(pair_id, bool) or not isinstance(pair_id, int | str | None):
+        raise InputError(f'{where}: "pair_id" is neither a number nor a text')
+    if variant == ALL_VARIANTS:
+        raise InputError(f'{where}: "all" is no variant, it stands for all of them')
+    complexity = record.get("complexity")
+    if complexity is not None and not _is_int16(complexity):
+        raise InputError(f'{where}: "complexity" is no small whole number')
+    task, steps, text = _content_of(record, where)
+    return Prompt(
+        prompt_id=prompt_id,
+        pair_id=None if pair_id is None else str(pair_id),
+        variant=None if variant is None else _text_field(record, "variant", where),
+        task=task,
+        steps=steps,
+        complexity=complexity,
+        text=text,
+        where=where,
+    )
+
+
+def _content_of(
+    record: dict[str, Any], where: str
+) -> tuple[str | None, tuple[str, ...] | None, str]:
+    """What a record asks the models to read: task, steps and the whole text."""
+    if "text" in record:
+        if "task" in record or "steps" in record:
+            raise InputError(
+                f'{where}: both "text" and "task" with "steps"', hint="give one of the two"
+            )
+        return None, None, _text_field(record, "text", where)
+    if record.get("pair_id") is None:
+        raise InputError(f'{where}: "pair_id" is missing')
+    _text_field(record, "variant", where)
+    task = _text_field(record, "task", where)
+    steps = record.get("steps")
+    if not isinstance(steps, list) or not steps:
+        raise InputError(
+            f"{where}: the prompt has no steps", hint='"steps" is a list of at least one text'
+        )
+    for index, step in enumerate(steps):
+        if not isinstance(step, str) or not step.strip():
+            raise InputError(f"{where}: step {index} is empty or no text")
+        _check_characters(step, where)
+    found = next((m for m in MARKERS if any(m in text for text in (task, *steps))), None)
+    if found:
+        raise InputError(
+            f"{where}: the text contains the marker {found}",
+            hint="headswap adds the markers itself; give plain task and steps",
+        )
+    return task, tuple(steps), sequence_text(task, steps)
+
+
+def _is_int16(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**15) <= value < 2**15
+
+
+def _text_field(record: dict[str, Any], name: str, where: str) -> str:
+    value = record.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f'{where}: "{name}" is missing, empty or no text')
+    _check_characters(value, where)
+    return value
+
+
+def _check_characters(text: str, where: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: the text holds half a character (a lone surrogate)") from error

@@ -1,0 +1,1 @@
+"""One function a chart, and the theme that they share."""

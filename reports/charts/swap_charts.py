@@ -1,0 +1,229 @@
+"""Charts of matches: where a cosine stands against chance, and which head went where."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import altair as alt
+
+from reports.charts.theme import LIGHT, Theme, inline, placed, themed
+from reports.data.report import Claim, CosineMatrix, Head, Pair
+from reports.data.wording import digits_apart
+
+# Of the heads of the other model, those that are most like the chosen one.
+_N_NEAREST = 10
+# Pixels in which the kinds of matches fit beside each other.
+_LEGEND_WIDTH = 420
+# The number of the head whose matches are shown, that several charts of a page share.
+CHOSEN = "chosen_row"
+
+
+def chance_chart(
+    claim: Claim, *, name: str, theme: Theme = LIGHT, width: int | None = None
+) -> alt.LayerChart:
+    """The claim's cosines on one axis, the match's interval, and what chance gives as a band."""
+    match, chance = claim.match, claim.chance
+    digits = digits_apart(claim.cosines)
+    low, high = claim.interval or (None, None)
+    values: list[dict[str, Any]] = [
+        {
+            "pair": f"match {match.head.index} ↔ {match.best.index}",
+            "kind": "match",
+            "cosine": match.cosine,
+            "low": low,
+            "high": high,
+        }
+    ]
+    if claim.is_moved:
+        values += [
+            {"pair": f"same index {head.index}", "kind": "same index", "cosine": cosine}
+            for head, cosine in (
+                (match.head, claim.same_index_reference),
+                (match.best, claim.same_index_match),
+            )
+            if cosine is not None
+        ]
+    least = min(*claim.cosines, *(claim.interval or ()), chance.mean)
+    domain = [max(0.0, round(least - (1 - least) * 0.15, 3)), 1.0]
+    x = alt.X("cosine:Q").scale(domain=domain, nice=False, zero=False).title("cosine")
+    y = alt.Y("pair:N").sort([row["pair"] for row in values]).title(None)
+    y = y.axis(labelLimit=170, labelFontSize=12, ticks=False, domain=False, grid=False)
+    colour = alt.Color("kind:N", legend=None).scale(
+        domain=["match", "same index"], range=[theme.other, theme.ink]
+    )
+    band = [{"from": chance.mean, "to": chance.high, "what": "best match by chance"}]
+    tooltip = [
+        alt.Tooltip("from:Q", title="mean best match by chance", format=".4f"),
+        alt.Tooltip("to:Q", title="5 % of chance is above", format=".4f"),
+    ]
+    bands = (
+        alt.Chart(inline(band))
+        .mark_rect(color=theme.muted, opacity=0.28)
+        .encode(x="from:Q", x2="to:Q", tooltip=tooltip)
+    )
+    base = alt.Chart(inline(values)).encode(y=y, color=colour)
+    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, opacity=0.5)
+    points = base.mark_point(filled=True, opacity=1, size=110).encode(
+        x=x,
+        tooltip=[
+            alt.Tooltip("pair:N", title="pair"),
+            alt.Tooltip("cosine:Q", format=".4f"),
+            alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+            alt.Tooltip("high:Q", title="to", format=".4f"),
+        ],
+    )
+    texts = base.mark_text(dy=-13, fontSize=12, fontWeight=600).encode(
+        x="cosine:Q", text=alt.Text("cosine:Q", format=f".{digits}f")
+    )
+    layers = alt.LayerChart(layer=[bands, intervals.encode(x="low:Q", x2="high:Q"), points, texts])
+    standing = "above" if match.cosine > chance.high else "within"
+    if match.cosine < chance.mean:
+        standing = "below the mean of"
+    title = f"The match is {standing} what chance gives (grey: mean to 5 % above)"
+    chart = placed(layers, width=width, height=44 * len(values) + 20, title=title)
+    return themed(chart, theme, name=name, description=f"Dot chart of cosines. {title}.")
+
+
+def migration_chart(
+    pair: Pair, *, name: str, theme: Theme = LIGHT, width: int | None = None
+) -> alt.LayerChart:
+    """A line from every head of one model to its best match in the other.
+
+    A head that is chosen on the page stands out; a click on a line chooses its head.
+    """
+    heads_a, heads_b = pair.matrix.heads_a, pair.matrix.heads_b
+    model_a, model_b = heads_a[0].model, heads_b[0].model
+    rows_a, rows_b = _places(heads_a), _places(heads_b)
+    values = [
+        {
+            "row": heads_a.index(match.head),
+            "a": rows_a[match.head],
+            "b": rows_b[match.best],
+            "from": match.head.index,
+            "to": match.best.index,
+            "cosine": match.cosine,
+            "kind": _kind(match.is_same_index, match.is_mutual),
+        }
+        for match in sorted(pair.ranking, key=lambda match: heads_a.index(match.head))
+    ]
+    n_moved = sum(not match.is_same_index for match in pair.ranking)
+    title = (
+        f"{n_moved} of {len(values)} heads of {model_a} have their best match in {model_b} at "
+        "another index"
+    )
+    kinds = ["same index", "moved, mutual", "moved, one way"]
+    columns = 1 if width is not None and width < _LEGEND_WIDTH else len(kinds)
+    y = alt.Y("a:Q").scale(domain=[1, 0], nice=False).axis(None)
+    chosen = alt.selection_point(name="chosen", fields=["row"], on="click", clear=False)
+    is_chosen = f"{CHOSEN} === datum.row"
+    lines = (
+        alt.Chart(inline(values))
+        .mark_rule(cursor="pointer")
+        .encode(
+            x=alt.XDatum(0).scale(domain=[-0.16, 1.16], nice=False).axis(None),
+            x2=alt.X2Datum(1),
+            y=y,
+            y2="b:Q",
+            color=alt.Color("kind:N")
+            .scale(domain=kinds, range=[theme.muted, theme.other, theme.reference])
+            .legend(
+                title=None,
+                orient="top",
+                symbolType="stroke",
+                symbolSize=300,
+                offset=26,
+                columns=columns,
+            ),
+            opacity=alt.condition(is_chosen, alt.value(1), alt.value(0.55)),
+            strokeWidth=alt.condition(is_chosen, alt.value(4), alt.value(1.6)),
+            tooltip=[
+                alt.Tooltip("from:N", title=model_a),
+                alt.Tooltip("to:N", title=model_b),
+                alt.Tooltip("cosine:Q", format=".4f"),
+                alt.Tooltip("kind:N", title="match"),
+            ],
+        )
+        .add_params(alt.param(name=CHOSEN, value=-1), chosen)
+    )
+    sides: list[tuple[str, dict[Head, float], int, Literal["left", "right"], int]] = [
+        (model_a, rows_a, 0, "right", -6),
+        (model_b, rows_b, 1, "left", 6),
+    ]
+    names = []
+    for model, places, side, align, dx in sides:
+        rows = ({"head": head.index, "a": place} for head, place in places.items())
+        text = alt.Chart(inline(rows)).mark_text(align=align, dx=dx, fontSize=10, color=theme.ink)
+        names.append(text.encode(x=alt.XDatum(side), y=y, text="head:N"))
+        text = alt.Chart(inline([{"model": model, "a": 0}])).mark_text(
+            align=align, dx=dx, dy=-14, fontSize=12, fontWeight=600, color=theme.ink
+        )
+        names.append(text.encode(x=alt.XDatum(side), y=y, text="model:N"))
+    height = max(len(heads_a), len(heads_b)) * 13
+    chart = placed(alt.LayerChart(layer=[lines, *names]), width=width, height=height, title=title)
+    return themed(chart, theme, name=name, description=f"Lines between two columns. {title}.")
+
+
+def _kind(is_same_index: bool, is_mutual: bool) -> str:
+    if is_same_index:
+        return "same index"
+    return "moved, mutual" if is_mutual else "moved, one way"
+
+
+def _places(heads: tuple[Head, ...]) -> dict[Head, float]:
+    """Where each head stands from top to bottom, 0 to 1, with a gap before each layer."""
+    steps: list[float] = []
+    for number, head in enumerate(heads):
+        gap = 0.6 if number and head.layer != heads[number - 1].layer else 0.0
+        steps.append(steps[-1] + 1 + gap if steps else 0.0)
+    last = steps[-1] or 1.0
+    return {head: round(step / last, 5) for head, step in zip(heads, steps, strict=True)}
+
+
+def nearest_chart(
+    matrix: CosineMatrix,
+    reference: Head,
+    *,
+    name: str,
+    theme: Theme = LIGHT,
+    width: int | None = None,
+) -> alt.LayerChart:
+    """The heads of the other model that are most like the chosen head: at first the reference."""
+    model_a, model_b = matrix.heads_a[0].model, matrix.heads_b[0].model
+    values = [
+        {"row": row, "cosine": [round(cosine, 4) for cosine in cosines]}
+        for row, cosines in enumerate(matrix.cosines)
+    ]
+    n_shown = min(_N_NEAREST, len(matrix.heads_b))
+    base = (
+        alt.Chart(inline(values))
+        .transform_filter(f"datum.row === {CHOSEN}")
+        .transform_calculate(column=f"sequence({len(matrix.heads_b)})")
+        .transform_flatten(["column", "cosine"])
+        .transform_window(rank="row_number()", sort=[{"field": "cosine", "order": "descending"}])
+        .transform_filter(f"datum.rank <= {n_shown}")
+        .transform_calculate(pair="heads_a[datum.row] + ' ↔ ' + heads_b[datum.column]")
+        .encode(y=alt.Y("rank:O").axis(None))
+    )
+    bars = base.mark_bar().encode(
+        x=alt.X("cosine:Q").scale(domain=[0, 1], nice=False).title("cosine"),
+        color=alt.condition("datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)),
+        tooltip=[
+            alt.Tooltip("pair:N", title="pair"),
+            alt.Tooltip("cosine:Q", format=".4f"),
+            alt.Tooltip("rank:Q", title="rank"),
+        ],
+    )
+    values_text = base.mark_text(align="right", dx=-6, color=theme.paper, fontSize=11).encode(
+        x="cosine:Q", text=alt.Text("cosine:Q", format=".4f")
+    )
+    names = base.mark_text(align="left", dx=6, color=theme.paper, fontSize=11).encode(
+        x=alt.XDatum(0), text="pair:N"
+    )
+    title = f"The {n_shown} heads of {model_b} that are most like the chosen head of {model_a}"
+    layers = alt.LayerChart(layer=[bars, values_text, names]).add_params(
+        alt.param(name=CHOSEN, value=matrix.heads_a.index(reference)),
+        alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
+        alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),
+    )
+    chart = placed(layers, width=width, height=24 * n_shown, title=title)
+    return themed(chart, theme, name=name, description=f"Bar chart. {title}.")

@@ -1,0 +1,1 @@
+"""From SQL to what a page says: queries, dataclasses, sentences."""

@@ -1,0 +1,228 @@
+"""What a report says, as data: gathered by `reports.data.queries`, drawn by the charts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head of one model; layer and head are 0-based."""
+
+    model: str
+    layer: int
+    head: int
+
+    @property
+    def index(self) -> str:
+        """The head's place, whatever the model.
+
+        >>> Head("standard", 3, 0).index
+        'L3H0'
+        """
+        return f"L{self.layer}H{self.head}"
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.index}"
+
+    def in_model(self, model: str) -> Head:
+        """The head of the same index in another model."""
+        return Head(model, self.layer, self.head)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of the dataset. n_rows: its attention weights that are stored."""
+
+    name: str
+    architecture: str
+    n_layers: int
+    n_heads: int
+    n_parameters: int
+    source: str
+    revision: str | None
+    weights_sha256: str
+    dtype: str
+    device: str
+    tokenizer: str
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The head whose counterpart is asked for.
+
+    late_mass: mean of its profile over the later half; is_given: the user named it.
+    """
+
+    head: Head
+    late_mass: float
+    is_given: bool
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Structural mass along the prompt, `[bin]`; n_queries: what each bin's mean is taken over."""
+
+    head: Head
+    mass: tuple[float, ...]
+    n_queries: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A head and the head of another model whose profile is most like its own.
+
+    same_index_cosine: None where the other model has no head of that index; margin: cosine less
+    that of the runner-up, None where there is none.
+    """
+
+    head: Head
+    best: Head
+    cosine: float
+    same_index_cosine: float | None
+    margin: float | None
+    runner_up: Head | None
+    is_same_index: bool
+    is_mutual: bool
+
+
+@dataclass(frozen=True)
+class Spread:
+    """All cosines between two models: what a match must stand out from.
+
+    n_as_alike: pairs of heads whose cosine is at least that of the match, the match among them.
+    """
+
+    n_pairs: int
+    median: float
+    percentile_95: float
+    n_as_alike: int
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The best match of the reference head among the other model's heads, mixed at random.
+
+    high: 5 % of the draws are above; p_value: share of the draws, the data among them, that are at
+    least as alike as the match, for this one head.
+    """
+
+    mean: float
+    high: float
+    p_value: float
+    n_draws: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The published claim, asked of the reference head and one other model.
+
+    same_index_reference: cosine of the reference head with the other model's head of its index;
+    same_index_match: cosine of the match with the reference model's head of the match's index.
+    best_back: the head of the reference model that is most like the match.
+    interval: 95 % of the resamples of prompts give a cosine of the match between these; None where
+    there are too many prompts to draw from in a report.
+    """
+
+    match: Match
+    same_index_reference: float | None
+    same_index_match: float | None
+    best_back: Head
+    is_moved: bool
+    holds: bool
+    spread: Spread
+    chance: Chance
+    interval: tuple[float, float] | None
+
+    @property
+    def cosines(self) -> tuple[float, ...]:
+        """The match's cosine, and those of the same-index pairs that exist."""
+        same_index = (self.same_index_reference, self.same_index_match)
+        return (self.match.cosine, *(value for value in same_index if value is not None))
+
+
+@dataclass(frozen=True)
+class CosineMatrix:
+    """Cosines `[head_a, head_b]` of all heads of two models, layer by layer."""
+
+    heads_a: tuple[Head, ...]
+    heads_b: tuple[Head, ...]
+    cosines: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The reference model and one other: claim, profiles by head, all cosines, ranking."""
+
+    claim: Claim
+    profiles: dict[Head, Profile]
+    matrix: CosineMatrix
+    ranking: tuple[Match, ...]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token's text as its tokenizer decodes it alone."""
+
+    text: str
+    is_structural: bool
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A head's attention on one prompt: weights `[query][key]`, a causal row ending at its query.
+
+    structural_share: mean over the queries but the first of their weights on structural keys.
+    """
+
+    head: Head
+    tokens: tuple[Token, ...]
+    weights: tuple[tuple[float, ...], ...]
+    structural_share: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """The prompt on which patterns are shown, cut to the first n_shown of its n_tokens tokens."""
+
+    prompt_id: int
+    variant: str | None
+    text: str
+    n_tokens: int
+    n_shown: int
+    patterns: dict[Head, Pattern]
+
+
+@dataclass(frozen=True)
+class HeadMass:
+    """A head of the reference model and the mean of its profile, whole and later half."""
+
+    head: Head
+    mean_mass: float
+    late_mass: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that the page shows. pairs: one an other model, in the dataset's order.
+
+    structural: the regular expression that chose the structural tokens, None for the default.
+    """
+
+    bins: int
+    variant: str
+    stored_variant: str
+    structural: str | None
+    n_prompts: int
+    n_analysed: int
+    n_empty_bins: int
+    prompts_sha256: str
+    tokenizers: dict[str, str]
+    written_with: dict[str, str]
+    models: tuple[Model, ...]
+    reference: Reference
+    reference_profile: Profile
+    head_masses: tuple[HeadMass, ...]
+    pairs: tuple[Pair, ...]
+    example: Example

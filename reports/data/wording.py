@@ -1,0 +1,179 @@
+"""The report's sentences and the way it writes numbers, tokens and commands."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from reports.data.report import Claim, Head, Pair, Report
+from reports.study.runs import Change, Run
+
+_VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
+_MOST_DIGITS = 6
+_NARROW_MARGIN = 0.001
+_SIGNIFICANT = 0.05
+_LABEL_LENGTH = 14
+
+
+def digits_apart(values: tuple[float, ...]) -> int:
+    """Decimals, at least 3, at which the first of some values differs from all others.
+
+    >>> digits_apart((0.9971, 0.663, 0.643)), digits_apart((0.99712, 0.99708)), digits_apart((1, 1))
+    (3, 5, 3)
+    """
+    first, *others = (round(value, _MOST_DIGITS) for value in values)
+    apart = [other for other in others if other != first]
+    for digits in range(3, _MOST_DIGITS):
+        if all(f"{first:.{digits}f}" != f"{other:.{digits}f}" for other in apart):
+            return digits
+    return _MOST_DIGITS
+
+
+def claim_sentence(claim: Claim) -> str:
+    """The claim with its numbers and whether it holds."""
+    match = claim.match
+    digits = digits_apart(claim.cosines)
+    same_index = [f"same index {_same_index(match.head, claim.same_index_reference, digits)}"]
+    if claim.is_moved:
+        same_index.append(_same_index(match.best, claim.same_index_match, digits))
+    verdict = "the claim holds" if claim.holds else "the claim does not hold"
+    numbers = f"cosine {match.cosine:.{digits}f}; {'; '.join(same_index)}"
+    return f"{match.head} ↔ {match.best}: {numbers} → {verdict}"
+
+
+def _same_index(head: Head, cosine: float | None, digits: int) -> str:
+    return f"{head.index}: {'no such pair' if cosine is None else f'{cosine:.{digits}f}'}"
+
+
+def verdict_reason(claim: Claim) -> str:
+    """Why the claim holds, or why it does not."""
+    match = claim.match
+    if claim.holds:
+        return "The most alike head has another index, and is closer than the heads of one index."
+    if not claim.is_moved:
+        return f"The most alike head of {match.best.model} has the same index: nothing moved."
+    if claim.same_index_match is not None and claim.same_index_match >= match.cosine:
+        rival = f"{match.best.in_model(match.head.model)} and {match.best}"
+    else:
+        rival = f"{match.head} and {match.head.in_model(match.best.model)}"
+    return f"The heads of one index, {rival}, are at least as alike."
+
+
+def doubts(claim: Claim) -> str | None:
+    """What speaks against making much of a match, None where nothing does."""
+    match = claim.match
+    found = []
+    if claim.chance.p_value > _SIGNIFICANT:
+        found.append("chance does as well")
+    if match.cosine < claim.spread.percentile_95:
+        found.append("its cosine is below the 95th percentile of all pairs")
+    if match.margin is not None and match.margin < _NARROW_MARGIN:
+        found.append(f"the runner-up is within {_NARROW_MARGIN}")
+    if not match.is_mutual:
+        found.append("it is not mutual")
+    return f"Read the match with care: {'; '.join(found)}." if found else None
+
+
+def headline(report: Report) -> str:
+    """What the page found, in one line."""
+    reference = report.reference.head
+    if not report.pairs:
+        share = f"{report.reference.late_mass:.0%}"
+        return f"{reference} gives structural tokens {share} of its attention in the later half"
+    claim = report.pairs[0].claim
+    if claim.holds:
+        return f"{reference} has its closest counterpart in {claim.match.best}, at another index"
+    return f"The claim does not hold for {reference} in {claim.match.best.model}"
+
+
+def heads_title(report: Report, n_heads: int) -> str:
+    """What the page of all heads is of."""
+    models = len(report.models)
+    of = report.models[0].name if models == 1 else f"{models} models"
+    return f"All {n_heads:,} heads of {of}, and what each attends to"
+
+
+def swaps_title(pair: Pair) -> str:
+    """How many heads moved."""
+    n_moved = sum(not match.is_same_index for match in pair.ranking)
+    model, other = pair.claim.match.head.model, pair.claim.match.best.model
+    return (
+        f"{n_moved} of {len(pair.ranking)} heads of {model} have their closest counterpart in "
+        f"{other} at another index"
+    )
+
+
+def prompts_title(n_prompts: int) -> str:
+    """What the page of the prompts is of."""
+    return f"{counted(n_prompts, 'prompt')}, token by token: which tokens are looked at"
+
+
+def data_title(report: Report) -> str:
+    """What the dataset holds."""
+    n_rows = sum(model.n_rows for model in report.models)
+    models, prompts = counted(len(report.models), "model"), counted(report.n_prompts, "prompt")
+    return f"{n_rows:,} attention weights of {models} on {prompts}"
+
+
+def history_title(runs: Sequence[Run], found: Sequence[Change]) -> str:
+    """What the runs say together."""
+    if not runs:
+        return "No run recorded yet"
+    if not found:
+        return f"{counted(len(runs), 'run')}, and no verdict changed"
+    return f"{counted(len(found), 'verdict')} changed in {counted(len(runs), 'run')}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "run"), counted(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+# What the views' scores are called where people read them, with their units.
+SCORES = {
+    "structural_late": "structural tokens, later half",
+    "structural": "structural tokens",
+    "previous_token": "previous token",
+    "current_token": "current token",
+    "first_token": "first token",
+    "duplicate_token": "earlier equal tokens",
+    "induction": "induction",
+    "marker": "markers",
+    "task": "task tokens",
+    "step": "step tokens",
+    "own_step": "its own step",
+    "previous_step": "the step before",
+    "entropy": "entropy (bits)",
+    "distance": "mean distance (tokens)",
+}
+
+
+def visible(text: str) -> str:
+    r"""A token's text with its blanks and control characters made visible.
+
+    >>> visible(" the"), visible("a b"), visible("\n"), visible("\x07"), visible("")
+    ('·the', 'a·b', '↵', '\\x07', '∅')
+    """
+    return "".join(_VISIBLE.get(character) or _printable(character) for character in text) or "∅"
+
+
+def shortened(text: str) -> str:
+    """A token's text, made visible, as an axis has room for it.
+
+    >>> shortened(" the"), shortened("incomprehensibilities")
+    ('·the', 'incomprehensi…')
+    """
+    shown = visible(text)
+    return shown if len(shown) <= _LABEL_LENGTH else shown[: _LABEL_LENGTH - 1] + "…"
+
+
+def _printable(character: str) -> str:
+    # C*: control, format (among them what turns the direction of writing), private, unassigned.
+    is_hidden = unicodedata.category(character)[0] == "C" or (
+        unicodedata.category(character)[0] == "Z" and character != " "
+    )
+    return repr(character)[1:-1] if is_hidden else character

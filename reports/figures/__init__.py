@@ -1,0 +1,1 @@
+"""Single figures, for notebooks and as files, and the command `headswap figure`."""

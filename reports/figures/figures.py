@@ -1,0 +1,270 @@
+"""Single figures by name: for notebooks as Altair charts, for papers and talks as files.
+
+>>> sorted(FIGURES)
+['chance', 'distribution', 'matrix', 'pattern', 'profiles', 'swaps']
+
+In Jupyter and marimo a chart displays itself:
+
+    with open_session(Path("dataset")) as session:
+        chart = profiles(session).chart
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from ingest.kernel.errors import InputError
+from reports.charts.cosine_charts import distribution_chart, matrix_chart
+from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
+from reports.charts.swap_charts import chance_chart, migration_chart
+from reports.charts.theme import LIGHT, Theme
+from reports.data.queries import (
+    MAX_TOKENS,
+    MOST_RESAMPLED,
+    check_prompts,
+    compared_models,
+    read_pair,
+    read_pattern,
+    read_profile,
+    read_prompt,
+    read_reference,
+)
+from reports.data.report import Head, Pair
+from sql.parameters import check_head, check_model, parse_model_head
+from sql.session import Session
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure: its chart, and the numbers under it as rows. notes: what it does not show."""
+
+    chart: alt.Chart | alt.LayerChart
+    rows: Sequence[dict[str, Any]]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a figure is of; None or nothing where the data choose.
+
+    heads: names like `standard:L3H0`. other: the model that the reference head is looked for in.
+    prompt: its prompt_id. width: of the figure in pixels, axes and legend included.
+    """
+
+    heads: tuple[str, ...] = ()
+    other: str | None = None
+    prompt: int | None = None
+    theme: Theme = LIGHT
+    width: int = 560
+
+
+def profiles(session: Session, choice: Choice | None = None) -> Drawn:
+    """One or two heads' structural mass along the prompt; the reference head and its match.
+
+    Raises: InputError for a head, model or prompt that the dataset lacks, as all of these.
+    """
+    choice = choice or Choice()
+    check_prompts(session)
+    heads = [_head_from(session, text) for text in choice.heads]
+    if not heads:
+        heads = [read_reference(session).head]
+        if others := compared_models(session, heads[0].model):
+            heads.append(_pair(session, choice, heads[0], others).claim.match.best)
+    if len(heads) > 2:
+        raise InputError(f"{len(heads)} heads for one figure", hint="name one or two")
+    found = [read_profile(session, head) for head in heads]
+    chart = profile_chart(
+        found,
+        name="profiles",
+        title=_profiles_title(session, heads),
+        mass_limit=mass_axis_limit(found),
+        theme=choice.theme,
+        width=choice.width,
+    )
+    rows = [
+        {**vars(profile.head), "bin": bin_, "n_queries": n_queries, "mass": mass}
+        for profile in found
+        for bin_, (mass, n_queries) in enumerate(zip(profile.mass, profile.n_queries, strict=True))
+    ]
+    return Drawn(chart, rows)
+
+
+def pattern(session: Session, choice: Choice | None = None) -> Drawn:
+    """A head's attention on one prompt: the reference head, on the shortest."""
+    choice = choice or Choice()
+    check_prompts(session)
+    if len(choice.heads) > 1:
+        raise InputError(f"{len(choice.heads)} heads for one figure", hint="name one")
+    heads = [_head_from(session, text) for text in choice.heads]
+    head = heads[0] if heads else read_reference(session).head
+    prompt = read_prompt(session, head.model, choice.prompt)
+    if prompt is None:
+        raise InputError(
+            f"the dataset analyses no prompt {choice.prompt}",
+            hint="the view prompts lists them: select prompt_id, task from prompts",
+        )
+    prompt_id, n_tokens = prompt["prompt_id"], prompt["n_tokens"]
+    found = read_pattern(session, head, prompt_id)
+    rows = [
+        {
+            **vars(head),
+            "prompt_id": prompt_id,
+            "query": query,
+            "query_token": found.tokens[query].text,
+            "key": key,
+            "key_token": found.tokens[key].text,
+            "weight": weight,
+        }
+        for query, weights in enumerate(found.weights)
+        for key, weight in enumerate(weights)
+    ]
+    is_cut = n_tokens > MAX_TOKENS
+    notes = (f"the first {MAX_TOKENS} of {n_tokens} tokens are shown",) if is_cut else ()
+    chart = pattern_chart(found, name="pattern", theme=choice.theme, width=choice.width)
+    return Drawn(chart, rows, notes)
+
+
+def distribution(session: Session, choice: Choice | None = None) -> Drawn:
+    """How many pairs of heads of two models are how alike, the claim's cosines marked."""
+    choice, pair = _chosen_pair(session, choice)
+    chart = distribution_chart(
+        pair.matrix, pair.claim, name="distribution", theme=choice.theme, width=choice.width
+    )
+    return Drawn(chart, _cosine_rows(pair))
+
+
+def matrix(session: Session, choice: Choice | None = None) -> Drawn:
+    """The cosine of every head of the reference head's model with every head of another."""
+    choice, pair = _chosen_pair(session, choice)
+    chart = matrix_chart(
+        pair.matrix, pair.claim, name="matrix", theme=choice.theme, width=choice.width
+    )
+    return Drawn(chart, _cosine_rows(pair))
+
+
+def chance(session: Session, choice: Choice | None = None) -> Drawn:
+    """The claim's cosines with the match's interval, and what chance gives."""
+    choice, pair = _chosen_pair(session, choice)
+    claim = pair.claim
+    match, other = claim.match, claim.match.best.model
+    low, high = claim.interval or (None, None)
+    rows = [
+        {
+            **_sides(match.head, match.best),
+            "cosine": match.cosine,
+            "low": low,
+            "high": high,
+            "null_mean": claim.chance.mean,
+            "null_high": claim.chance.high,
+            "p_value": claim.chance.p_value,
+        }
+    ]
+    if claim.is_moved:
+        same_index = (
+            (match.head, match.head.in_model(other), claim.same_index_reference),
+            (match.best.in_model(match.head.model), match.best, claim.same_index_match),
+        )
+        rows += [
+            {**dict.fromkeys(rows[0]), **_sides(head_a, head_b), "cosine": cosine}
+            for head_a, head_b, cosine in same_index
+            if cosine is not None
+        ]
+    notes = () if claim.interval else (f"no interval: more than {MOST_RESAMPLED} prompts",)
+    chart = chance_chart(claim, name="chance", theme=choice.theme, width=choice.width)
+    return Drawn(chart, rows, notes)
+
+
+def swaps(session: Session, choice: Choice | None = None) -> Drawn:
+    """A line from every head of the reference head's model to its best match in another."""
+    choice, pair = _chosen_pair(session, choice)
+    rows = [
+        {
+            **_sides(match.head, match.best),
+            "cosine": match.cosine,
+            "is_same_index": match.is_same_index,
+            "is_mutual": match.is_mutual,
+        }
+        for match in sorted(pair.ranking, key=lambda match: (match.head.layer, match.head.head))
+    ]
+    chart = migration_chart(pair, name="swaps", theme=choice.theme, width=choice.width)
+    return Drawn(chart, rows)
+
+
+FIGURES: dict[str, Callable[[Session, Choice], Drawn]] = {
+    "profiles": profiles,
+    "pattern": pattern,
+    "chance": chance,
+    "distribution": distribution,
+    "matrix": matrix,
+    "swaps": swaps,
+}
+
+
+def _chosen_pair(session: Session, choice: Choice | None) -> tuple[Choice, Pair]:
+    choice = choice or Choice()
+    check_prompts(session)
+    if choice.heads:
+        raise InputError(
+            "this figure is of all heads of two models",
+            hint="choose the head that it marks with --reference",
+        )
+    head = read_reference(session).head
+    others = compared_models(session, head.model)
+    if not others:
+        raise InputError(
+            f"{session.dataset.path} has no second model that {head.model!r} is compared with",
+            hint="ingest one, or compare other models with --pair",
+        )
+    return choice, _pair(session, choice, head, others)
+
+
+def _pair(session: Session, choice: Choice, head: Head, others: list[str]) -> Pair:
+    other = choice.other or others[0]
+    if other not in others:
+        raise InputError(
+            f"{head.model!r} is not compared with a model {other!r}",
+            hint=f"it is with {', '.join(others)}",
+        )
+    return read_pair(session, head, other)
+
+
+def _head_from(session: Session, text: str) -> Head:
+    model, layer, number = parse_model_head(text)
+    model = model or session.dataset.manifest.models[0].name
+    check_model(session.dataset, model)
+    check_head(session.dataset, model, layer, number)
+    return Head(model, layer, number)
+
+
+def _profiles_title(session: Session, heads: Sequence[Head]) -> str:
+    names = " and ".join(map(str, heads))
+    if len(heads) < 2:
+        return names
+    query = (
+        "select cosine from profile_cosines "
+        "where model_a = $model_a and layer_a = $layer_a and head_a = $head_a "
+        "and model_b = $model_b and layer_b = $layer_b and head_b = $head_b"
+    )
+    # Heads of models that are not compared have no cosine.
+    found = session.rows(query, _sides(*heads))
+    return f"{names}: cosine {found[0]['cosine']:.3f}" if found else names
+
+
+def _cosine_rows(pair: Pair) -> list[dict[str, Any]]:
+    return [
+        {**_sides(head_a, head_b), "cosine": cosine}
+        for head_a, cosines in zip(pair.matrix.heads_a, pair.matrix.cosines, strict=True)
+        for head_b, cosine in zip(pair.matrix.heads_b, cosines, strict=True)
+    ]
+
+
+def _sides(head_a: Head, head_b: Head) -> dict[str, Any]:
+    """Two heads as the columns of views name them."""
+    return {
+        **{f"{name}_a": value for name, value in vars(head_a).items()},
+        **{f"{name}_b": value for name, value in vars(head_b).items()},
+    }

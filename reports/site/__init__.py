@@ -1,0 +1,1 @@
+"""The report as a site: pages, their templates and the command `headswap report`."""

@@ -1,0 +1,103 @@
+"""The charts that the pages of a report show, each page's by the name of its section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import altair as alt
+from markupsafe import Markup
+
+from reports.charts.cosine_charts import distribution_chart, matrix_chart
+from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
+from reports.charts.swap_charts import chance_chart, migration_chart, nearest_chart
+from reports.data import wording
+from reports.data.report import Head, Pair, Report
+from reports.site.rendering import Figure, figure_of
+
+
+def finding(report: Report) -> dict[str, list[Figure]]:
+    """The charts of the finding; `NAME:MODEL` for one other model's."""
+    figures = {"profiles": list(_reference_figures(report))}
+    if not report.pairs:
+        figures["patterns"] = [_pattern_figure(report, report.reference.head, "pattern")]
+    for number, pair in enumerate(report.pairs):
+        other = pair.claim.match.best.model
+        figures[f"chance:{other}"] = [figure_of(chance_chart(pair.claim, name=f"chance_{number}"))]
+        figures[f"profiles:{other}"] = list(_profile_figures(report, pair, number))
+        figures[f"patterns:{other}"] = [
+            _pattern_figure(report, report.reference.head, f"pattern_{number}_reference"),
+            _pattern_figure(report, pair.claim.match.best, f"pattern_{number}_match"),
+        ]
+    return figures
+
+
+def swaps(report: Report) -> dict[str, list[Figure]]:
+    """The charts of all heads against all heads: `NAME:MODEL`."""
+    figures = {}
+    for number, pair in enumerate(report.pairs):
+        claim = pair.claim
+        other = claim.match.best.model
+        figures[f"map:{other}"] = [figure_of(migration_chart(pair, name=f"migration_{number}"))]
+        figures[f"cosines:{other}"] = [
+            figure_of(matrix_chart(pair.matrix, claim, name=f"matrix_{number}", is_linked=True)),
+            figure_of(nearest_chart(pair.matrix, claim.match.head, name=f"nearest_{number}")),
+            figure_of(distribution_chart(pair.matrix, claim, name=f"distribution_{number}")),
+        ]
+    return figures
+
+
+def templates(report: Report) -> tuple[tuple[str, Markup], ...]:
+    """The specifications that the page of one head fills with the head that is chosen there."""
+    head = report.reference.head
+    best = [pair.profiles[pair.claim.match.best] for pair in report.pairs[:1]]
+    charts: dict[str, alt.Chart | alt.LayerChart] = {
+        "profile_template": profile_chart(
+            [report.reference_profile, *best], name="head_profile", title="profile", mass_limit=1.0
+        ),
+        "pattern_template": pattern_chart(report.example.patterns[head], name="head_pattern"),
+    }
+    return tuple((name, figure_of(chart).spec) for name, chart in charts.items())
+
+
+def _reference_figures(report: Report) -> Iterator[Figure]:
+    if not report.pairs:
+        profile = report.reference_profile
+        title = wording.headline(report)
+        yield figure_of(
+            profile_chart([profile], name="profile", title=title, mass_limit=_mass_limit(report))
+        )
+
+
+def _profile_figures(report: Report, pair: Pair, number: int) -> Iterator[Figure]:
+    """The matched profiles, then those of the same-index pairs that exist."""
+    claim = pair.claim
+    match = claim.match
+    digits = wording.digits_apart(claim.cosines)
+    panels: list[tuple[str, str, Head, Head, float | None]] = [
+        ("match", "Best match", match.head, match.best, match.cosine)
+    ]
+    if claim.is_moved:
+        other, own = match.head.in_model(match.best.model), match.best.in_model(match.head.model)
+        panels += [
+            ("index_a", f"Same index {other.index}", match.head, other, claim.same_index_reference),
+            ("index_b", f"Same index {own.index}", own, match.best, claim.same_index_match),
+        ]
+    for name, words, head_a, head_b, cosine in panels:
+        if cosine is not None:
+            chart = profile_chart(
+                [pair.profiles[head_a], pair.profiles[head_b]],
+                name=f"profile_{number}_{name}",
+                title=f"{words}: cosine {cosine:.{digits}f}",
+                mass_limit=_mass_limit(report),
+            )
+            yield figure_of(chart)
+
+
+def _mass_limit(report: Report) -> float:
+    """The top of every profile's axis: one for all, so that the panels compare."""
+    profiles = [profile for pair in report.pairs for profile in pair.profiles.values()]
+    return mass_axis_limit([report.reference_profile, *profiles])
+
+
+def _pattern_figure(report: Report, head: Head, name: str) -> Figure:
+    return figure_of(pattern_chart(report.example.patterns[head], name=name))

@@ -1,0 +1,107 @@
+"""The site of a dataset: its pages, as files of a folder or all in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ingest.kernel.errors import InputError
+from ingest.kernel.files import write_text_aside, write_texts_aside
+from reports.data import wording
+from reports.data.prompt_texts import read_prompt_texts
+from reports.data.provenance import read_provenance
+from reports.data.queries import read_report
+from reports.site import drawings
+from reports.site.atlas import as_json, read_atlas
+from reports.site.rendering import MENU, Page, document, fill, script_json
+from reports.study.runs import HISTORY_NAME, Run, changes, read_runs
+from sql.session import Session
+
+PAGE_NAME = "index.html"
+# The page of the runs lists the latest.
+_MOST_RUNS = 200
+
+
+def write_report(session: Session, out: Path, single_file: bool = False) -> Path:
+    """Writes the pages of a dataset into a folder; returns the path of the first, `index.html`.
+
+    single_file: all of them in that one file. The same dataset, parameters and earlier runs give
+    the same bytes.
+
+    Raises: InputError where no stored prompt is of the variant that was asked for, or `out` is a
+    file; HeadswapError where a page cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file", hint="give a folder with --out")
+    pages = [*_pages(session), _history(read_runs(out))]
+    site = [page.name for page in pages]
+    if single_file:
+        write_text_aside(out / PAGE_NAME, document(pages, site))
+    else:
+        texts = {out / f"{page.name}.html": document([page], site) for page in pages}
+        # The first page last: whoever finds it finds the others.
+        write_texts_aside(dict(reversed(texts.items())))
+    return out / PAGE_NAME
+
+
+def write_history(out: Path) -> None:
+    """Writes the page of the runs anew, from the runs that a report folder remembers."""
+    page = _history(read_runs(out))
+    site = [name for name in MENU if name == page.name or (out / f"{name}.html").is_file()]
+    write_text_aside(out / HISTORY_NAME, document([page], site))
+
+
+def _pages(session: Session) -> Iterator[Page]:
+    report = read_report(session)
+    atlas = read_atlas(session)
+    shared = (("atlas", script_json(as_json(atlas))), ("scores", script_json(wording.SCORES)))
+    yield Page(
+        "index",
+        wording.headline(report),
+        fill("finding.html", report=report, figures=drawings.finding(report)),
+        has_charts=True,
+    )
+    yield Page(
+        "heads",
+        wording.heads_title(report, atlas.n_heads),
+        fill("heads.html", atlas=atlas),
+        scripts=("atlas.js", "heads.js"),
+        has_charts=True,
+        data=shared,
+    )
+    place = f"{report.reference.head.model}:{report.reference.head.index}"
+    yield Page(
+        "head",
+        str(report.reference.head),
+        fill("head.html", atlas=atlas),
+        scripts=("atlas.js", "head.js"),
+        has_charts=True,
+        data=(*shared, ("reference_head", script_json(place)), *drawings.templates(report)),
+    )
+    if report.pairs:
+        yield Page(
+            "swaps",
+            wording.swaps_title(report.pairs[0]),
+            fill("swaps.html", report=report, figures=drawings.swaps(report)),
+            scripts=("tables.js", "swaps.js"),
+            has_charts=True,
+        )
+    texts = read_prompt_texts(session)
+    yield Page(
+        "prompts",
+        wording.prompts_title(texts.n_shown),
+        fill("prompts.html", texts=texts),
+        scripts=("prompts.js",),
+    )
+    provenance = read_provenance(session, report)
+    body = fill("data.html", report=report, provenance=provenance)
+    yield Page("data", wording.data_title(report), body)
+
+
+def _history(runs: tuple[Run, ...]) -> Page:
+    found = changes(runs)
+    return Page(
+        "history",
+        wording.history_title(runs, found),
+        fill("history.html", runs=runs[::-1][:_MOST_RUNS], n_runs=len(runs), changes=found[::-1]),
+    )

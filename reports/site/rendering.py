@@ -1,0 +1,126 @@
+"""From templates to one HTML file that needs nothing else to be read, and asks for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.charts.theme import DARK, FONT, LIGHT, colours
+from reports.charts.vega import vega_bundle
+from reports.data import wording
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# Every page that a site may have, in the order of its menu.
+MENU = {
+    "index": "Finding",
+    "heads": "Heads",
+    "head": "One head",
+    "swaps": "Swaps",
+    "prompts": "Prompts",
+    "data": "Data",
+    "history": "History",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart on a page: its element's id, its Vega-Lite specification as JSON, its alt text."""
+
+    id: str
+    spec: Markup
+    description: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a site. name: as in MENU; title: what it found, its heading.
+
+    scripts: the files that it runs, after those that every page does. has_charts: needs Vega.
+    data: what its scripts read, by the element's id.
+    """
+
+    name: str
+    title: str
+    body: Markup
+    scripts: tuple[str, ...] = ()
+    has_charts: bool = False
+    data: tuple[tuple[str, Markup], ...] = ()
+
+
+def figure_of(chart: alt.Chart | alt.LayerChart) -> Figure:
+    """A chart as a page holds it."""
+    spec: dict[str, Any] = chart.to_dict()
+    return Figure(id=spec["name"], spec=script_json(spec), description=spec["description"])
+
+
+def fill(template: str, **values: Any) -> Markup:
+    """A template filled in."""
+    return Markup(_environment().get_template(template).render(**values))
+
+
+def document(pages: Sequence[Page], site: Sequence[str]) -> str:
+    """Pages as one HTML file. site: the names of all, those in files beside it, too."""
+    names = list(dict.fromkeys(name for page in pages for name in ("site.js", *page.scripts)))
+    scripts = [(_TEMPLATES / name).read_text(encoding="utf-8") for name in names]
+    if any(page.has_charts for page in pages):
+        scripts.insert(0, vega_bundle())
+    palettes = {"light": colours(LIGHT), "dark": colours(DARK)}
+    return fill(
+        "shell.html",
+        pages=pages,
+        menu={name: label for name, label in MENU.items() if name in site},
+        is_single=len(pages) > 1,
+        palettes=script_json(palettes),
+        data=dict(entry for page in pages for entry in page.data),
+        scripts=[Markup(script) for script in scripts],
+        # Only these scripts run, and nothing is ever fetched: the browser itself sees to it.
+        policy=_policy(scripts),
+        style=Markup("").join(
+            fill(sheet, font=Markup(FONT), palettes=palettes)
+            for sheet in ("site.css", "browse.css", "print.css")
+        ),
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["exact"] = lambda value: repr(round(value, 6))
+    environment.filters["count"] = lambda value: f"{value:,}"
+    environment.globals["wording"] = wording
+    return environment
+
+
+def _policy(scripts: Sequence[str]) -> Markup:
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()) for script in scripts]
+    sources = " ".join(f"'sha256-{hash_.decode()}'" for hash_ in hashes)
+    return Markup(
+        f"default-src 'none'; script-src {sources}; style-src 'unsafe-inline'; img-src data:"
+    )
+
+
+def script_json(value: Any) -> Markup:
+    r"""JSON that no text in it can turn into markup: a script element ends only where we end it.
+
+    >>> print(script_json("</script><!--"))
+    "\u003c/script>\u003c!--"
+    """
+    text = json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))

@@ -1,0 +1,273 @@
+"""The runs of a study, remembered: one line of JSON each in `runs.jsonl`, beside the pages.
+
+A line is written in one piece and never changed. A process that was killed, or a full disk, may
+leave a torn line at the end: it stays in the file, the line after it says so, and it counts as no
+run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from ingest.kernel.errors import HeadswapError, InputError
+from ingest.kernel.files import writing_to
+
+RUNS_NAME = "runs.jsonl"
+HISTORY_NAME = "history.html"
+# In the line that follows a torn one, and only there.
+_AFTER_TORN = "after_torn_line"
+
+
+@dataclass(frozen=True)
+class PairNumbers:
+    """The reference head and one other model, as `reports.data.report.Claim` has them.
+
+    match: the most alike head, as in adhd:L3H0. p_value: of that match under chance.
+    """
+
+    model: str
+    match: str
+    cosine: float
+    same_index_reference: float | None
+    same_index_match: float | None
+    p_value: float
+    holds: bool
+
+
+@dataclass(frozen=True)
+class ClaimNumbers:
+    """A claim of the study, with the columns of the view `claims`."""
+
+    claim: str
+    model_a: str
+    layer_a: int
+    head_a: int
+    model_b: str
+    layer_b: int
+    head_b: int
+    test: str
+    similarity: str
+    value: float
+    bound: float
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that came to its end, whether its claims held or not.
+
+    time: when it began, UTC, ISO 8601 with seconds. headswap: the version. dataset: the manifest's
+    SHA-256. fingerprint, row_files: as `reports.study.basis` makes them. page, files: the page that
+    the run named, and the SHA-256 of every page by name. unchanged: nothing was made anew, and the
+    numbers are those of the run before. reference: the head, as in standard:L2H2.
+    """
+
+    time: str
+    headswap: str
+    dataset: str
+    fingerprint: str
+    row_files: str
+    page: str
+    files: dict[str, str]
+    unchanged: bool
+    seconds: float
+    models: tuple[str, ...]
+    n_prompts: int
+    reference: str
+    pairs: tuple[PairNumbers, ...]
+    claims: tuple[ClaimNumbers, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A verdict that is not that of the run before. time, since: of this run and of that.
+
+    kind: claim (of the study) or swap (the published claim, asked of the reference head and one
+    other model). holds: what this run says; the run before said the opposite.
+    """
+
+    time: str
+    since: str
+    kind: str
+    subject: str
+    holds: bool
+
+    def __str__(self) -> str:
+        turn = "failed, now holds" if self.holds else "held, now fails"
+        return f'{self.kind} changed since {self.since}: "{self.subject}" {turn}'
+
+
+def changes(runs: Sequence[Run]) -> tuple[Change, ...]:
+    """The verdicts that changed from each run to the next, in the order of the runs.
+
+    What only one of the two runs asked, because the study was edited between them, is no change.
+
+    >>> from dataclasses import replace
+    >>> claim = ClaimNumbers(
+    ...     "a:L0H0 ~ b:L0H1 best match",
+    ...     "a",
+    ...     0,
+    ...     0,
+    ...     "b",
+    ...     0,
+    ...     1,
+    ...     "best match",
+    ...     "profile",
+    ...     value=0.98,
+    ...     bound=0.98,
+    ...     holds=True,
+    ... )
+    >>> rest = {
+    ...     "headswap": "0.1.0",
+    ...     "dataset": "",
+    ...     "fingerprint": "",
+    ...     "row_files": "",
+    ...     "page": "index.html",
+    ...     "files": {},
+    ...     "unchanged": False,
+    ...     "seconds": 1.5,
+    ...     "models": ("a", "b"),
+    ...     "n_prompts": 12,
+    ...     "reference": "a:L0H0",
+    ...     "pairs": (),
+    ... }
+    >>> first = Run(time="2026-11-23T10:00:00Z", claims=(claim,), **rest)
+    >>> second = Run(time="2026-11-24T10:00:00Z", claims=(replace(claim, holds=False),), **rest)
+    >>> print(*changes([first, second]))
+    claim changed since 2026-11-23T10:00:00Z: "a:L0H0 ~ b:L0H1 best match" held, now fails
+    """
+    found = []
+    for before, run in itertools.pairwise(runs):
+        earlier = _verdicts(before)
+        for (kind, subject), holds in _verdicts(run).items():
+            if earlier.get((kind, subject), holds) != holds:
+                found.append(Change(run.time, before.time, kind, subject, holds))
+    return tuple(found)
+
+
+def _verdicts(run: Run) -> dict[tuple[str, str], bool]:
+    """Whether each claim and swap holds, by kind and subject."""
+    swaps = {("swap", f"{run.reference} in {pair.model}"): pair.holds for pair in run.pairs}
+    return swaps | {("claim", claim.claim): claim.holds for claim in run.claims}
+
+
+def run_line(run: Run) -> str:
+    """A run as one line of JSON, without its end."""
+    return json.dumps(asdict(run), allow_nan=False)
+
+
+def append_run(folder: Path, run: Run) -> None:
+    """Adds a run to those of a report folder, in one write that is on the disk when this returns.
+
+    Raises: HeadswapError where the operating system refuses, or wrote less than the line.
+    """
+    path = folder / RUNS_NAME
+    with writing_to(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            text = run_line(run)
+            if _ends_torn(descriptor):
+                text = "\n" + json.dumps({_AFTER_TORN: True} | json.loads(text))
+            line = f"{text}\n".encode()
+            n_written = os.write(descriptor, line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    if n_written != len(line):
+        raise HeadswapError(
+            f"{path} took {n_written} of the {len(line)} bytes that tell of this run",
+            hint="make room on its disk; the torn line counts as no run",
+        )
+
+
+def _ends_torn(descriptor: int) -> bool:
+    """Whether a file's last line has no end."""
+    size = os.fstat(descriptor).st_size
+    if not size:
+        return False
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1) != b"\n"
+
+
+def read_runs(folder: Path) -> tuple[Run, ...]:
+    """The runs that a report folder remembers, the earliest first; what was torn is told on stderr.
+
+    Raises: InputError, naming file and line, where a line that was not torn is no run;
+    HeadswapError where the file cannot be read.
+    """
+    path = folder / RUNS_NAME
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise HeadswapError(f"{path} cannot be read: {error.strerror or error}") from error
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    runs: list[Run] = []
+    torn: list[int] = []
+    # From the end: a line without one may be torn, and the line after a torn one says so.
+    may_be_torn = not content.endswith(b"\n")
+    for number, line in reversed(list(enumerate(lines, start=1))):
+        try:
+            record = json.loads(line)
+            runs.append(_run_from(record))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            if not may_be_torn:
+                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+                raise InputError(
+                    f"{path}, line {number}: not the record of a run ({reason})",
+                    hint=f"remove the line, or move {RUNS_NAME} away to begin anew",
+                ) from error
+            torn.append(number)
+        else:
+            may_be_torn = _AFTER_TORN in record
+    if torn:
+        places = ", ".join(f"line {number}" for number in reversed(torn))
+        counted = f"{len(runs)} run{'s' * (len(runs) != 1)} counted"
+        print(f"{path}: {places} torn, by a run that was stopped; {counted}", file=sys.stderr)
+    return tuple(reversed(runs))
+
+
+def _run_from(content: Any) -> Run:
+    run: Run = _checked(content, Run, "the line")
+    datetime.fromisoformat(run.time)
+    return run
+
+
+def _checked(content: Any, kind: Any, name: str) -> Any:
+    """A value of JSON as the type that a field states; keys that this headswap does not know pass.
+
+    Raises: KeyError, TypeError or ValueError where it is another.
+    """
+    if is_dataclass(kind):
+        values = _typed(content, dict, name)
+        hints = get_type_hints(kind)
+        return kind(**{field: _checked(values[field], hints[field], field) for field in hints})  # type: ignore[operator]
+    if get_origin(kind) is UnionType:
+        return None if content is None else _checked(content, get_args(kind)[0], name)
+    if get_origin(kind) is tuple:
+        return tuple(
+            _checked(item, get_args(kind)[0], name) for item in _typed(content, list, name)
+        )
+    if get_origin(kind) is dict:
+        items = _typed(content, dict, name).items()
+        return {key: _checked(value, get_args(kind)[1], name) for key, value in items}
+    if kind is float and type(content) is int:
+        return float(content)
+    return _typed(content, kind, name)
+
+
+def _typed(content: Any, kind: Any, name: str) -> Any:
+    if type(content) is not kind:
+        raise TypeError(f"{name!r} is not of type {kind.__name__}")
+    return content

@@ -1,0 +1,1 @@
+"""The commands over a dataset: sql, views, check, verify, and the prompt."""

@@ -1,0 +1,77 @@
+"""The command `headswap check`: whether rows keep what the contract promises, and claims hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sql.console.options import (
+    add_dataset_argument,
+    add_parameter_options,
+    add_statistics_options,
+    parameters_from,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `headswap check`."""
+    add_dataset_argument(parser)
+    add_parameter_options(parser)
+    add_statistics_options(parser)
+    parser.add_argument(
+        "--claims-only", action="store_true", help="do not read the rows again, only the claims"
+    )
+    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints one line a model and a claim; returns 1 where rows are not sound or a claim fails."""
+    from sql.session import open_session
+
+    parameters = parameters_from(arguments)
+    with open_session(arguments.dataset, parameters) as session:
+        checks = (
+            [] if arguments.claims_only else session.rows("select * from row_checks order by model")
+        )
+        claims = session.rows("select * from claims order by claim") if parameters.claims else []
+    if arguments.json:
+        found = {"dataset": str(arguments.dataset), "checks": checks, "claims": claims}
+        print(json.dumps(found))
+    else:
+        for line in (*map(_check_line, checks), *map(claim_line, claims)):
+            print(line)
+    unsound = [check["model"] for check in checks if not check["is_sound"]]
+    if unsound:
+        print(f"headswap: the rows of {', '.join(unsound)} are not sound", file=sys.stderr)
+        print("Hint: `select * from row_checks` tells more; ingest again", file=sys.stderr)
+    return 1 if count_failed(claims) or unsound else 0
+
+
+def count_failed(claims: Sequence[Mapping[str, Any]]) -> int:
+    """How many of the view's rows do not hold; where there are some, says so on stderr."""
+    n_failed = sum(not claim["holds"] for claim in claims)
+    if n_failed:
+        print(f"headswap: {n_failed} of {len(claims)} claims do not hold", file=sys.stderr)
+    return n_failed
+
+
+def _check_line(check: dict[str, Any]) -> str:
+    if check["largest_error"] is None:
+        return f"{check['model']}: NOT SOUND: no rows"
+    return (
+        f"{check['model']}: {'sound' if check['is_sound'] else 'NOT SOUND'}: "
+        f"{check['n_rows']:,} rows, {check['n_missing']:,} queries missing, "
+        f"{check['n_incomplete']:,} incomplete, weights sum to 1 within "
+        f"{check['largest_error']:.1e} (at most {check['tolerance']:.0e})"
+    )
+
+
+def claim_line(claim: Mapping[str, Any]) -> str:
+    """What is printed of a claim, a row of the view."""
+    return (
+        f"{claim['claim']}: {'holds' if claim['holds'] else 'DOES NOT HOLD'}: "
+        f"{claim['similarity']} cosine {claim['value']:.4f}, compared with {claim['bound']:.4f}"
+    )

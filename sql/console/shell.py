@@ -1,0 +1,127 @@
+"""`headswap sql DATASET` without a query: a prompt with history, completion and a few commands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ingest.kernel.errors import InputError
+from sql.console.examples import examples
+from sql.console.output import write_result
+from sql.console.views_command import view_list, view_text
+from sql.graph.catalog import views
+from sql.session import Session
+
+_PROMPT, _MORE = "headswap> ", "     ...> "
+_HELP = """\
+A query ends with a semicolon. Commands:
+.views          the views, a line each
+.describe VIEW  what a view is for, its grain and its columns
+.examples       questions with the queries that answer them
+.quit           leave (or the end of input)"""
+_KEYWORDS = ("select", "from", "where", "group by", "order by", "inner join", "limit", "describe")
+_HISTORY_LINES = 1000
+
+
+def run_shell(session: Session, read: Callable[[str], str] = input) -> None:
+    """Reads queries and commands until the input ends, and prints their answers.
+
+    A query that fails prints one line on stderr and the prompt goes on.
+    """
+    print(f"{session.dataset.path}: .help lists the commands", file=sys.stderr)
+    lines: list[str] = []
+    while True:
+        try:
+            line = read(_MORE if lines else _PROMPT)
+        except EOFError:
+            print(file=sys.stderr)
+            return
+        except KeyboardInterrupt:  # as in every shell: forget the line, stay
+            print(file=sys.stderr)
+            lines = []
+            continue
+        if not lines and line.lstrip().startswith("."):
+            if line.strip() in (".quit", ".exit"):
+                return
+            _command(*line.split(maxsplit=1))
+        elif line.strip() or lines:
+            lines.append(line)
+            if line.rstrip().endswith(";"):
+                _answer(session, "\n".join(lines))
+                lines = []
+
+
+@contextlib.contextmanager
+def line_editing() -> Iterator[None]:
+    """History and completion for `input`, kept in the user's state folder."""
+    try:
+        import readline
+    except ImportError:  # Python without it reads plain lines
+        print("this Python has no readline: no history, no completion", file=sys.stderr)
+        yield
+        return
+    history = history_file()
+    readline.set_completer_delims(" \t\n,()=<>;")
+    readline.set_completer(complete)
+    readline.parse_and_bind("tab: complete")
+    readline.set_history_length(_HISTORY_LINES)
+    with contextlib.suppress(FileNotFoundError):  # the first time there is none
+        readline.read_history_file(history)
+    try:
+        yield
+    finally:
+        try:
+            history.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(history)
+        except OSError as error:
+            print(f"headswap: the history is not kept: {error}", file=sys.stderr)
+
+
+def history_file() -> Path:
+    """Where the history is kept: XDG_STATE_HOME, else ~/.local/state."""
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "headswap" / "history"
+
+
+def complete(text: str, state: int) -> str | None:
+    """The state-th word that starts with text: commands, views, columns, a few keywords."""
+    prefix, dot, _ = text.rpartition(".")
+    if dot and prefix in views():
+        words = [f"{prefix}.{column.name}" for column in views()[prefix].columns]
+    elif text.startswith("."):
+        words = [".views", ".describe", ".examples", ".help", ".quit"]
+    else:
+        columns = {column.name for view in views().values() for column in view.columns}
+        words = [*views(), *sorted(columns - views().keys()), *_KEYWORDS]
+    found = [word for word in words if word.startswith(text)]
+    return found[state] if state < len(found) else None
+
+
+def _command(name: str, argument: str = "") -> None:
+    view = views().get(argument.strip())
+    if name == ".views":
+        print(view_list())
+    elif name == ".describe" and view:
+        print(view_text(view))
+    elif name == ".describe":
+        print(f"there is no view {argument.strip()!r}: .views lists them", file=sys.stderr)
+    elif name == ".examples":
+        print("\n\n".join(f"-- {example.question}\n{example.query};" for example in examples()))
+    elif name == ".help":
+        print(_HELP)
+    else:
+        print(f"there is no command {name}: .help lists them", file=sys.stderr)
+
+
+def _answer(session: Session, query: str) -> None:
+    try:
+        with session.ask(query) as relation:
+            write_result(relation, "table", None)
+    except InputError as error:
+        print(f"headswap: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"Hint: {error.hint}", file=sys.stderr)
+    sys.stdout.flush()

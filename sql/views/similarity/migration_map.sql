@@ -1,0 +1,15 @@
+-- purpose: the heads of two models paired off one to one, so that they are most alike in all
+-- grain: one row per (similarity, scope, model_a, layer_a, head_a, model_b)
+-- similarity: varchar, as in similarities
+-- scope: varchar, model: any head may go to any; layer: only to one of the same layer
+-- model_a: varchar, one model; heads that go without a partner have no row
+-- layer_a: integer, 0-based
+-- head_a: integer, 0-based
+-- model_b: varchar, the other model
+-- layer_b: integer, 0-based
+-- head_b: integer, 0-based
+-- value: double, how alike the two heads are
+-- is_moved: boolean, true where the partner has another layer or head
+-- is_best: boolean, true where the partner also is the head's rank 1 in similarity_ranking
+
+-- computed by sql.computed.assignment.migration_map from similarity_ranking

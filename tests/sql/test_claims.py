@@ -1,0 +1,121 @@
+"""Claims: what they say of a dataset whose heads were put elsewhere on purpose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sql.parameters import Parameters, parse_claim
+from sql.session import open_session
+from tests.support.running import Run
+from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
+
+# The head that stands at b's flat index n is a's head PLACES[n]; 3 heads a layer.
+PLACES = (4, 0, 1, 5, 3, 2)
+# a's L1H1 (flat 4) stands at b's L0H0.
+TRUE = "a:L1H1 ~ b:L0H0"
+FALSE = "a:L1H1 ~ b:L1H1"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    models = [SyntheticModel("a", seed=3), SyntheticModel("b", seed=3, places=PLACES)]
+    return write_synthetic_dataset(tmp_path_factory.mktemp("claims") / "dataset", models)
+
+
+@pytest.mark.parametrize("test", ["above same index", "best match", "at least 0.999"])
+def test_a_true_claim_holds_and_a_false_one_does_not(test: str, dataset: Path, run: Run) -> None:
+    few = "--resamples=20"
+    outcome = run("check", dataset, few, "--claim", f"{TRUE} {test}")
+    assert outcome.code == 0, outcome.err
+    assert f"{TRUE} {test}: holds" in outcome.out
+    outcome = run("check", dataset, few, *(f"--claim={pair} {test}" for pair in (TRUE, FALSE)))
+    assert outcome.code == 1
+    assert f"{FALSE} {test}: DOES NOT HOLD" in outcome.out
+    assert "1 of 2 claims do not hold" in outcome.err
+
+
+def test_claims_as_json_without_the_rows(dataset: Path, run: Run) -> None:
+    words = ["--claims-only", "--resamples=20", "--claim", f"{TRUE} best match", "--json"]
+    outcome = run("check", dataset, *words)
+    found = json.loads(outcome.out)
+    assert found["checks"] == []
+    (claim,) = found["claims"]
+    assert claim["holds"]
+    assert claim["value"] == pytest.approx(1, abs=1e-9)
+
+
+def test_beyond_chance_asks_the_statistics_of_the_match(dataset: Path) -> None:
+    claim = parse_claim(f"{TRUE} beyond chance")
+    parameters = Parameters(claims=(claim,), n_resamples=200, n_draws=200)
+    with open_session(dataset, parameters) as session:
+        (found,) = session.rows("select * from claims")
+        (statistics,) = session.rows(
+            "select * from match_statistics "
+            "where model_a = 'a' and model_b = 'b' and layer_a = 1 and head_a = 1"
+        )
+    assert (statistics["layer_b"], statistics["head_b"]) == (0, 0)
+    assert found["bound"] == pytest.approx(statistics["null_mean"])
+    assert found["holds"] == (statistics["excess_low"] > 0 and statistics["p_family"] <= 0.05)
+
+
+def test_a_match_beyond_its_place_is_no_claim_about_chance(dataset: Path) -> None:
+    """A head that is not the best match is not beyond chance, however alike."""
+    claim = parse_claim(f"{FALSE} beyond chance")
+    with open_session(dataset, Parameters(claims=(claim,), n_resamples=50, n_draws=50)) as session:
+        (found,) = session.rows("select * from claims")
+    assert not found["holds"]
+
+
+def test_what_was_not_calibrated_has_no_p_value(dataset: Path, run: Run) -> None:
+    parameters = Parameters(similarity="profile_centred", n_resamples=50, n_draws=50)
+    with open_session(dataset, parameters) as session:
+        (row,) = session.rows(
+            "select count(*) as n, count(null_mean) as n_means, count(p_value) as n_p, "
+            "count(p_family) as n_family from match_statistics"
+        )
+    assert row["n"] == row["n_means"] > 0
+    assert row["n_p"] == row["n_family"] == 0
+    words = ("check", dataset, "--claims-only", "--similarity=profile_centred")
+    outcome = run(*words, f"--claim={TRUE} beyond chance")
+    assert outcome.code == 2
+    assert "profile_centred has none" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ("a:L1H1 b:L0H0 best match", "is no claim"),
+        ("a:L1H1 ~ b:L0H0", "is no claim"),
+        ("a:L1H1 ~ b:L0H0 at least", "is no claim"),
+        ("a:L1H1 ~ b:L0H0 at least 7", "is no claim"),
+        ("a:L1H1 ~ b:L0H0 best match 0.5", "is no claim"),
+        ("a:L1H1 ~ a:L0H0 best match", "about one model"),
+        ("a:L1H1 ~ c:L0H0 best match", "not compared"),
+        ("a:L1H1 ~ b:L0H9 best match", "no head L0H9"),
+        ("a:L7H1 ~ b:L0H0 best match", "no head L7H1"),
+    ],
+)
+def test_unusable_claims_are_refused(claim: str, message: str, dataset: Path, run: Run) -> None:
+    outcome = run("check", dataset, "--claim", claim)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--similarity", "shape", "no similarity 'shape'"),
+        ("--resamples", "0", "0 resamples are not possible"),
+        ("--seed", "-1", "-1 is no seed"),
+    ],
+)
+def test_unusable_numbers_are_refused(
+    option: str, value: str, message: str, dataset: Path, run: Run
+) -> None:
+    outcome = run("sql", dataset, "select 1", f"{option}={value}")
+    assert outcome.code == 2
+    assert message in outcome.err

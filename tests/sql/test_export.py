@@ -1,0 +1,79 @@
+"""`views.sql` in a DuckDB of its own, without headswap; and the list of views."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from ingest.dataset.card import seal
+from ingest.dataset.manifest import FileEntry, read_manifest
+from ingest.dataset.writer import file_entry
+from sql.graph.catalog import views
+from sql.graph.export import needs_python, write_views
+from sql.session import open_session
+from tests.support.running import Run
+from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    models = [SyntheticModel("a", seed=1), SyntheticModel("b", seed=2)]
+    return write_synthetic_dataset(tmp_path / "data's set", models)
+
+
+def test_plain_duckdb_gets_the_same_views(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_views(dataset)
+    with open_session(dataset) as session:
+        expected = {
+            name: session.rows(f"select * from {name} order by all")
+            for name in views()
+            if not needs_python(name)
+        }
+    assert len(expected) >= 18
+    monkeypatch.chdir(dataset)
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(Path("views.sql").read_text(encoding="utf-8"))
+        for name, rows in expected.items():
+            relation = connection.sql(f"select * from {name} order by all")
+            found = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+            assert len(found) == len(rows), name
+            for ours, theirs in zip(rows, found, strict=True):
+                for column, value in ours.items():
+                    if isinstance(value, float):
+                        assert theirs[column] == pytest.approx(value, abs=1e-12), name
+                    else:
+                        assert theirs[column] == value, name
+
+
+def test_views_are_listed_and_explained(run: Run) -> None:
+    outcome = run("views")
+    assert [line.split()[0] for line in outcome.out.splitlines()] == list(views())
+    outcome = run("views", "profiles")
+    for column in views()["profiles"].columns:
+        assert column.meaning in outcome.out
+    assert json.loads(run("views", "profiles", "--json").out)[0]["grain"] == [
+        *views()["profiles"].grain
+    ]
+    outcome = run("views", "nonsense")
+    assert outcome.code == 2
+    assert "no view 'nonsense'" in outcome.err
+
+
+def test_files_without_statistics_give_the_same_views(dataset: Path) -> None:
+    write_views(dataset)
+    expected = (dataset / "views.sql").read_bytes()
+    manifest = read_manifest(dataset)
+    tables: dict[str, tuple[FileEntry, ...]] = {}
+    for name, (entry, *_) in manifest.tables.items():
+        table = pq.read_table(dataset / entry.path)
+        pq.write_table(table, dataset / entry.path, write_statistics=False)
+        tables[name] = (file_entry(dataset, entry.path, entry.rows),)
+    seal(dataset, replace(manifest, tables=tables))
+    (dataset / "views.sql").unlink()
+    write_views(dataset)
+    assert (dataset / "views.sql").read_bytes() == expected

@@ -1,0 +1,97 @@
+"""`headswap sql`: the same rows in every format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support.running import Run
+
+QUERY = "select layer, head, token from attention inner join tokens using (prompt_id) \
+where position = key and query = 2 and model = 'adhd' order by all limit 3"
+
+
+def test_table_is_aligned(run: Run, reference_dataset: Path) -> None:
+    query = "select model, n_layers, n_heads, is_causal, revision from models order by model"
+    outcome = run("sql", reference_dataset, query)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == (
+        "model     n_layers  n_heads  is_causal  revision\n"
+        "--------  --------  -------  ---------  --------\n"
+        "adhd             3        4  true       null\n"
+        "standard         3        4  true       null\n"
+    )
+
+
+def test_formats_hold_the_same_rows(run: Run, reference_dataset: Path, tmp_path: Path) -> None:
+    as_json = json.loads(run("sql", reference_dataset, QUERY, "--json").out)
+    assert len(as_json) == 3
+    as_csv = csv.DictReader(io.StringIO(run("sql", reference_dataset, QUERY, "--format=csv").out))
+    assert [{k: str(v) for k, v in row.items()} for row in as_json] == list(as_csv)
+    file = tmp_path / "rows.parquet"
+    outcome = run("sql", reference_dataset, QUERY, "-o", file)
+    assert (outcome.code, outcome.out) == (0, "")
+    assert pq.read_table(file).to_pylist() == as_json
+
+
+def test_failed_query_leaves_the_output_file(
+    run: Run, reference_dataset: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("earlier")
+    assert run("sql", reference_dataset, "select token::int from tokens", "-o", file).code == 2
+    assert file.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_query_is_read_from_stdin(
+    run: Run, reference_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("select count(*) as n from models"))
+    assert json.loads(run("sql", reference_dataset, "-", "--json").out) == [{"n": 2}]
+
+
+def test_control_characters_do_not_reach_the_terminal(run: Run, reference_dataset: Path) -> None:
+    outcome = run("sql", reference_dataset, "select chr(27) || '[31mred' as x")
+    assert "\x1b" not in outcome.out
+    assert r"\x1b[31mred" in outcome.out
+
+
+def test_closed_pipe_is_no_error(reference_dataset: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "headswap",
+        "sql",
+        str(reference_dataset),
+        "select * from attention limit 20000",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(), err) == (0, b"")
+
+
+@pytest.mark.parametrize("bins", [1, 7, 50])
+def test_bins_are_the_users_choice(bins: int, run: Run, reference_dataset: Path) -> None:
+    query = "select count(distinct bin) as n from profiles"
+    outcome = run("sql", reference_dataset, query, "--json", f"--bins={bins}")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out) == [{"n": bins}]
+
+
+def test_reference_head_is_the_users_choice(run: Run, reference_dataset: Path) -> None:
+    query = "select model, layer, head, is_given from reference_head"
+    outcome = run("sql", reference_dataset, query, "--json", "--reference=adhd:L1H2")
+    assert json.loads(outcome.out) == [{"model": "adhd", "layer": 1, "head": 2, "is_given": True}]

@@ -1,0 +1,337 @@
+"""Similarities, chance and uncertainty against plain numpy and SciPy, on two real datasets."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from sql.computed.chance import best_under_rotation
+from sql.parameters import SIMILARITIES, Parameters
+from sql.session import Session, open_session
+from tests.support import statistics_oracle as oracle
+from tests.support.running import Reference, stored_patterns, token_ids
+
+TOLERANCE = 1e-9
+FEW = Parameters(n_resamples=60, n_splits=4, n_draws=200)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset with its patterns in memory: `[head, query, key]` a prompt, by model."""
+
+    path: Path
+    session: Session
+    prompt_ids: list[int]
+    patterns: dict[str, list[NDArray[np.float64]]]
+    structural: list[NDArray[np.bool_]]
+    n_heads: int  # of a layer
+
+    def matrix(self, rows: list[dict[str, Any]], column: str = "value") -> NDArray[np.float64]:
+        """`[head of a, head of b]` from rows with both heads."""
+        size = len(next(iter(self.patterns.values()))[0])
+        values = np.full((size, size), np.nan)
+        for row in rows:
+            values[self.flat(row, "a"), self.flat(row, "b")] = row[column]
+        return values
+
+    def flat(self, row: dict[str, Any], side: str) -> int:
+        return int(row[f"layer_{side}"] * self.n_heads + row[f"head_{side}"])
+
+
+@pytest.fixture(scope="module", params=["reference_dataset", "demo_dataset"])
+def data(request: pytest.FixtureRequest) -> Iterator[Data]:
+    path: Path = request.getfixturevalue(request.param)
+    with open_session(path, replace(FEW, pairs=(("standard", "adhd"),))) as session:
+        ids = [row["prompt_id"] for row in session.rows("select * from prompts order by prompt_id")]
+        patterns = {}
+        for model in ("standard", "adhd"):
+            found = [np.nan_to_num(stored_patterns(session, model, prompt)) for prompt in ids]
+            patterns[model] = [pattern.reshape(-1, *pattern.shape[2:]) for pattern in found]
+        structural = [_marks(session, prompt) for prompt in ids]
+        n_heads = session.rows("select max(n_heads) as n from models")[0]["n"]
+        yield Data(path, session, ids, patterns, structural, n_heads)
+
+
+def _marks(session: Session, prompt_id: int) -> NDArray[np.bool_]:
+    rows = session.rows(
+        "select is_structural from positions where model = 'standard' and prompt_id = $id "
+        "order by query",
+        {"id": prompt_id},
+    )
+    return np.array([row["is_structural"] for row in rows])
+
+
+def _of_pair(data: Data, view: str) -> list[dict[str, Any]]:
+    return data.session.rows(
+        f"select * from {view} where model_a = 'standard' and model_b = 'adhd' order by all"
+    )
+
+
+def test_every_similarity_equals_the_oracle(data: Data) -> None:
+    expected = oracle.similarities(
+        data.patterns["standard"], data.patterns["adhd"], data.structural
+    )
+    rows = _of_pair(data, "similarities")
+    assert {row["similarity"] for row in rows} == set(expected)
+    for similarity, values in expected.items():
+        found = data.matrix([row for row in rows if row["similarity"] == similarity])
+        np.testing.assert_allclose(found, values, rtol=0, atol=TOLERANCE, err_msg=similarity)
+
+
+def test_similarities_are_the_same_in_both_orders(data: Data) -> None:
+    (row,) = data.session.rows(
+        """
+        select count(*) as n, max(abs(there.value - back.value)) as largest
+        from similarities as there
+        inner join similarities as back
+            on back.similarity = there.similarity
+            and back.model_a = there.model_b and back.layer_a = there.layer_b
+            and back.head_a = there.head_b and back.model_b = there.model_a
+            and back.layer_b = there.layer_a and back.head_b = there.head_a
+        """
+    )
+    assert row["n"] == len(data.patterns["standard"][0]) ** 2 * 10 * 2
+    assert row["largest"] < TOLERANCE
+
+
+def test_profile_similarity_is_the_published_cosine(data: Data) -> None:
+    (row,) = data.session.rows(
+        "select count(*) as n, max(abs(value - cosine)) as largest from profile_similarities "
+        "inner join profile_cosines using (model_a, layer_a, head_a, model_b, layer_b, head_b) "
+        "where similarity = 'profile'"
+    )
+    assert row["n"] == len(data.patterns["standard"][0]) ** 2 * 2
+    assert row["largest"] < TOLERANCE
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_intervals_equal_a_bootstrap_in_numpy(data: Data, similarity: str) -> None:
+    no_sink, centred = "no_sink" in similarity, similarity.endswith("centred")
+    sums = {
+        model: oracle.profile_sums(patterns, data.structural, no_sink)
+        for model, patterns in data.patterns.items()
+    }
+    with open_session(
+        data.path, replace(data.session.parameters, similarity=similarity)
+    ) as session:
+        drawn = np.zeros((FEW.n_resamples, len(data.prompt_ids)))
+        for row in session.rows("select * from resamples"):
+            drawn[row["resample"], data.prompt_ids.index(row["prompt_id"])] = row["n_drawn"]
+        rows = session.rows(
+            "select * from match_intervals inner join matches "
+            "using (model_a, layer_a, head_a, model_b) where model_a = 'standard'"
+        )
+    assert (drawn.sum(axis=1) == len(data.prompt_ids)).all()
+    resampled = np.array(
+        [
+            oracle.cosines(
+                *(oracle.profile(*sums[model], weights, centred) for model in ("standard", "adhd"))
+            )
+            for weights in drawn
+        ]
+    )  # [resample, head of a, head of b]
+    assert len(rows) == resampled.shape[1]
+    for row in rows:
+        a, b = data.flat(row, "a"), data.flat(row, "b")
+        values = np.sort(resampled[:, a, b])
+        leads = np.sort(resampled[:, a, b] - resampled[:, a, a])
+        ends = [int(np.ceil(len(values) * share)) - 1 for share in (0.025, 0.975)]
+        found = [row[name] for name in ("low", "high", "lead_low", "lead_high")]
+        np.testing.assert_allclose(found, [*values[ends], *leads[ends]], rtol=0, atol=TOLERANCE)
+
+
+def test_split_halves_equal_numpy(data: Data) -> None:
+    sums = {
+        model: oracle.profile_sums(patterns, data.structural, no_sink=False)
+        for model, patterns in data.patterns.items()
+    }
+    halves = np.zeros((FEW.n_splits, len(data.prompt_ids)))
+    for row in data.session.rows("select * from splits"):
+        halves[row["split"], data.prompt_ids.index(row["prompt_id"])] = row["half"]
+    chosen, held_out, agrees, own = [], [], [], []
+    for half in halves:
+        profiles = {
+            (model, side): oracle.profile(*sums[model], (half == side).astype(float), False)
+            for model in sums
+            for side in (0, 1)
+        }
+        cosines = [oracle.cosines(profiles["standard", s], profiles["adhd", s]) for s in (0, 1)]
+        own.append(np.diag(oracle.cosines(profiles["standard", 0], profiles["standard", 1])))
+        for side in (0, 1):
+            best = cosines[side].round(9).argmax(axis=1)
+            index = np.arange(len(best))
+            chosen.append(cosines[side][index, best])
+            held_out.append(cosines[1 - side][index, best])
+            agrees.append(best == cosines[1 - side].round(9).argmax(axis=1))
+    assert set(halves.sum(axis=1)) == {len(data.prompt_ids) // 2}
+    rows = _of_pair(data, "split_halves")
+    assert len(rows) == len(own[0])
+    for row in rows:
+        a = data.flat(row, "a")
+        assert row["n_splits"] == FEW.n_splits
+        for column, values in (("chosen", chosen), ("held_out", held_out), ("agreement", agrees)):
+            expected = np.mean([value[a] for value in values])
+            assert row[column] == pytest.approx(expected, abs=TOLERANCE)
+    for row in data.session.rows("select * from head_reliability where model = 'standard'"):
+        expected = np.mean([value[row["layer"] * data.n_heads + row["head"]] for value in own])
+        assert row["value"] == pytest.approx(expected, abs=TOLERANCE)
+
+
+def test_statistics_follow_from_the_draws(data: Data) -> None:
+    """p values once more from null_matches, by NumPy."""
+    draws = data.session.query(
+        "select value from null_matches where model_a = 'standard' and model_b = 'adhd' "
+        "order by draw, layer_a, head_a"
+    ).fetchnumpy()["value"]
+    null = draws.reshape(FEW.n_draws, -1)  # [draw, head]
+    rows = sorted(_of_pair(data, "match_chance"), key=lambda row: data.flat(row, "a"))
+    values = np.array([row["value"] for row in rows])
+    fisher = np.arctanh(np.clip(null, -1 + 1e-12, 1 - 1e-12))
+    centre, deviation = fisher.mean(axis=0), fisher.std(axis=0, ddof=1)
+    strongest = ((fisher - centre) / deviation).max(axis=1).round(6)
+    scores = (np.arctanh(np.clip(values, -1 + 1e-12, 1 - 1e-12)) - centre) / deviation
+    for head, row in enumerate(rows):
+        as_high = (null[:, head].round(9) >= round(values[head], 9)).sum()
+        assert row["p_value"] == pytest.approx((1 + as_high) / (1 + FEW.n_draws), abs=1e-12)
+        stronger = (strongest >= scores[head].round(6)).sum()
+        assert row["p_family"] == pytest.approx((1 + stronger) / (1 + FEW.n_draws), abs=1e-12)
+        assert row["p_family"] >= row["p_value"] - 1e-12 or as_high == 0
+        assert row["null_mean"] == pytest.approx(null[:, head].mean(), abs=TOLERANCE)
+        rank = int(np.ceil(FEW.n_draws * 0.95))
+        assert row["null_high"] == pytest.approx(np.sort(null[:, head])[rank - 1], abs=TOLERANCE)
+        assert row["excess"] == pytest.approx(values[head] - null[:, head].mean(), abs=TOLERANCE)
+
+
+def test_rotation_equals_one_by_scipy_in_distribution(data: Data) -> None:
+    """Against rotation matrices from SciPy that keep the vector of ones, layer by layer."""
+    once = np.ones(len(data.prompt_ids))
+    a, b = (
+        oracle.profile(*oracle.profile_sums(data.patterns[m], data.structural, False), once, False)
+        for m in ("standard", "adhd")
+    )
+    n = data.n_heads
+    layers = np.repeat(np.arange(len(b) // n), n)
+    ours = best_under_rotation(a, b, layers, 400, np.random.default_rng(1))
+    basis = np.linalg.qr(np.column_stack([np.ones(n), np.eye(n)[:, 1:]]))[0]
+    generator = np.random.default_rng(2)
+    theirs = []
+    for _ in range(400):
+        rotated = b.copy()
+        for start in range(0, len(b), n):
+            whole = np.eye(n)
+            whole[1:, 1:] = stats.ortho_group.rvs(n - 1, random_state=generator)
+            rotated[start : start + n] = basis @ whole @ basis.T @ b[start : start + n]
+        theirs.append(oracle.cosines(a, rotated).max(axis=1))
+    p_values = [
+        stats.ks_2samp(ours[:, head], np.array(theirs)[:, head]).pvalue for head in range(len(a))
+    ]
+    assert min(p_values) > 0.01 / len(a)
+
+
+def test_chance_depends_on_the_seed_alone(data: Data) -> None:
+    def draws(seed: int) -> NDArray[np.float64]:
+        with open_session(data.path, replace(data.session.parameters, seed=seed)) as session:
+            columns = session.query(
+                "select value from null_matches order by model_a, model_b, draw, layer_a, head_a"
+            ).fetchnumpy()
+        return np.asarray(columns["value"])
+
+    first, again, other = draws(0), draws(0), draws(1)
+    np.testing.assert_allclose(first, again, rtol=0, atol=TOLERANCE)
+    assert (abs(first - other) > TOLERANCE).mean() > 0.99
+
+
+def test_planted_permutation_is_found_by_every_measure(
+    reference_session: Session, reference: Reference
+) -> None:
+    planted = {
+        (layer, head): (layer, place)
+        for layer, places in enumerate(reference.head_permutation)
+        for head, place in enumerate(places)
+    }
+    for source in ("similarity_ranking where rank = 1 and", "migration_map where"):
+        rows = reference_session.rows(
+            f"select * from {source} model_a = 'adhd' and model_b = 'standard'"
+        )
+        n_kinds = 10 if "ranking" in source else 20  # the map has two scopes
+        assert len(rows) == 12 * n_kinds
+        for row in rows:
+            found = (row["layer_b"], row["head_b"])
+            assert found == planted[row["layer_a"], row["head_a"]], row
+    rows = reference_session.rows("select * from matches where model_a = 'adhd'")
+    assert [row["is_mutual"] for row in rows] == [True] * 12
+
+
+def test_migration_map_is_the_best_of_all_assignments(data: Data) -> None:
+    """Within the first layer every assignment can be tried: 24 of 4 heads, 40,320 of 8."""
+    rows = [row for row in _of_pair(data, "migration_map") if row["scope"] == "layer"]
+    similarities = _of_pair(data, "similarities")
+    n = data.n_heads
+    orders = np.array(list(itertools.permutations(range(n))))
+    for kind in {row["similarity"] for row in rows}:
+        values = data.matrix([row for row in similarities if row["similarity"] == kind])[:n, :n]
+        best = values[np.arange(n), orders].sum(axis=1).max()
+        chosen = [row for row in rows if row["similarity"] == kind and row["layer_a"] == 0]
+        assert {row["head_b"] for row in chosen} == set(range(n))
+        assert sum(row["value"] for row in chosen) == pytest.approx(best, abs=1e-8)
+
+
+def test_scores_equal_loops(data: Data) -> None:
+    tokens = [
+        data.session.rows(
+            "select * from tokens where prompt_id = $id order by position", {"id": prompt}
+        )
+        for prompt in data.prompt_ids
+    ]
+    expected = oracle.head_scores(
+        data.patterns["adhd"],
+        [token_ids(data.session, "adhd", prompt) for prompt in data.prompt_ids],
+        data.structural,
+        [[row["role"] for row in rows] for rows in tokens],
+        [[row["step_index"] for row in rows] for rows in tokens],
+    )
+    rows = data.session.rows("select * from head_scores where model = 'adhd'")
+    assert len(rows) == len(expected) * len(data.patterns["adhd"][0])
+    for row in rows:
+        total, number = expected[row["score"]]
+        assert row["n_eligible"] == number
+        mean = total[row["layer"] * data.n_heads + row["head"]] / number
+        assert row["value"] == pytest.approx(mean, abs=TOLERANCE), row["score"]
+
+
+def test_scores_agree_with_the_head_detector_of_transformer_lens(data: Data) -> None:
+    """Its score divides by all queries, ours by the eligible: before division they are the same."""
+    import torch
+    from transformer_lens import head_detector
+
+    patterns = {
+        "previous_token": head_detector.get_previous_token_head_detection_pattern,
+        "duplicate_token": head_detector.get_duplicate_token_head_detection_pattern,
+    }
+    for score, detect in patterns.items():
+        rows = data.session.rows(
+            "select * from prompt_scores "
+            "where model = 'standard' and score = $score and prompt_id = $prompt",
+            {"score": score, "prompt": data.prompt_ids[0]},
+        )
+        ids = torch.tensor([token_ids(data.session, "standard", data.prompt_ids[0])])
+        assert len(rows) == len(data.patterns["standard"][0])
+        for row in rows:
+            head = row["layer"] * data.n_heads + row["head"]
+            pattern = torch.tensor(data.patterns["standard"][0][head])
+            theirs = head_detector.compute_head_attention_similarity_score(
+                pattern,
+                detection_pattern=detect(ids),
+                exclude_bos=False,
+                exclude_current_token=False,
+                error_measure="mul",
+            )
+            assert row["total"] / len(pattern) == pytest.approx(float(theirs), abs=1e-6)
