@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.dataset.card import seal
+from ingest.dataset.commit import commit
 from ingest.dataset.lock import check_unlocked, writing
 from ingest.dataset.manifest import (
     MANIFEST_NAME,
@@ -20,6 +20,7 @@ from ingest.dataset.manifest import (
     ModelEntry,
     read_manifest,
 )
+from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.writer import write_table
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.kernel.files import sha256_of
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 # Measured: random weights, zstd; less where many weights are 0.
 _BYTES_A_ROW = {"float32": 3.9, "float16": 2.0}
-# What an ingest that never finished may have left in the folder: no dataset, and none's either.
+# What an ingest that never finished may have left in the folder, which is not yet a dataset.
 _LEFT_BEHIND = re.compile(
     r"attention|\.lock|README\.md|((models|prompts|tokens)(-\d+)?\.parquet|manifest(\.backup)?\.json)(\.partial)?"
 )
@@ -66,8 +67,7 @@ class Ingested:
 
     def rows(self, model: str) -> int:
         """Attention rows of one model."""
-        entry = self.manifest.model(model)
-        return sum(file.rows for file in entry.attention) if entry else 0
+        return self.manifest.rows_of("attention", model)
 
 
 def ingest(
@@ -112,7 +112,7 @@ def ingest(
                 "there is no model to ingest", hint="name one with --model NAME=SOURCE"
             )
         on_checked(None)
-        seal(out, manifest)
+        commit(out, manifest)
         return Ingested(manifest, (), tuple(skipped))
     with writing(out):
         if _existing_manifest(out, prompts, structural) != manifest:
@@ -126,7 +126,7 @@ def ingest(
             attention = write_attention(model, prompts, tokens, out)
             manifest = _with_model(manifest, model, prompts, pattern, attention, out)
         assert manifest is not None
-        seal(out, manifest)
+        commit(out, manifest)
         close_journals(out, [model.name for model in manifest.models])
     return Ingested(manifest, tuple(model.name for model in models), tuple(skipped))
 
@@ -158,7 +158,7 @@ def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) ->
         foreign = [name for name in names if not _LEFT_BEHIND.fullmatch(name)]
         if foreign:
             raise InputError(
-                f"{out} is not empty and no dataset (it holds {foreign[0]})",
+                f"{out} is neither empty nor a dataset (it holds {foreign[0]})",
                 hint="give a new or empty folder with --out",
             )
         return None
@@ -223,14 +223,14 @@ def encode_all(model: LoadedModel, prompts: PromptSet) -> Encoded:
 
 def _new_manifest(prompts: PromptSet, structural: str | None, out: Path) -> Manifest:
     """Writes the prompts and returns the manifest of a dataset that has no model yet."""
-    rows = [prompt.row() for prompt in prompts.prompts]
+    rows = prompts.rows()
     return Manifest(
         variant=prompts.variant,
         structural=structural,
         prompts_sha256=prompts.sha256,
         tokenizers={},
         models=(),
-        tables={"prompts": (write_table(out, "prompts.parquet", "prompts", rows),)},
+        tables={"prompts": (write_table(out, _next_path("prompts", None), "prompts", rows),)},
         written_with=versions(),
     )
 
@@ -246,13 +246,14 @@ def _with_model(
     """Writes the model's rows of the small tables and returns the manifest that names them."""
     # Files are added, never rewritten: whatever an earlier manifest names stays as it is.
     tables: dict[str, tuple[FileEntry, ...]] = {}
-    models_path = _numbered("models", len(manifest.models))
-    tables["models"] = (write_table(out, models_path, "models", [model.row()]),)
+    path = _next_path("models", manifest)
+    tables["models"] = (write_table(out, path, "models", [model.row()], model.name),)
+    tables["attention"] = attention
     tokenizers = dict(manifest.tokenizers)
     if model.tokenizer_name not in tokenizers:
-        tokens_path = _numbered("tokens", len(tokenizers))
         rows = token_rows(model, prompts, pattern)
-        tables["tokens"] = (write_table(out, tokens_path, "tokens", rows),)
+        path = _next_path("tokens", manifest)
+        tables["tokens"] = (write_table(out, path, "tokens", rows, model.tokenizer_name),)
         tokenizers[model.tokenizer_name] = model.tokenizer_sha256
     entry = ModelEntry(
         name=model.name,
@@ -266,13 +267,13 @@ def _with_model(
         device=model.device,
         trust_remote_code=model.trust_remote_code,
         config=model.config,
-        attention=attention,
     )
     return manifest.with_model(entry, tables, tokenizers)
 
 
-def _numbered(table: str, earlier: int) -> str:
-    return f"{table}-{earlier + 1}.parquet" if earlier else f"{table}.parquet"
+def _next_path(table: str, manifest: Manifest | None) -> str:
+    """The path of one more file of a table; manifest: None where there is no file yet."""
+    return STORED_TABLES[table].path(len(manifest.files_of(table)) if manifest else 0)
 
 
 def token_rows(

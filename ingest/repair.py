@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from ingest.dataset.card import seal
 from ingest.dataset.checks import Problem
+from ingest.dataset.commit import commit
 from ingest.dataset.lock import writing
 from ingest.dataset.manifest import (
     BACKUP_NAME,
@@ -20,6 +20,7 @@ from ingest.dataset.manifest import (
     ModelEntry,
     read_manifest,
 )
+from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.writer import write_table
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
 from ingest.kernel.progress import Progress
@@ -60,7 +61,7 @@ def repair(dataset: Path, problems: Sequence[Problem], prompts_file: Path | None
             workshop.mend_models()
         finally:
             shutil.rmtree(dataset / _WORKSHOP, ignore_errors=True)
-        seal(dataset, manifest)
+        commit(dataset, manifest)
     return workshop.mended
 
 
@@ -80,11 +81,16 @@ class _Workshop:
         self._damaged = {
             entry.path: entry for entry in manifest.files() if not entry.is_intact(dataset)
         }
+        self._table_of = {
+            entry.path: STORED_TABLES[table]
+            for table in manifest.tables
+            for entry in manifest.files_of(table)
+        }
         self.mended: list[str] = []
 
     def mend_tables_of_prompts(self, prompts_file: Path | None) -> None:
         """Makes the table of prompts again where it is damaged."""
-        for entry in self._manifest.tables["prompts"]:
+        for entry in self._manifest.files_of("prompts"):
             if entry.path in self._damaged:
                 prompts = read_prompts(prompts_file or PAIRED_TASKS, self._manifest.variant)
                 if prompts.sha256 != self._manifest.prompts_sha256:
@@ -92,22 +98,27 @@ class _Workshop:
                         f"{entry.path} is damaged, and {prompts.path} holds other prompts",
                         hint="name the file that the prompts came from with --prompts",
                     )
-                rows = [prompt.row() for prompt in prompts.prompts]
+                rows = prompts.rows()
                 self._put(write_table(self._folder, entry.path, "prompts", rows))
 
     def mend_models(self) -> None:
         """Makes again what came from each model: its attention and its rows of the small tables."""
         rows = [
             row
-            for entry in self._manifest.tables["prompts"]
+            for entry in self._manifest.files_of("prompts")
             for row in pq.read_table(self._dataset / entry.path).to_pylist()
         ]
         prompts = stored_prompts(rows, self._manifest.variant, self._dataset)
         for entry in self._manifest.models:
             if self._is_needed(entry):
                 self._mend_model(entry, prompts)
-        if self._damaged:
-            path = min(self._damaged)
+        for path in sorted(self._damaged):
+            table = self._table_of[path]
+            if table.made_by != "ingest":
+                raise HeadswapError(
+                    f"{path} is damaged, and a repair does not make the table {table.name} again",
+                    hint=f"`headswap {table.made_by}` makes it",
+                )
             raise HeadswapError(
                 f"{path} cannot be made again bit for bit: it was written with "
                 f"{self._manifest.written_with}, here run {versions()}",
@@ -115,18 +126,22 @@ class _Workshop:
             )
 
     def _is_needed(self, model: ModelEntry) -> bool:
-        # Which of the small files came from which model is seen when it is made again.
-        is_small = any(path.startswith(("models", "tokens")) for path in self._damaged)
-        return is_small or any(entry.path in self._damaged for entry in model.attention)
+        owners = (model.name, model.tokenizer)
+        return any(
+            entry.owner in owners and self._table_of[path].made_by == "ingest"
+            for path, entry in self._damaged.items()
+        )
 
     def _mend_model(self, entry: ModelEntry, prompts: PromptSet) -> None:
         model = self._load(entry)
         encoded = encode_all(model, prompts)
         pattern = structural_pattern(self._manifest.structural)
-        for path in [path for path in self._damaged if "/" not in path]:
-            table = "models" if path.startswith("models") else "tokens"
-            lines = [model.row()] if table == "models" else token_rows(model, prompts, pattern)
-            self._put(write_table(self._folder, path, table, lines))
+        for table, owner in (("models", entry.name), ("tokens", entry.tokenizer)):
+            for file in self._manifest.files_of(table, owner):
+                if file.path in self._damaged:
+                    is_model = table == "models"
+                    rows = [model.row()] if is_model else token_rows(model, prompts, pattern)
+                    self._put(write_table(self._folder, file.path, table, rows, owner))
         progress = Progress(f"{model.name:<14}", count_rows(model, encoded))
         with ThreadPoolExecutor(max_workers=1) as encoder:
             capture = Capture(model, prompts, encoded, self._folder, encoder, progress)

@@ -123,7 +123,7 @@ def parse_claim(text: str) -> Claim:
     )
 
 
-def settled(parameters: Parameters, dataset: Dataset) -> Parameters:
+def completed(parameters: Parameters, dataset: Dataset) -> Parameters:
     """Fills what was left open from the dataset, and checks the rest against it."""
     manifest = dataset.manifest
     names = [model.name for model in manifest.models]

@@ -7,7 +7,7 @@ import importlib
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,15 @@ import duckdb
 from ingest.dataset.reader import Dataset, open_dataset
 from ingest.kernel.errors import InputError
 from sql.access.limits import EXPLAIN, Limits, check_reads, lock, within
-from sql.graph.catalog import KEPT, MATERIALISED, View, views
-from sql.graph.kept import KeptViews
-from sql.graph.tables import compared_pairs, extent_of, tables
-from sql.parameters import Parameters, settled
+from sql.graph.ancestry import Ancestry
+from sql.graph.catalog import declared, reads_of
+from sql.graph.kept import KeptRelations
+from sql.graph.literals import insert_rows
+from sql.graph.names import table_names
+from sql.graph.parameter_tables import Asked, compared_pairs, create_statement, parameter_rows
+from sql.graph.relation import Relation, create_table
+from sql.graph.stored import stored_select, stored_table
+from sql.parameters import Parameters, completed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WORD = re.compile(r"\w+")
-# What lists views: the one query that needs them all there, though none computed.
+# What lists relations: the one query that needs them all there, though none computed.
 _CATALOG = re.compile(
     r"\b(show|information_schema|(duckdb|pg|sqlite|pragma)_\w+)\b|\bdescribe\s*;?\s*$"
 )
@@ -43,16 +48,17 @@ class Session:
         self, dataset: Dataset, parameters: Parameters, limits: Limits | None = None
     ) -> None:
         self.dataset = dataset
-        self.parameters = settled(parameters, dataset)
+        self.parameters = completed(parameters, dataset)
         self.limits = limits or Limits()
         self.connection = duckdb.connect(":memory:")
         lock(self.connection, self.limits, dataset.files())
+        self._asked = Asked(dataset, self.parameters)
+        self._known_names: dict[str, tuple[str, ...]] = {}
         self._built: set[str] = set()
         self._is_listed = False
-        self._kept = KeptViews(self.dataset, self.parameters, read_only=self.limits.sandbox)
-        extent = extent_of(self.dataset, self.connection)
-        for statement in tables(self.dataset, self.parameters, extent):
-            self.connection.execute(statement)
+        self._kept = KeptRelations(
+            dataset.path, Ancestry(self._asked), read_only=self.limits.sandbox
+        )
 
     def __enter__(self) -> Session:
         return self
@@ -109,62 +115,103 @@ class Session:
         relation = self.query(sql, parameters)
         return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
+    def names_in(self, sql: str) -> tuple[str, ...]:
+        """The relations that one statement names, in alphabetical order."""
+        if sql not in self._known_names:
+            # Parsing takes longer than many a query: only where a word is a relation's name.
+            words = declared().keys() & set(_WORD.findall(sql.lower()))
+            self._known_names[sql] = tuple(sorted(words & table_names(sql))) if words else ()
+        return self._known_names[sql]
+
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of models that are compared, each in both orders."""
         return compared_pairs(self.dataset, self.parameters)
 
     def _build_named_in(self, sql: str) -> None:
-        """Makes the views that a query names, and lists them all for one that asks for a list.
-
-        Any word counts, whether it names a view there or not: at worst a view is computed early.
-        """
-        words = sql.lower()
-        for name in sorted(set(_WORD.findall(words)) & views().keys()):
-            self._build(views()[name])
-        if _CATALOG.search(words) and not self._is_listed:
+        """Makes the relations that a query names; lists them all for one that asks for a list."""
+        for name in self.names_in(sql):
+            self._build(declared()[name])
+        if not self._is_listed and _CATALOG.search(sql.lower()):
             self._is_listed = True
-            for view in views().values():
-                if view.name not in self._built:
-                    self.connection.execute(_create_listed(view))
+            for relation in declared().values():
+                if relation.name not in self._built:
+                    self.connection.execute(_create_listed(relation))
 
-    def _build(self, view: View) -> None:
-        """Makes a view, as a table of its rows where worth it: the kept ones, or computed."""
-        if view.name in self._built:
+    def _build(self, relation: Relation) -> None:
+        """Makes a relation, as a table of its rows where worth it: the kept ones, or computed."""
+        if relation.name in self._built:
             return
-        if view.name in KEPT and (rows := self._kept.read(view)) is not None:
-            self._fill(view, rows)
+        if relation.storage == "kept" and (rows := self._kept.read(relation)) is not None:
+            self._fill(relation, rows)
         else:
-            for source in view.reads:
-                self._build(views()[source])
-            with _announced(view.name):
-                self._compute(view)
-        self._built.add(view.name)
+            for source in reads_of(relation.name):
+                self._build(declared()[source])
+            with _announced(relation.name):
+                self._compute(relation)
+        self._built.add(relation.name)
 
-    def _compute(self, view: View) -> None:
-        if view.computed_by:
-            # What SQL cannot compute: random draws and assignments.
-            module, _, function = view.computed_by.rpartition(".")
-            self._fill(view, getattr(importlib.import_module(module), function)(self))
+    def _compute(self, relation: Relation) -> None:
+        name = relation.name
+        if relation.kind == "stored":
+            self._drop_listed(relation)
+            self.connection.execute(f'create view "{name}" as {self._stored(relation)}')
+        elif relation.kind == "parameters":
+            self._drop_listed(relation)
+            self.connection.execute(create_statement(relation, self._asked))
+            if insert := insert_rows(name, parameter_rows(name, self._asked)):
+                self.connection.execute(insert)
+        elif relation.kind == "computed":
+            module, _, function = relation.definition.rpartition(".")
+            compute = getattr(importlib.import_module(module), function)
+            self._fill(relation, compute(Inputs(self, relation.reads)))
         else:
-            kind = "table" if view.name in MATERIALISED else "view"
-            self._drop_listed(view)
-            self.connection.execute(f'create {kind} "{view.name}" as {view.select}')
-        if view.name in KEPT:
-            self._kept.write(view, self.connection.table(view.name).to_arrow_table())
+            self._drop_listed(relation)
+            kind = "view" if relation.storage == "view" else "table"
+            self.connection.execute(f'create {kind} "{name}" as {relation.definition}')
+        if relation.storage == "kept":
+            self._kept.write(relation, self.connection.table(name).to_arrow_table())
 
-    def _fill(self, view: View, rows: pa.Table) -> None:
-        """Makes a view a table of the given rows."""
-        columns = ", ".join(column.name for column in view.columns)
-        self._drop_listed(view)
+    def _stored(self, relation: Relation) -> str:
+        table = stored_table(relation)
+        if not self.dataset.manifest.files_of(table.name):
+            raise InputError(
+                f"{self.dataset.path} has no rows of the table {table.name}",
+                hint=f"`headswap {table.made_by}` makes them",
+            )
+        return stored_select(relation, self.dataset, self._asked.prompt_places())
+
+    def _fill(self, relation: Relation, rows: pa.Table) -> None:
+        """Makes a relation a table of the given rows."""
+        columns = ", ".join(column.name for column in relation.columns)
+        self._drop_listed(relation)
         self.connection.register("given_rows", rows)
-        self.connection.execute(_create_table(view))
-        self.connection.execute(f'insert into "{view.name}" select {columns} from given_rows')
+        self.connection.execute(create_table(relation))
+        self.connection.execute(f'insert into "{relation.name}" select {columns} from given_rows')
         self.connection.unregister("given_rows")
 
-    def _drop_listed(self, view: View) -> None:
-        """Makes room for a view that stands there only to be listed."""
+    def _drop_listed(self, relation: Relation) -> None:
+        """Makes room for a relation that stands there only to be listed."""
         if self._is_listed:
-            self.connection.execute(f'drop view if exists "{view.name}"')
+            self.connection.execute(f'drop view if exists "{relation.name}"')
+
+
+class Inputs:
+    """What a function that computes a relation may read: the relations that it declares."""
+
+    def __init__(self, session: Session, reads: Sequence[str]) -> None:
+        self._session, self._reads = session, frozenset(reads)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What was asked."""
+        assert "parameters" in self._reads, "the relation does not declare that it reads parameters"
+        return self._session.parameters
+
+    def query(self, sql: str) -> duckdb.DuckDBPyRelation:
+        """Runs a query over declared relations; another would leave kept rows that are stale."""
+        undeclared = set(self._session.names_in(sql)) - self._reads
+        assert not undeclared, f"the relation does not declare that it reads {undeclared}"
+        return self._session.query(sql)
 
 
 @contextmanager
@@ -181,18 +228,13 @@ def _announced(name: str) -> Iterator[None]:
         timer.cancel()
 
 
-def _create_listed(view: View) -> str:
-    """The statement that lists a view with its columns, without rows.
+def _create_listed(relation: Relation) -> str:
+    """The statement that lists a relation with its columns, without rows.
 
     DuckDB would bind the real one at once, and with it all that it reads.
     """
-    columns = ", ".join(f"null::{column.type} as {column.name}" for column in view.columns)
-    return f'create view "{view.name}" as select {columns} where false'
-
-
-def _create_table(view: View) -> str:
-    columns = ", ".join(f"{column.name} {column.type}" for column in view.columns)
-    return f'create table "{view.name}" ({columns})'
+    columns = ", ".join(f"null::{column.type} as {column.name}" for column in relation.columns)
+    return f'create view "{relation.name}" as select {columns} where false'
 
 
 def open_session(
@@ -214,10 +256,10 @@ def query_error(error: duckdb.Error) -> InputError:
     first_line = " ".join(message.split("\n", 1)[0].split())
     suggestion = message.partition("Candidate bindings: ")[2].split("\n", 1)[0]
     if missing := _MISSING.search(first_line):
-        suggestion = next(iter(difflib.get_close_matches(missing[1], views())), "")
+        suggestion = next(iter(difflib.get_close_matches(missing[1], declared())), "")
     hint = f"did you mean {suggestion}?" if suggestion else None
     if missing:
-        hint = " ".join(filter(None, (hint, "`headswap views` lists the views")))
+        hint = " ".join(filter(None, (hint, "`headswap views` lists the relations")))
     line = where.partition(": ")[2].split("\n", 1)[0].removeprefix(EXPLAIN).strip()
     place = f" (at {line[:80]})" if line else ""
     return InputError(f"the query failed: {first_line}{place}", hint=hint)

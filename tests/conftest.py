@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 # The tests run in two processes on two cores; a second thread in each would only be in the way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What tests keep of a user is not the user's.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="headswap-state-")
 
 import numpy as np
 import pytest

@@ -2,65 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ingest.dataset.checks import Check
 from ingest.dataset.manifest import FileEntry, ModelEntry
 from ingest.dataset.writer import Triangle
+
+if TYPE_CHECKING:
+    from ingest.dataset.verification import Verification
 
 # How far the weights of a query may sum from 1: what the model's own arithmetic leaves, and what
 # storing them in half precision rounds away.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 2e-2}
 
 
-class RowVerifier:
-    """Checks attention files: each must hold every query and key of its prompts, head by head.
+_NUMBERS = ["layer", "head", "prompt_id", "query", "key", "weight"]
 
-    tables: the small tables, verified; rows, sums: the checks that count what is found; on_rows:
-    called with the number of rows that were read.
-    """
 
-    def __init__(
-        self,
-        dataset: Path,
-        tables: dict[str, pa.Table],
-        rows: Check,
-        sums: Check,
-        on_rows: Callable[[int], None],
-    ) -> None:
-        self._dataset = dataset
-        self._tables = tables
-        self._rows, self._sums = rows, sums
-        self._on_rows = on_rows
+class AttentionVerifier:
+    """Checks attention files: each must hold every query and key of its prompts, head by head."""
 
-    def verify(self, model: ModelEntry, entries: Sequence[FileEntry]) -> None:
-        """Checks the readable files of one model."""
-        models, tokens = self._tables["models"], self._tables["tokens"]
-        shape = models.filter(pc.equal(models["model"], model.name)).to_pylist()[0]
+    def __init__(self, verification: Verification) -> None:
+        self._verification = verification
+        self._dataset = verification.dataset
+        self._rows, self._sums = verification.checks["rows"], verification.checks["sums"]
+
+    def verify(self, model: ModelEntry, entries: Sequence[FileEntry], is_whole: bool) -> None:
+        """Checks the readable files of one model; is_whole: whether these are all of its files."""
+        shape = self._verification.shape_of(model.name)
+        tokens = self._verification.small_table("tokens")
         own = tokens.filter(pc.equal(tokens["tokenizer"], model.tokenizer))
         ids, counts = np.unique(own["prompt_id"].to_numpy(), return_counts=True)
         lengths: dict[int, int] = dict(zip(ids.tolist(), counts.tolist(), strict=True))
         seen: list[int] = []
-        is_whole = len(entries) == len(model.attention)
         tolerance = max(TOLERANCES.get(kind, 1e-4) for kind in (model.dtype, model.precision))
         for entry in entries:
             prompts = self._verify_file(entry, shape, lengths, tolerance)
             is_whole = is_whole and prompts is not None
             seen += prompts or []
         if is_whole:
-            folder = f"attention/model={model.name}"
+            folder = f"attention/{model.name}"
             missing = sorted(lengths.keys() - set(seen))
-            self._rows.hold(folder, f"has nothing of prompt {missing[0]}" if missing else None)
+            self._rows.record(folder, f"has nothing of prompt {missing[0]}" if missing else None)
             is_double = len(set(seen)) < len(seen)
-            self._rows.hold(folder, "has a prompt in two files" if is_double else None)
+            self._rows.record(folder, "has a prompt in two files" if is_double else None)
 
     def _verify_file(
         self, entry: FileEntry, shape: dict[str, Any], lengths: dict[int, int], tolerance: float
@@ -70,16 +60,20 @@ class RowVerifier:
         file = pq.ParquetFile(self._dataset / entry.path)
         sizes = {file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)}
         if file.metadata.num_row_groups != shape["n_layers"] * n_heads or len(sizes) != 1:
-            self._rows.hold(entry.path, "does not have one row group a head, all of one size")
+            self._rows.record(entry.path, "does not have one row group a head, all of one size")
             return None
         # Before anything is read: a small file may claim rows that would fill any memory.
         if sizes.pop() > sum(length * length for length in lengths.values()):
-            self._rows.hold(entry.path, "has more rows than its prompts have queries and keys")
+            self._rows.record(entry.path, "has more rows than its prompts have queries and keys")
+            return None
+        names = pc.unique(file.read(columns=["model"])["model"]).to_pylist()
+        if names != [shape["model"]]:
+            self._rows.record(entry.path, f"has rows of another model than {shape['model']!r}")
             return None
         stored = file.read_row_group(0, columns=["prompt_id"])["prompt_id"].to_numpy()
         prompts: list[int] = np.unique(stored).tolist()
         if unknown := [prompt for prompt in prompts if prompt not in lengths]:
-            self._rows.hold(entry.path, f"has rows of the unknown prompt {unknown[0]}")
+            self._rows.record(entry.path, f"has rows of the unknown prompt {unknown[0]}")
             return None
         triangle = Triangle(prompts, [lengths[prompt] for prompt in prompts], shape["is_causal"])
         is_first = np.diff(triangle.query, prepend=-1) != 0
@@ -87,14 +81,14 @@ class RowVerifier:
         starts = np.flatnonzero(is_first)
         for group in range(file.metadata.num_row_groups):
             layer, head = divmod(group, n_heads)
-            table = file.read_row_group(group)
+            table = file.read_row_group(group, columns=_NUMBERS)
             columns = {name: table[name].to_numpy() for name in table.column_names}
             is_complete = _is_complete(columns, layer, head, triangle)
             problem = None if is_complete else f"L{layer}H{head} lacks rows, or has others"
-            if self._rows.hold(entry.path, problem):
+            if self._rows.record(entry.path, problem):
                 problem = _sum_problem(columns["weight"], starts, tolerance)
-                self._sums.hold(entry.path, f"L{layer}H{head} {problem}" if problem else None)
-            self._on_rows(len(table))
+                self._sums.record(entry.path, f"L{layer}H{head} {problem}" if problem else None)
+            self._verification.on_rows(len(table))
         return prompts
 
 

@@ -27,18 +27,18 @@ class Check:
     n_checked: int = 0
     problems: list[Problem] = field(default_factory=list)
 
-    def hold(self, path: str, what: str | None) -> bool:
+    def record(self, path: str, what: str | None) -> bool:
         """Counts one thing; `what` says what is wrong with it, None for nothing."""
         self.n_checked += 1
         if what is not None:
             self.problems.append(Problem(path, what))
         return what is None
 
-    def hold_text(self, dataset: Path, name: str, expected: str) -> bool:
+    def record_text(self, dataset: Path, name: str, expected: str) -> bool:
         """Counts one text file of a dataset, whose content follows from the rest of it."""
         path = dataset / name
         if not path.is_file():
-            return self.hold(name, "is missing")
+            return self.record(name, "is missing")
         differs = path.read_bytes() != expected.encode()
         what = "is not the text that follows from the manifest" if differs else None
-        return self.hold(name, what)
+        return self.record(name, what)

@@ -8,35 +8,43 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
+import msgspec
+
+from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.errors import DatasetError
 from ingest.kernel.files import sha256_of
 
-FORMAT_VERSION = 1
-SMALL_TABLES = ("models", "prompts", "tokens")
+FORMAT_VERSION = 2
 # Of the weights as stored: float32 keeps them exactly, float16 to 3 digits in half the bytes.
 PRECISIONS = ("float32", "float16")
 MANIFEST_NAME = "manifest.json"
 BACKUP_NAME = "manifest.backup.json"  # what `headswap verify --repair` goes by when that is damaged
 FORMAT = "headswap-dataset"
+# Results that queries keep beside the data: no part of it, so the manifest names none of them.
+KEPT_FOLDER = "views"
 MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM = "sha256"
 _MAX_ROWS_A_BYTE = 1000
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One Parquet file: its path below the dataset with forward slashes, and what it must hold."""
+    """One Parquet file: its path below the dataset with forward slashes, and what it must hold.
+
+    owner: the model or the tokenizer that its rows came from; None for those of all.
+    """
 
     path: str
     rows: int
     bytes: int
     sha256: str
+    owner: str | None = None
 
     def is_intact(self, dataset: Path) -> bool:
         """Whether the file is there and holds the bytes that were written."""
@@ -46,7 +54,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: where it came from, and the files of its attention.
+    """One model: where it came from and how it ran.
 
     dtype, precision: in which it ran, and in which its weights are stored.
     config: the architecture's numbers as the source states them (JSON values).
@@ -63,7 +71,6 @@ class ModelEntry:
     device: str
     trust_remote_code: bool
     config: dict[str, Any]
-    attention: tuple[FileEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,8 @@ class Manifest:
     """What a dataset holds.
 
     structural: the regular expression that chose the structural tokens, None for the default;
-    tokenizers: the SHA-256 of each tokenizer's file by the tokenizer's name.
+    tokenizers: the SHA-256 of each tokenizer's file by the tokenizer's name; tables: the files of
+    each stored table that the dataset has, in the order in which they were written.
     """
 
     variant: str
@@ -86,8 +94,20 @@ class Manifest:
 
     def files(self) -> list[FileEntry]:
         """Every file that the dataset consists of."""
-        tables = [entry for name in sorted(self.tables) for entry in self.tables[name]]
-        return tables + [entry for model in self.models for entry in model.attention]
+        return [entry for name in sorted(self.tables) for entry in self.tables[name]]
+
+    def files_of(self, table: str, owner: str | None = None) -> tuple[FileEntry, ...]:
+        """The files of a table, or of one model or tokenizer of it; none where it is absent."""
+        entries = self.tables.get(table, ())
+        return tuple(entry for entry in entries if owner is None or entry.owner == owner)
+
+    def rows_of(self, table: str, owner: str | None = None) -> int:
+        """The number of rows of a table, or only those of one model or tokenizer."""
+        return sum(entry.rows for entry in self.files_of(table, owner))
+
+    def absent_tables(self) -> list[str]:
+        """The stored tables that a dataset may have and this one lacks."""
+        return [name for name in STORED_TABLES if name not in self.tables]
 
     def sha256(self) -> str:
         """What identifies the content: the SHA-256 of the text without the checksum in it."""
@@ -100,13 +120,18 @@ class Manifest:
     def with_model(
         self,
         model: ModelEntry,
-        tables: dict[str, tuple[FileEntry, ...]],
+        tables: Mapping[str, Sequence[FileEntry]],
         tokenizers: dict[str, str],
     ) -> Manifest:
-        """This manifest with one model more, and with the table files that came with it."""
+        """This manifest with one model more, and with the files that came with it."""
+        with_files = self.with_files(tables)
+        return replace(with_files, models=(*self.models, model), tokenizers=tokenizers)
+
+    def with_files(self, tables: Mapping[str, Sequence[FileEntry]]) -> Manifest:
+        """This manifest with more files of some tables."""
         names = self.tables.keys() | tables.keys()
-        merged = {name: self.tables.get(name, ()) + tables.get(name, ()) for name in names}
-        return replace(self, models=(*self.models, model), tables=merged, tokenizers=tokenizers)
+        merged = {name: (*self.tables.get(name, ()), *tables.get(name, ())) for name in names}
+        return replace(self, tables=merged)
 
 
 def manifest_text(manifest: Manifest) -> str:
@@ -140,116 +165,72 @@ def read_manifest(dataset: Path, name: str = MANIFEST_NAME) -> Manifest:
         )
     if not path.is_file():
         raise DatasetError(
-            f"{dataset} is no dataset: it has no {name}",
+            f"{dataset} is not a dataset: it has no {name}",
             hint="an ingest that did not finish leaves none; run `headswap ingest` again",
         )
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
+    _check_version(path, content)
     try:
         return _manifest_from(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise DatasetError(
-            f"{path} is not a valid manifest: {_reason(error)}",
+            f"{path} is not a valid manifest: {error}",
             hint="`headswap verify --repair` may restore it; else get the dataset again",
         ) from error
 
 
-def _reason(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
-
-
 def _manifest_from(content: Any) -> Manifest:
+    """Checks a manifest's content: its types by msgspec, what they cannot say here."""
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f'"format" is not "{FORMAT}"')
-    version = _typed(content, "format_version", int)
-    if version > FORMAT_VERSION:
-        raise ValueError(
-            f"format version {version} is newer than this headswap reads ({FORMAT_VERSION})"
-        )
-    tables = _typed(content, "tables", dict)
-    unknown = set(tables) - set(SMALL_TABLES)
-    if unknown:
-        raise ValueError(f"unknown table {sorted(unknown)[0]!r}")
-    models = tuple(_model_from(model) for model in _typed(content, "models", list))
-    names = [model.name for model in models]
+    manifest = msgspec.convert(content, Manifest)
+    for table in manifest.tables:
+        if table not in STORED_TABLES:
+            raise ValueError(f"unknown table {table!r}")
+    names = [model.name for model in manifest.models]
     if len(set(names)) != len(names):
         raise ValueError("two models have one name")
-    manifest = Manifest(
-        variant=_typed(content, "variant", str),
-        structural=_optional_text(content, "structural"),
-        prompts_sha256=_typed(content, "prompts_sha256", str),
-        tokenizers=_texts(content, "tokenizers"),
-        models=models,
-        tables={name: _files_from(tables[name]) for name in tables},
-        written_with=_texts(content, "written_with"),
-        format_version=version,
-    )
-    if _typed(content, _CHECKSUM, str) != manifest.sha256():
+    for model in manifest.models:
+        if not MODEL_NAME_PATTERN.fullmatch(model.name):
+            raise ValueError(f"{model.name!r} cannot be the name of a model")
+        if model.precision not in PRECISIONS:
+            raise ValueError(f"the precision {model.precision!r} is unknown")
+    for table, entries in manifest.tables.items():
+        for entry in entries:
+            _check_entry(table, entry, names)
+    if content.get(_CHECKSUM) != manifest.sha256():
         raise ValueError("its content is not the one that its checksum was taken of")
     return manifest
 
 
-def _model_from(content: Any) -> ModelEntry:
-    if not isinstance(content, dict):
-        raise TypeError("a model is not an object")
-    values = {field.name: content[field.name] for field in fields(ModelEntry)}
-    for name in ("name", "source", "weights_sha256", "architecture", "tokenizer", "dtype"):
-        _typed(content, name, str)
-    if values["precision"] not in PRECISIONS:
-        raise ValueError(f"the precision {values['precision']!r} is unknown")
-    _optional_text(content, "revision")
-    _typed(content, "config", dict)
-    name = values["name"]
-    if not MODEL_NAME_PATTERN.fullmatch(name):
-        raise ValueError(f"{name!r} is no model name")
-    values["attention"] = _files_from(content["attention"])
-    for entry in values["attention"]:
-        if not entry.path.startswith(f"attention/model={name}/"):
-            raise ValueError(f"{entry.path!r} is not in the folder of model {name!r}")
-    return ModelEntry(**values)
-
-
-def _files_from(content: Any) -> tuple[FileEntry, ...]:
-    if not isinstance(content, list):
-        raise TypeError("a list of files is not a list")
-    return tuple(_file_from(entry) for entry in content)
-
-
-def _file_from(content: Any) -> FileEntry:
-    if not isinstance(content, dict):
-        raise TypeError("a file is not an object")
-    entry = FileEntry(
-        path=_typed(content, "path", str),
-        rows=_typed(content, "rows", int),
-        bytes=_typed(content, "bytes", int),
-        sha256=_typed(content, "sha256", str),
+def _check_version(path: Path, content: Any) -> None:
+    """Raises: DatasetError where a dataset was written in another version of the format."""
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if type(version) is not int or version == FORMAT_VERSION:
+        return
+    age, remedy = "newer", "update headswap"
+    if version < FORMAT_VERSION:
+        age, remedy = "older", "ingest the models again into a new folder"
+    raise DatasetError(
+        f"{path}: format version {version} is {age} than the one this headswap reads "
+        f"({FORMAT_VERSION})",
+        hint=remedy,
     )
+
+
+def _check_entry(table: str, entry: FileEntry, models: Sequence[str]) -> None:
     path = PurePosixPath(entry.path)
     is_inside = not path.is_absolute() and ".." not in path.parts and "\\" not in entry.path
     if not is_inside or path.suffix != ".parquet":
-        raise ValueError(f"{entry.path!r} is no Parquet file inside the dataset")
+        raise ValueError(f"{entry.path!r} is not a Parquet file inside the dataset")
+    if STORED_TABLES[table].split == "model" and entry.owner not in models:
+        raise ValueError(f"{entry.path!r} belongs to no model of the dataset")
+    if not STORED_TABLES[table].owns(entry.path, entry.owner):
+        raise ValueError(f"{entry.path!r} does not lie where files of the table {table} do")
     # More rows a byte than any encoding reaches are a trap for whoever reads them.
     is_bomb = entry.rows > _MAX_ROWS_A_BYTE * max(entry.bytes, 0)
     if entry.rows < 0 or is_bomb or not _SHA256_PATTERN.fullmatch(entry.sha256):
         raise ValueError(f"the entry of {entry.path!r} has impossible numbers")
-    return entry
-
-
-def _typed(content: dict[str, Any], name: str, kind: type[T]) -> T:
-    value = content[name]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f'"{name}" is not of type {kind.__name__}')
-    return value
-
-
-def _optional_text(content: dict[str, Any], name: str) -> str | None:
-    return None if content[name] is None else _typed(content, name, str)
-
-
-def _texts(content: dict[str, Any], name: str) -> dict[str, str]:
-    values = _typed(content, name, dict)
-    if not all(isinstance(value, str) for value in values.values()):
-        raise TypeError(f'"{name}" holds something that is no text')
-    return values

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.dataset.manifest import SMALL_TABLES, FileEntry, Manifest, read_manifest
+from ingest.dataset.manifest import FileEntry, Manifest, read_manifest
+from ingest.dataset.relations import STORED_TABLES, required_tables
 from ingest.kernel.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -20,30 +21,23 @@ class Dataset:
     path: Path
     manifest: Manifest
 
-    def table_files(self, table: str) -> list[Path]:
-        """The files of `models`, `prompts` or `tokens`, in the manifest's order."""
-        return [self.path / entry.path for entry in self.manifest.tables[table]]
-
-    def attention_files(self) -> dict[str, list[Path]]:
-        """The attention files of each model, in the order in which they were written."""
-        return {
-            model.name: [self.path / entry.path for entry in model.attention]
-            for model in self.manifest.models
-        }
+    def table_files(self, table: str, owner: str | None = None) -> list[Path]:
+        """The files of a stored table, or of one model or tokenizer, in the manifest's order."""
+        return [self.path / entry.path for entry in self.manifest.files_of(table, owner)]
 
     def files(self) -> list[Path]:
         """Every file that the manifest names."""
         return [self.path / entry.path for entry in self.manifest.files()]
 
     def read_table(self, table: str) -> pa.Table:
-        """A whole table (`models`, `prompts` or `tokens`) in memory."""
+        """A whole stored table in memory."""
         # Not at the top: a query needs none of it, and it takes as long to load as DuckDB.
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        from ingest.dataset.schemas import TABLES
+        from ingest.dataset.schemas import schema_of
 
-        schema = TABLES[table]
+        schema = schema_of(STORED_TABLES[table])
         parts = [pq.read_table(path, schema=schema) for path in self.table_files(table)]
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
@@ -55,9 +49,9 @@ def open_dataset(path: Path) -> Dataset:
     the manifest says.
     """
     manifest = read_manifest(path)
-    missing = set(SMALL_TABLES) - set(manifest.tables)
+    missing = [table for table in required_tables() if table not in manifest.tables]
     if missing:
-        raise DatasetError(f"{path} has no table {sorted(missing)[0]!r}")
+        raise DatasetError(f"{path} has no table {missing[0]!r}")
     for entry in manifest.files():
         _check_file(path, entry)
     return Dataset(path, manifest)

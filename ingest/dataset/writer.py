@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.dataset.manifest import FileEntry
-from ingest.dataset.schemas import TABLES, attention_schema
+from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.schemas import schema_of
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of, written_aside
 
@@ -28,19 +29,27 @@ _FORMAT_OPTIONS: dict[str, Any] = {
     "write_page_index": True,
 }
 # Plain all through: zstd finds the runs and steps of the index columns by itself, and dictionaries
-# or deltas before it only cost time (docs/log.md).
-ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {"use_dictionary": False}
+# or deltas before it only cost time (docs/log.md). The model's name alone is a dictionary: one
+# entry a row group. No Arrow schema is stored, so that readers see the text that it stands for.
+ATTENTION_OPTIONS: dict[str, Any] = _FORMAT_OPTIONS | {
+    "use_dictionary": ["model"],
+    "store_schema": False,
+}
 _ROWS_AT_A_TIME = 1 << 14  # of a small table, and in its row groups
 
 
 def write_table(
-    dataset: Path, path: str, table_name: str, rows: Iterable[dict[str, Any]]
+    dataset: Path,
+    path: str,
+    table_name: str,
+    rows: Iterable[dict[str, Any]],
+    owner: str | None = None,
 ) -> FileEntry:
     """Writes one small table as one file and returns its manifest entry.
 
-    Rows are taken as they come, some thousand at a time.
+    Rows are taken as they come, some thousand at a time. owner: as in FileEntry.
     """
-    schema, remaining, n_rows = TABLES[table_name], iter(rows), 0
+    schema, remaining, n_rows = schema_of(STORED_TABLES[table_name]), iter(rows), 0
     with (
         written_aside(dataset / path) as partial,
         pq.ParquetWriter(partial, schema, **_FORMAT_OPTIONS) as writer,
@@ -48,13 +57,13 @@ def write_table(
         while chunk := list(itertools.islice(remaining, _ROWS_AT_A_TIME)):
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
             n_rows += len(chunk)
-    return file_entry(dataset, path, n_rows)
+    return file_entry(dataset, path, n_rows, owner)
 
 
-def file_entry(dataset: Path, path: str, rows: int) -> FileEntry:
+def file_entry(dataset: Path, path: str, rows: int, owner: str | None = None) -> FileEntry:
     """The manifest entry of a file that was just written."""
     target = dataset / path
-    return FileEntry(path, rows, target.stat().st_size, sha256_of(target))
+    return FileEntry(path, rows, target.stat().st_size, sha256_of(target), owner)
 
 
 class Triangle:
@@ -95,12 +104,14 @@ def _cells(length: int, is_causal: bool) -> tuple[NDArray[np.int32], NDArray[np.
 class AttentionFile:
     """An attention file that is being written layer by layer; see `attention_file`."""
 
-    def __init__(self, writer: pq.ParquetWriter, triangle: Triangle) -> None:
+    def __init__(self, writer: pq.ParquetWriter, triangle: Triangle, model: str) -> None:
         self.rows = 0
         self._writer = writer
         self._dtype = writer.schema.field("weight").type.to_pandas_dtype()
         # The same for every head of every layer, so built once a file.
         self._index = [pa.array(x) for x in (triangle.prompt_id, triangle.query, triangle.key)]
+        numbers = pa.array(np.zeros(len(triangle), dtype=np.int32))
+        self._model = pa.DictionaryArray.from_arrays(numbers, pa.array([model]))
 
     def write_layer(self, layer: int, weights: NDArray[np.float32]) -> None:
         """Writes the weights `[head, row]` (float32) of one layer, layers in ascending order.
@@ -115,7 +126,7 @@ class AttentionFile:
         n_rows = weights.shape[1]
         for head, row_group in enumerate(weights.astype(self._dtype, copy=False)):
             place = [pa.repeat(pa.scalar(index, pa.int16()), n_rows) for index in (layer, head)]
-            columns = [*place, *self._index, pa.array(row_group)]
+            columns = [self._model, *place, *self._index, pa.array(row_group)]
             table = pa.Table.from_arrays(columns, schema=self._writer.schema)
             self._writer.write_table(table, row_group_size=n_rows)
         self.rows += weights.size
@@ -123,17 +134,20 @@ class AttentionFile:
 
 @contextmanager
 def attention_file(
-    path: Path, triangle: Triangle, precision: str = "float32"
+    path: Path, triangle: Triangle, model: str, precision: str = "float32"
 ) -> Iterator[AttentionFile]:
     """Opens an attention file for writing; it stands at `path` once the block ends without error.
 
     The rows are sorted by layer, head, prompt_id, query, key; a row group holds one head of one
-    layer. precision: of PRECISIONS.
+    layer. model: the name that every row carries; precision: of PRECISIONS.
 
     Raises: HeadswapError where the operating system refuses.
     """
+    schema = schema_of(STORED_TABLES["attention"], precision)
+    as_dictionary = pa.field("model", pa.dictionary(pa.int32(), pa.string()), nullable=False)
+    schema = schema.set(schema.get_field_index("model"), as_dictionary)
     with (
         written_aside(path) as partial,
-        pq.ParquetWriter(partial, attention_schema(precision), **ATTENTION_OPTIONS) as writer,
+        pq.ParquetWriter(partial, schema, **ATTENTION_OPTIONS) as writer,
     ):
-        yield AttentionFile(writer, triangle)
+        yield AttentionFile(writer, triangle, model)

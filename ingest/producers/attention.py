@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ingest.dataset.manifest import FileEntry
+from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.writer import AttentionFile, Triangle, attention_file, file_entry
 from ingest.kernel.files import write_text_aside, writing_to
 from ingest.kernel.progress import Progress
@@ -52,12 +53,12 @@ def versions() -> dict[str, str]:
 
 def model_folder(model: str) -> str:
     """Where a model's files lie below the dataset."""
-    return f"attention/model={model}"
+    return part_path(model, 0).rpartition("/")[0]
 
 
 def part_path(model: str, number: int) -> str:
     """The file of a model's batch, below the dataset."""
-    return f"{model_folder(model)}/part-{number:05d}.parquet"
+    return STORED_TABLES["attention"].path(number, model)
 
 
 def batches_of(model: LoadedModel, encoded: Encoded) -> list[Batch]:
@@ -182,9 +183,9 @@ class Capture:
         ids = [self.prompts.prompts[member].prompt_id for member in batch.members]
         lengths = [len(self.encoded[member]) for member in batch.members]
         triangle = Triangle(ids, lengths, model.is_causal)
-        with attention_file(self.out / path, triangle, model.precision) as file:
+        with attention_file(self.out / path, triangle, model.name, model.precision) as file:
             self._write_layers(batch, triangle, file)
-        return file_entry(self.out, path, file.rows)
+        return file_entry(self.out, path, file.rows, model.name)
 
     def _write_layers(self, batch: Batch, triangle: Triangle, file: AttentionFile) -> None:
         import torch

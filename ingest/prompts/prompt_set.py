@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,9 @@ class Prompt:
     text: str
     where: str
 
-    def row(self) -> dict[str, Any]:
-        """The prompt as a row of the table `prompts`."""
+    def content(self) -> dict[str, Any]:
+        """All that a prompt says, whatever its place in a file."""
         return {
-            "prompt_id": self.prompt_id,
             "pair_id": self.pair_id,
             "variant": self.variant,
             "task": self.task,
@@ -67,8 +67,21 @@ class PromptSet:
     @property
     def sha256(self) -> str:
         """A hash of what the prompts say, whatever the file looked like."""
-        rows = [prompt.row() for prompt in self.prompts]
+        rows = [prompt.content() | {"prompt_id": prompt.prompt_id} for prompt in self.prompts]
         return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of the table `prompts`.
+
+        prompt_key: 32 hexadecimal digits made of the content; of a content that stands twice, also
+        of how often it stood before, so that keys are unique and the same in every dataset.
+        """
+        seen: Counter[str] = Counter()
+        for prompt in self.prompts:
+            content = json.dumps(prompt.content(), sort_keys=True)
+            hashed = hashlib.sha256(f"{content}{seen[content] or ''}".encode()).hexdigest()
+            seen[content] += 1
+            yield {"prompt_id": prompt.prompt_id, "prompt_key": hashed[:32], **prompt.content()}
 
 
 def read_prompts(path: Path, variant: str = "standard") -> PromptSet:
@@ -112,7 +125,8 @@ def stored_prompts(rows: Iterable[dict[str, Any]], variant: str, path: Path) -> 
     """The prompt set that a dataset holds, from the rows of its table `prompts` in `path`."""
     prompts = tuple(
         Prompt(
-            **row | {"steps": None if row["steps"] is None else tuple(row["steps"])},
+            **{name: value for name, value in row.items() if name not in ("prompt_key", "steps")},
+            steps=None if row["steps"] is None else tuple(row["steps"]),
             where=f"{path}, prompt {row['prompt_id']}",
         )
         for row in sorted(rows, key=lambda row: row["prompt_id"])

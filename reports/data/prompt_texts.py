@@ -55,7 +55,8 @@ def read_prompt_texts(session: Session) -> PromptTexts:
     tokenizers = {row["model"]: row["tokenizer"] for row in session.rows("select * from models")}
     models = {entry.name: tokenizers[entry.name] for entry in session.dataset.manifest.models}
     analysed = session.rows(
-        "select prompt_id, pair_id, variant from prompts where is_analysed order by prompt_id"
+        "select prompts.prompt_id, pair_id, variant from prompts inner join analysed_prompts "
+        "on analysed_prompts.prompt_id = prompts.prompt_id order by prompts.prompt_id"
     )
     shown = analysed[:MOST_PROMPTS]
     names = {row["prompt_id"]: prompt_name(**row) for row in shown}

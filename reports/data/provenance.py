@@ -94,7 +94,7 @@ def _report_command(session: Session, report: Report) -> str:
 
 def _citation(manifest: Manifest) -> str:
     version = importlib.metadata.version("headswap")
-    rows = sum(file.rows for model in manifest.models for file in model.attention)
+    rows = manifest.rows_of("attention")
     return (
         "@software{headswap,\n"
         "  author = {{headswap contributors}},\n"

@@ -44,8 +44,8 @@ def read_report(session: Session) -> Report:
     others = compared_models(session, reference.head.model)
     pairs = tuple(read_pair(session, reference.head, other) for other in others)
     counts = session.rows(
-        "select count(*) as n_prompts, count(*) filter (where is_analysed) as n_analysed "
-        "from prompts"
+        "select (select count(*) from prompts) as n_prompts, "
+        "(select count(*) from analysed_prompts) as n_analysed"
     )[0]
     reference_profile = read_profile(session, reference.head)
     assert session.parameters.variant is not None  # a session settles what was left open
@@ -71,7 +71,7 @@ def read_report(session: Session) -> Report:
 
 def check_prompts(session: Session) -> None:
     """Raises: InputError where no stored prompt is of the variant that was asked for."""
-    if session.rows("select 1 from prompts where is_analysed limit 1"):
+    if session.rows("select 1 from analysed_prompts limit 1"):
         return
     variants = session.rows("select distinct variant from prompts order by variant nulls last")
     held = ", ".join(str(row["variant"]) for row in variants)
@@ -83,6 +83,7 @@ def check_prompts(session: Session) -> None:
 
 def _models(session: Session) -> tuple[Model, ...]:
     """The models in the order in which they were ingested."""
+    manifest = session.dataset.manifest
     rows = {row["model"]: row for row in session.rows("select * from models order by model")}
     return tuple(
         Model(
@@ -97,9 +98,9 @@ def _models(session: Session) -> tuple[Model, ...]:
             dtype=entry.dtype,
             device=entry.device,
             tokenizer=entry.tokenizer,
-            n_rows=sum(file.rows for file in entry.attention),
+            n_rows=manifest.rows_of("attention", entry.name),
         )
-        for entry in session.dataset.manifest.models
+        for entry in manifest.models
     )
 
 
@@ -183,7 +184,7 @@ def _claim(session: Session, ranking: tuple[Match, ...], reference: Head, other:
 
 
 def _interval(session: Session, match: Match) -> tuple[float, float] | None:
-    n_analysed = session.rows("select count(*) as n from prompts where is_analysed")[0]["n"]
+    n_analysed = session.rows("select count(*) as n from analysed_prompts")[0]["n"]
     if n_analysed > MOST_RESAMPLED:
         return None
     row = session.rows(
@@ -313,8 +314,9 @@ def read_prompt(
         """
         select prompts.prompt_id, prompts.variant, prompts.text, max(positions.n_tokens) as n_tokens
         from prompts
+        inner join analysed_prompts on analysed_prompts.prompt_id = prompts.prompt_id
         inner join positions on positions.prompt_id = prompts.prompt_id
-        where prompts.is_analysed and positions.model = $model
+        where positions.model = $model
         and coalesce(prompts.prompt_id = $prompt_id, true)
         group by all
         order by n_tokens, prompts.prompt_id

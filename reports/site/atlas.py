@@ -120,7 +120,8 @@ def read_atlas(session: Session) -> Atlas:
         for name in names
     )
     analysed = session.rows(
-        "select prompt_id, pair_id, variant from prompts where is_analysed order by prompt_id"
+        "select prompts.prompt_id, pair_id, variant from prompts inner join analysed_prompts "
+        "on analysed_prompts.prompt_id = prompts.prompt_id order by prompts.prompt_id"
     )
     prompts = tuple(_fitting(session, models, analysed))
     return Atlas(

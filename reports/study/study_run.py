@@ -78,7 +78,7 @@ def measured(
         files=page_hashes(report.out),
         unchanged=False,
         models=tuple(model.name for model in manifest.models),
-        n_prompts=sum(entry.rows for entry in manifest.tables["prompts"]),
+        n_prompts=manifest.rows_of("prompts"),
         reference=_named(reference),
         pairs=tuple(pairs),
         claims=tuple(map(_claim_numbers, rows)),

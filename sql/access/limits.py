@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from ingest.kernel.errors import HeadswapError, InputError
+from sql.graph.names import EXPLAIN_PREFIX
 
 _MEMORY = re.compile(
     r"(?P<number>\d{1,12}(\.\d+)?)\s*(?P<unit>[KMGT]?)(?P<binary>i?)B", re.IGNORECASE
@@ -21,12 +22,9 @@ _MEMORY = re.compile(
 _LEAST_MEMORY = 16_000_000
 EXPLAIN = "explain (format json) "
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-_EXPLAIN = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\s+(?:analyze\s+|\([^()]*\)\s*)*", re.I | re.S
-)
 # A WITH clause may hold COPY ... TO, INSERT, UPDATE or DELETE, and counts as a SELECT all the same;
 # the plan tells.
-_WRITING_OPERATOR = re.compile(r"(^|_)(COPY_TO_FILE|INSERT|UPDATE|DELETE|MERGE)(_|$)")
+_WRITING_OPERATOR = re.compile(r"(BATCH_)?(COPY_TO_FILE|INSERT|UPDATE|DELETE|MERGE_INTO)", re.I)
 
 
 @dataclass(frozen=True)
@@ -106,13 +104,13 @@ def check_reads(
     if kind not in _READING:
         raise _not_reading(f"a {kind.name} statement")
     if kind == duckdb.StatementType.EXPLAIN:
-        inner = _EXPLAIN.sub("", sql, count=1)
-        if not _EXPLAIN.match(sql):
+        inner = EXPLAIN_PREFIX.sub("", sql, count=1)
+        if not EXPLAIN_PREFIX.match(sql):
             raise _not_reading("this EXPLAIN statement")
         check_reads(connection, inner, parameters)
         return
     plan = connection.execute(f"{EXPLAIN}{sql}", parameters).fetchall()[0][1]
-    if found := next(filter(_WRITING_OPERATOR.search, _operators(json.loads(plan))), None):
+    if found := next(filter(_WRITING_OPERATOR.fullmatch, _operators(json.loads(plan))), None):
         raise _not_reading(f"a query with {found.lower().replace('_', ' ')}")
 
 

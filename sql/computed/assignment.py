@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from sql.session import Session
+    from sql.session import Inputs
 
 _KEYS = ("similarity", "model_a", "model_b")
 _HEADS = ("layer_a", "head_a", "layer_b", "head_b")
 
 
-def migration_map(session: Session) -> pa.Table:
+def migration_map(inputs: Inputs) -> pa.Table:
     """The assignment of heads with the highest sum of similarities, for each similarity and pair.
 
     Scope `model` lets every head go to any, `layer` only to heads of the same layer. Where the
@@ -25,7 +25,7 @@ def migration_map(session: Session) -> pa.Table:
     """
     from scipy.optimize import linear_sum_assignment
 
-    ranking = session.query(
+    ranking = inputs.query(
         "select similarity, model_a, layer_a, head_a, model_b, layer_b, head_b, value, "
         "rank = 1 as is_best from similarity_ranking "
         "order by similarity, model_a, model_b, layer_a, head_a, layer_b, head_b"

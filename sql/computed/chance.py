@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from sql.session import Session
+    from sql.session import Inputs
 
 Floats = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ _STREAM = 2
 _CHUNK = 100  # draws at once: 100 x 144 x 144 cosines are 17 MB
 
 
-def null_matches(session: Session) -> pa.Table:
+def null_matches(inputs: Inputs) -> pa.Table:
     """The best match of every head among the rotated heads of every other model, draw by draw.
 
     The null: within each layer, the heads of model_b are independent draws from one normal
@@ -30,14 +30,14 @@ def null_matches(session: Session) -> pa.Table:
 
     Returns: the columns of the view `null_matches`.
     """
-    profiles = _profiles(session)
+    profiles = _profiles(inputs)
     tables = []
-    for number, (model_a, model_b) in enumerate(session.pairs()):
-        generator = np.random.default_rng([session.parameters.seed, _STREAM, number])
+    for number, (model_a, model_b) in enumerate(_pairs(inputs)):
+        generator = np.random.default_rng([inputs.parameters.seed, _STREAM, number])
         heads_a, matrix_a = profiles[model_a]
         heads_b, matrix_b = profiles[model_b]
         best = best_under_rotation(
-            matrix_a, matrix_b, heads_b[:, 0], session.parameters.n_draws, generator
+            matrix_a, matrix_b, heads_b[:, 0], inputs.parameters.n_draws, generator
         )
         draw, head = np.indices(best.shape)
         layers, indices = heads_a[head.ravel()].T
@@ -109,9 +109,21 @@ def _unit(vectors: Floats) -> Floats:
     return unit
 
 
-def _profiles(session: Session) -> dict[str, tuple[NDArray[np.int64], Floats]]:
+def _pairs(inputs: Inputs) -> list[tuple[str, str]]:
+    """The compared pairs, in an order that does not hang on how a table is scanned."""
+    rows = inputs.query(
+        "select pairs.model_a, pairs.model_b from pairs "
+        "inner join places as a on a.model = pairs.model_a "
+        "inner join places as b on b.model = pairs.model_b "
+        "order by least(a.model_number, b.model_number), "
+        "greatest(a.model_number, b.model_number), a.model_number"
+    ).fetchall()
+    return [(str(model_a), str(model_b)) for model_a, model_b in rows]
+
+
+def _profiles(inputs: Inputs) -> dict[str, tuple[NDArray[np.int64], Floats]]:
     """Each model's heads `[head, (layer, head)]` and their profiles `[head, bin]`."""
-    columns = session.query(
+    columns = inputs.query(
         "select model, layer, head, bin, value from compared_profiles "
         "order by model, layer, head, bin"
     ).fetchnumpy()
@@ -120,7 +132,7 @@ def _profiles(session: Session) -> dict[str, tuple[NDArray[np.int64], Floats]]:
         mask = columns["model"] == model
         places = np.stack([columns["layer"][mask], columns["head"][mask]], axis=1).astype(int)
         heads, index = np.unique(places, axis=0, return_inverse=True)
-        matrix = np.zeros((len(heads), session.parameters.bins))
+        matrix = np.zeros((len(heads), inputs.parameters.bins))
         # Rounded, so that the draws do not hang on the order in which an engine summed.
         matrix[index.ravel(), columns["bin"][mask].astype(int)] = columns["value"][mask].round(12)
         found[str(model)] = (heads, matrix)

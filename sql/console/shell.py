@@ -12,7 +12,7 @@ from ingest.kernel.errors import InputError
 from sql.console.examples import examples
 from sql.console.output import write_result
 from sql.console.views_command import view_list, view_text
-from sql.graph.catalog import views
+from sql.graph.catalog import relations
 from sql.session import Session
 
 _PROMPT, _MORE = "headswap> ", "     ...> "
@@ -89,19 +89,19 @@ def history_file() -> Path:
 def complete(text: str, state: int) -> str | None:
     """The state-th word that starts with text: commands, views, columns, a few keywords."""
     prefix, dot, _ = text.rpartition(".")
-    if dot and prefix in views():
-        words = [f"{prefix}.{column.name}" for column in views()[prefix].columns]
+    if dot and prefix in relations():
+        words = [f"{prefix}.{column.name}" for column in relations()[prefix].columns]
     elif text.startswith("."):
         words = [".views", ".describe", ".examples", ".help", ".quit"]
     else:
-        columns = {column.name for view in views().values() for column in view.columns}
-        words = [*views(), *sorted(columns - views().keys()), *_KEYWORDS]
+        columns = {column.name for view in relations().values() for column in view.columns}
+        words = [*relations(), *sorted(columns - relations().keys()), *_KEYWORDS]
     found = [word for word in words if word.startswith(text)]
     return found[state] if state < len(found) else None
 
 
 def _command(name: str, argument: str = "") -> None:
-    view = views().get(argument.strip())
+    view = relations().get(argument.strip())
     if name == ".views":
         print(view_list())
     elif name == ".describe" and view:

@@ -91,12 +91,13 @@ def _views_text(dataset: Path, checks: Sequence[Check]) -> Check:
 
     check = Check("views.sql", "is the text of the views over these files")
     if not problems_of(checks):  # the views cannot be written over a dataset that is not sound
-        check.hold_text(dataset, VIEWS_FILE, views_text(dataset))
+        check.record_text(dataset, VIEWS_FILE, views_text(dataset))
     return check
 
 
 def _kept(dataset: Path) -> Check:
-    from sql.graph.kept import KEPT_FOLDER, is_intact
+    from ingest.dataset.manifest import KEPT_FOLDER
+    from sql.graph.kept import is_intact
 
     check = Check("kept views", "each holds the bytes that its name states")
     for path in sorted((dataset / KEPT_FOLDER).rglob("*")):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ingest.kernel.errors import InputError
 
 if TYPE_CHECKING:
-    from sql.graph.catalog import View
+    from sql.graph.relation import Relation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the views, or one view with its columns."""
-    from sql.graph.catalog import views
+    from sql.graph.catalog import relations
 
-    if arguments.view is not None and arguments.view not in views():
-        raise InputError(f"there is no view {arguments.view!r}", hint="`headswap views` lists them")
-    chosen = [views()[arguments.view]] if arguments.view is not None else list(views().values())
+    if arguments.view is not None and arguments.view not in relations():
+        raise InputError(
+            f"there is no relation {arguments.view!r}", hint="`headswap views` lists them"
+        )
+    chosen = (
+        [relations()[arguments.view]] if arguments.view is not None else list(relations().values())
+    )
     if arguments.json:
         print(json.dumps([asdict(view) for view in chosen]))
     elif arguments.view:
@@ -40,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def view_text(view: View) -> str:
+def view_text(view: Relation) -> str:
     """A view explained: what for, one row per what, its columns, what it is made from."""
     width = max(len(column.name) for column in view.columns)
     lines = [f"{view.name}: {view.purpose}", f"one row per {', '.join(view.grain)}", ""]
@@ -51,7 +55,7 @@ def view_text(view: View) -> str:
 
 def view_list() -> str:
     """All views, a line each."""
-    from sql.graph.catalog import views
+    from sql.graph.catalog import relations
 
-    width = max(map(len, views()))
-    return "\n".join(f"{view.name:{width}}  {view.purpose}" for view in views().values())
+    width = max(map(len, relations()))
+    return "\n".join(f"{view.name:{width}}  {view.purpose}" for view in relations().values())

@@ -1,145 +1,87 @@
-"""The views: their files, read with their headers, in the order in which they build."""
+"""The graph of relations: what there is to ask, what each reads, and the order in which they build.
+
+Nothing here lists relations: stored tables come from `ingest.dataset.relations`, parameter tables
+from `sql.graph.parameter_tables`, all others from the files in `sql/views/`.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
-VIEWS_FOLDER = Path(__file__).parents[1] / "views"
-
-# Every view stands after those that it reads.
-BUILD_ORDER = (
-    "attention",
-    "models",
-    "prompts",
-    "tokens",
-    "positions",
-    "row_checks",
-    "structural_mass",
-    "profiles",
-    "profile_cosines",
-    "swap_ranking",
-    "reference_head",
-    "swap_claims",
-    "prompt_scores",
-    "head_scores",
-    "prompt_profiles",
-    "profile_vectors",
-    "profile_similarities",
-    "pattern_similarities",
-    "similarities",
-    "similarity_ranking",
-    "migration_map",
-    "compared_profiles",
-    "matches",
-    "resamples",
-    "match_intervals",
-    "splits",
-    "half_cosines",
-    "split_halves",
-    "head_reliability",
-    "null_matches",
-    "match_chance",
-    "match_statistics",
-    "pair_summary",
-    "claims",
-)
-# Left as views: cheap, or a filter on them saves most of the work. All others are computed once a
-# session when first asked for: chained, they would be computed again by each reader, and two
-# computations of one cosine may differ in the last bit.
-_LEFT_AS_VIEWS = {
-    "attention",
-    "models",
-    "prompts",
-    "tokens",
-    "row_checks",
-    "structural_mass",
-    "head_scores",
-    "similarities",
-    "pair_summary",
-    "claims",
-}
-MATERIALISED = frozenset(BUILD_ORDER) - _LEFT_AS_VIEWS
-# Of these, kept in the dataset for later sessions: what takes a pass over the rows, all pairs of
-# heads, or many draws, and has few rows itself.
-KEPT = frozenset(
-    {
-        "profiles",
-        "profile_cosines",
-        "swap_ranking",
-        "prompt_scores",
-        "prompt_profiles",
-        "profile_similarities",
-        "pattern_similarities",
-        "similarity_ranking",
-        "migration_map",
-        "match_intervals",
-        "split_halves",
-        "head_reliability",
-        "null_matches",
-        "match_chance",
-    }
-)
-
-_COLUMN = re.compile(r"-- (?P<name>\w+): (?P<type>[\w\[\]]+), (?P<meaning>.+)")
-_COMPUTED = re.compile(r"-- computed by (?P<function>[\w.]+) from (?P<reads>.+)\n")
-_SOURCE = re.compile(r"\b(?:from|join)\s+(\w+)")
-_GRAIN = re.compile(r"one row per \((?P<columns>.+)\)")
+from ingest.dataset.relations import STORED_TABLES
+from sql.graph.names import table_names
+from sql.graph.parameter_tables import parameter_relations
+from sql.graph.relation import Relation
+from sql.graph.stored import stored_relations
+from sql.graph.view_files import read_view_files
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column as a view's header states it."""
-
-    name: str
-    type: str
-    meaning: str
+def relations() -> Mapping[str, Relation]:
+    """All relations by name, each after those that it reads."""
+    # Keyed by the stored tables, so that one that is declared later is seen.
+    return _ordered(tuple(STORED_TABLES.values()))
 
 
-@dataclass(frozen=True)
-class View:
-    """One view: what it is for, what makes a row unique, its columns, and its one SELECT.
+def declared() -> Mapping[str, Relation]:
+    """All relations by name, in no order; of a SELECT, what it reads is not yet known."""
+    return _declared(tuple(STORED_TABLES.values()))
 
-    computed_by: the Python function that makes its rows where no SELECT can; select is empty then.
-    reads: the views that it reads.
-    """
 
-    name: str
-    purpose: str
-    grain: tuple[str, ...]
-    columns: tuple[Column, ...]
-    select: str
-    computed_by: str | None
-    reads: tuple[str, ...]
+def reads_of(name: str) -> tuple[str, ...]:
+    """The relations that one reads."""
+    return _reads(name, tuple(STORED_TABLES.values()))
+
+
+def with_ancestors(name: str) -> list[str]:
+    """A relation and all that it rests on, those that are read first."""
+    found: dict[str, None] = {}
+
+    def visit(current: str) -> None:
+        if current not in found:
+            for source in reads_of(current):
+                visit(source)
+            found[current] = None
+
+    visit(name)
+    return list(found)
 
 
 @cache
-def views() -> dict[str, View]:
-    """All views by name, in build order."""
-    return {name: _read_view(next(VIEWS_FOLDER.glob(f"*/{name}.sql"))) for name in BUILD_ORDER}
+def _declared(tables: tuple[object, ...]) -> dict[str, Relation]:
+    listed = [*stored_relations(), *parameter_relations(), *read_view_files()]
+    found = {relation.name: relation for relation in listed}
+    if len(found) != len(listed):
+        raise ValueError("two relations have one name")
+    return found
 
 
-def _read_view(path: Path) -> View:
-    text = path.read_text(encoding="utf-8")
-    head, _, select = text.partition("\n\n")
-    purpose, grain, *columns = head.splitlines()
-    grain_match = _GRAIN.fullmatch(grain.removeprefix("-- grain: "))
-    column_matches = [_COLUMN.fullmatch(column) for column in columns]
-    if not purpose.startswith("-- purpose: ") or grain_match is None or None in column_matches:
-        raise ValueError(f"{path.name} has no proper header")
-    computed = _COMPUTED.fullmatch(select)
-    return View(
-        name=path.stem,
-        purpose=purpose.removeprefix("-- purpose: "),
-        grain=tuple(grain_match["columns"].split(", ")),
-        columns=tuple(Column(**match.groupdict()) for match in column_matches if match),
-        select="" if computed else select,
-        computed_by=computed["function"] if computed else None,
-        reads=tuple(
-            name
-            for name in BUILD_ORDER
-            if name in _SOURCE.findall(f"from {computed['reads']}" if computed else select)
-        ),
-    )
+@cache
+def _reads(name: str, tables: tuple[object, ...]) -> tuple[str, ...]:
+    relation = _declared(tables)[name]
+    if relation.kind != "select":
+        return relation.reads
+    return tuple(sorted(table_names(relation.definition) & _declared(tables).keys()))
+
+
+@cache
+def _ordered(tables: tuple[object, ...]) -> dict[str, Relation]:
+    """Stored and parameter tables first, then by folder; each after what it reads."""
+    found: dict[str, Relation] = {}
+    waiting: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in found:
+            return
+        if name in waiting:
+            raise ValueError(f"the relation {name} reads itself")
+        waiting.add(name)
+        reads = _reads(name, tables)
+        for source in reads:
+            visit(source)
+        found[name] = replace(_declared(tables)[name], reads=reads)
+
+    for name in _declared(tables):
+        visit(name)
+    return found

@@ -1,22 +1,25 @@
-"""`views.sql`: the views for any DuckDB client, beside the data that they read."""
+"""`views.sql`: the relations for any DuckDB client, beside the data that they read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ingest.dataset.reader import Dataset, open_dataset
+from ingest.dataset.reader import open_dataset
 from ingest.kernel.files import write_text_aside
-from sql.graph.catalog import views
-from sql.graph.tables import Extent, tables
-from sql.parameters import Parameters, settled
+from sql.graph.catalog import relations, with_ancestors
+from sql.graph.literals import insert_rows
+from sql.graph.parameter_tables import Asked, create_statement, parameter_rows
+from sql.graph.stored import stored_select
+from sql.parameters import Parameters, completed
 
 VIEWS_FILE = "views.sql"
 
 _HEADER = """\
--- The views of headswap over this dataset, for any DuckDB client that runs in this folder:
+-- The relations of headswap over this dataset, for any DuckDB client that runs in this folder:
 --     duckdb -init {file}
 -- What they are asked with is in the table parameters: `update parameters set variant = 'all'`.
--- Not here, as no SELECT makes them: {absent}.
+-- Not here, as no SELECT makes them: {computed}.
+-- Not here, as this dataset lacks their tables: {absent}.
 -- `headswap sql` has these too. Written anew by every ingest.
 """
 
@@ -29,46 +32,34 @@ def write_views(path: Path) -> None:
 def views_text(path: Path) -> str:
     """The statements that make a dataset's tables and views, with paths from its folder.
 
-    The views that rest on random draws or on an assignment are left out.
+    What rests on a function of Python, or on a table that the dataset lacks, is left out.
     """
     dataset = open_dataset(path)
-    statements = list(
-        tables(dataset, settled(Parameters(), dataset), _extent_of(dataset), start=path)
+    asked = Asked(dataset, completed(Parameters(), dataset))
+    absent = set(dataset.manifest.absent_tables())
+    computed_names, absent_names, statements = [], [], []
+    for name, relation in relations().items():
+        ancestors = with_ancestors(name)
+        if absent & set(ancestors):
+            absent_names.append(name)
+        elif needs_python(name):
+            computed_names.append(name)
+        elif relation.kind == "parameters":
+            rows = insert_rows(name, parameter_rows(name, asked))
+            statements += [create_statement(relation, asked), *filter(None, [rows])]
+        else:
+            select = relation.definition
+            if relation.kind == "stored":
+                select = stored_select(relation, dataset, asked.prompt_places(), start=path)
+            statements.append(f'create view "{name}" as\n{select}')
+    header = _HEADER.format(
+        file=VIEWS_FILE,
+        computed=", ".join(computed_names) or "none",
+        absent=", ".join(absent_names) or "none",
     )
-    absent = [name for name in views() if needs_python(name)]
-    statements += [
-        f'create view "{view.name}" as\n{view.select.strip()}'
-        for view in views().values()
-        if view.name not in absent
-    ]
-    header = _HEADER.format(file=VIEWS_FILE, absent=", ".join(absent))
     return header + "".join(f"\n{statement};\n" for statement in statements)
 
 
-def _extent_of(dataset: Dataset) -> Extent:
-    """As `sql.graph.tables.extent_of`, without DuckDB: every ingest comes here."""
-
-    def largest(table: str, column: str) -> int:
-        files = dataset.table_files(table)
-        return max((_largest_in(file, column) for file in files), default=0)
-
-    return Extent(largest("prompts", "prompt_id") + 1, largest("tokens", "position") + 1)
-
-
-def _largest_in(file: Path, column: str) -> int:
-    """The largest number of a column, from the file's statistics, which headswap always writes."""
-    import pyarrow.parquet as pq
-
-    metadata = pq.read_metadata(file)
-    index = metadata.schema.names.index(column)
-    groups = range(metadata.num_row_groups)
-    found = [metadata.row_group(group).column(index).statistics for group in groups]
-    if all(statistics and statistics.has_min_max for statistics in found):
-        return max((int(statistics.max) for statistics in found), default=0)
-    return int(pq.read_table(file, columns=[column])[column].to_numpy().max(initial=0))
-
-
 def needs_python(name: str) -> bool:
-    """Whether a view, or one that it reads, is made by a function and not by a SELECT."""
-    view = views()[name]
-    return view.computed_by is not None or any(map(needs_python, view.reads))
+    """Whether a relation, or one that it reads, is made by a function and not by a SELECT."""
+    return any(relations()[ancestor].kind == "computed" for ancestor in with_ancestors(name))

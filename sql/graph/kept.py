@@ -1,77 +1,83 @@
-"""Views kept beside the data: computed once, read by every later session.
+"""Relations kept beside the data: computed once, read by every later session of the same user.
 
-A kept view lies in `views/<dataset>-<question>/<view>-<sha256>.parquet`. The folder's name is made
-of the manifest and of what else the rows depend on (parameters, the views' own text, DuckDB's
-version), the file's name of its bytes. So a file is whole or not there, writers at the same time
-do not disturb each other, and nothing has to be named by the manifest: a query that rewrote it
-could undo an ingest that runs beside it.
+A kept relation lies in `views/<name>-<ancestry>-<sha256>-<mac>.parquet`: the hash of all that its
+rows rest on (`sql.graph.ancestry`), the hash of its bytes, and a code that only this user can make.
+So a file is whole or not there, a stale one has another name, writers at the same time do not
+disturb each other, and what somebody else put there, in a dataset that was sent, is not read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import hmac
+import os
 import re
-import shutil
+import secrets
 import sys
-from dataclasses import asdict
-from functools import cache, cached_property
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import duckdb
-
-from ingest.dataset.reader import Dataset
+from ingest.dataset.manifest import KEPT_FOLDER
 from ingest.kernel.errors import HeadswapError
 from ingest.kernel.files import sha256_of, written_aside
-from sql.graph.catalog import View, views
-from sql.parameters import Parameters
+from ingest.kernel.user_folders import state_folder
+from sql.graph.relation import Relation
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-KEPT_FOLDER = "views"
-_MAX_QUESTIONS = 16
-_QUESTION = re.compile(r"[0-9a-f]{12}-[0-9a-f]{12}")
-_FILE = re.compile(r"(?P<view>[a-z_]+)-(?P<sha256>[0-9a-f]{64})\.parquet")
+    from sql.graph.ancestry import Ancestry
+
+_MOST_OF_A_RELATION = 8  # questions: parameters and states of the dataset
+_SHORT = 16
+_FILE = re.compile(
+    r"(?P<name>[a-z_]+)-(?P<ancestry>[0-9a-f]{16})-(?P<sha256>[0-9a-f]{64})-(?P<mac>[0-9a-f]{32})"
+    r"\.parquet"
+)
+_KEY_NAME = "kept.key"
+_KEY_BYTES = 32
 
 
-class KeptViews:
-    """The kept views of one dataset for one set of parameters. read_only: nothing new is kept."""
+class KeptRelations:
+    """What is kept of one dataset. read_only: nothing new is kept, nothing removed."""
 
-    def __init__(self, dataset: Dataset, parameters: Parameters, read_only: bool = False) -> None:
+    def __init__(self, dataset: Path, ancestry: Ancestry, read_only: bool = False) -> None:
+        self._folder = dataset / KEPT_FOLDER
+        self._ancestry = ancestry
         self._is_read_only = read_only
-        self._root = dataset.path / KEPT_FOLDER
-        self._manifest, self._parameters = dataset.manifest, parameters
-        self._is_told = False
+        self._has_warned = False
 
     @cached_property
-    def _dataset(self) -> str:
-        return self._manifest.sha256()[:12]
+    def _key(self) -> bytes | None:
+        return user_key(create=not self._is_read_only)
 
-    @cached_property
-    def _folder(self) -> Path:
-        # Claims are asked of the views and change none that is kept.
-        asked = asdict(self._parameters)
-        question = {name: value for name, value in asked.items() if name != "claims"}
-        text = json.dumps([question, _code(), duckdb.__version__], sort_keys=True)
-        return self._root / f"{self._dataset}-{_sha256(text)[:12]}"
+    def read(self, relation: Relation) -> pa.Table | None:
+        """The rows of a relation, None where this user has not kept them.
 
-    def read(self, view: View) -> pa.Table | None:
-        """The rows of a view, None where they are not kept; what is damaged is told and removed."""
-        import pyarrow.parquet as pq  # as long to load as DuckDB, and most queries need none of it
-
-        for path in sorted(self._folder.glob(f"{view.name}-*.parquet")):
+        A damaged file is reported on stderr and removed.
+        """
+        ancestry = self._ancestry.sha256(relation.name)
+        for path in sorted(self._folder.glob(f"{relation.name}-{ancestry[:_SHORT]}-*.parquet")):
+            if not is_own(path, ancestry, self._key):
+                continue
             if is_intact(path):
-                return pq.read_table(path, columns=[column.name for column in view.columns])
-            print(f"{path} is damaged: {view.name} is computed again", file=sys.stderr)
+                # As long to load as DuckDB, and most queries need none of it.
+                import pyarrow.parquet as pq
+
+                return pq.read_table(path, columns=[column.name for column in relation.columns])
+            print(f"{path} is damaged: {relation.name} is computed again", file=sys.stderr)
             if not self._is_read_only:
                 path.unlink(missing_ok=True)
         return None
 
-    def write(self, view: View, rows: pa.Table) -> None:
-        """Keeps the rows of a view; where the folder does not let it, says so once and goes on."""
+    def write(self, relation: Relation, rows: pa.Table) -> None:
+        """Keeps the rows of a relation; where that cannot be, says so once and goes on."""
         if self._is_read_only:
+            return
+        if self._key is None:
+            self._warn("this user has no folder for the key that tells own results from others'")
             return
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -79,23 +85,27 @@ class KeptViews:
         sink = pa.BufferOutputStream()
         pq.write_table(rows, sink, compression="zstd")
         content = sink.getvalue().to_pybytes()
-        name = f"{view.name}-{hashlib.sha256(content).hexdigest()}.parquet"
+        ancestry, sha256 = self._ancestry.sha256(relation.name), hashlib.sha256(content).hexdigest()
+        mac = _mac(self._key, relation.name, ancestry, sha256)
+        name = f"{relation.name}-{ancestry[:_SHORT]}-{sha256}-{mac}.parquet"
         try:
             with written_aside(self._folder / name) as partial:
                 partial.write_bytes(content)
-            self._forget_older()
+            self._forget_older(relation.name, name)
         except (HeadswapError, OSError) as error:
-            if not self._is_told:
-                print(f"what is computed is not kept: {error}", file=sys.stderr)
-            self._is_told = True
+            self._warn(str(error))
 
-    def _forget_older(self) -> None:
-        """Removes what was kept for an earlier manifest, and the questions asked longest ago."""
-        questions = [path for path in self._root.iterdir() if _QUESTION.fullmatch(path.name)]
-        current = [path for path in questions if path.name.startswith(self._dataset)]
-        current.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in set(questions) - set(current[:_MAX_QUESTIONS]) - {self._folder}:
-            shutil.rmtree(path, ignore_errors=True)
+    def _warn(self, reason: str) -> None:
+        if not self._has_warned:
+            print(f"what is computed is not kept: {reason}", file=sys.stderr)
+        self._has_warned = True
+
+    def _forget_older(self, relation: str, newest: str) -> None:
+        """Removes what was kept of a relation longest ago."""
+        paths = [path for path in self._folder.iterdir() if _named(path) == relation]
+        paths.sort(key=lambda path: (path.name == newest, path.stat().st_mtime), reverse=True)
+        for path in paths[_MOST_OF_A_RELATION:]:
+            path.unlink(missing_ok=True)
 
 
 def is_intact(path: Path) -> bool:
@@ -104,17 +114,38 @@ def is_intact(path: Path) -> bool:
     return named is not None and named["sha256"] == sha256_of(path)
 
 
-@cache
-def _code() -> str:
-    """The SHA-256 of all that computes views: a new definition is no longer what was kept."""
-    listed = views().values()
-    modules = {view.computed_by.split(".")[-2] for view in listed if view.computed_by}
-    texts = [view.select for view in listed]
-    # Read, not imported: a query that computes nothing need not load what computes.
-    folder = Path(__file__).parents[1] / "computed"
-    texts += [(folder / f"{module}.py").read_text() for module in sorted(modules)]
-    return _sha256("\n".join(texts))
+def is_own(path: Path, ancestry: str, key: bytes | None) -> bool:
+    """Whether this user wrote a kept file, for rows of this ancestry."""
+    named = _FILE.fullmatch(path.name)
+    if named is None or key is None:
+        return False
+    return hmac.compare_digest(named["mac"], _mac(key, named["name"], ancestry, named["sha256"]))
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def user_key(create: bool) -> bytes | None:
+    """The user's secret; None where there is none and none can be made."""
+    folder = state_folder()
+    if folder is None:
+        return None
+    path = folder / _KEY_NAME
+    try:
+        if not path.is_file() and create:
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # another process was faster
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(secrets.token_bytes(_KEY_BYTES))
+        key = path.read_bytes()
+    except OSError:
+        return None
+    return key if len(key) == _KEY_BYTES else None
+
+
+def _mac(key: bytes, name: str, ancestry: str, sha256: str) -> str:
+    text = f"{name} {ancestry} {sha256}".encode()
+    return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]
+
+
+def _named(path: Path) -> str | None:
+    named = _FILE.fullmatch(path.name)
+    return named["name"] if named else None

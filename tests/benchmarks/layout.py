@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.dataset.schemas import attention_schema
+from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.schemas import schema_of
 from ingest.dataset.writer import ATTENTION_OPTIONS, Triangle
 from tests.benchmarks.measure import by_turns
 
@@ -40,13 +41,15 @@ def drawn_rows(n_prompts: int, precision: str) -> tuple[pa.Table, int]:
     columns = [np.repeat(layer, len(triangle)), np.repeat(head, len(triangle))]
     columns += [np.tile(c, n_heads) for c in (triangle.prompt_id, triangle.query, triangle.key)]
     columns.append(weights.reshape(-1).astype(precision))
-    return pa.Table.from_arrays(columns, schema=attention_schema(precision)), len(triangle)
+    names = pa.array(["standard"]).take(pa.array(np.zeros(len(columns[0]), dtype=np.int32)))
+    schema = schema_of(STORED_TABLES["attention"], precision)
+    return pa.Table.from_arrays([names, *columns], schema=schema), len(triangle)
 
 
 def layouts(rows_a_head: int, precision: str) -> dict[str, dict[str, Any]]:
     """What each layout hands to the writer."""
     as_is = {**ATTENTION_OPTIONS, "row_group_size": rows_a_head}
-    runs = ["layer", "head", "prompt_id", "query"]
+    runs = ["model", "layer", "head", "prompt_id", "query"]
     deltas = {
         "use_dictionary": runs,
         "column_encoding": {"key": "DELTA_BINARY_PACKED", "weight": "PLAIN"},

@@ -17,15 +17,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from ingest.dataset.card import seal
-from ingest.dataset.manifest import Manifest
-from ingest.dataset.writer import Triangle, attention_file, file_entry, write_table
+from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.writer import Triangle, attention_file, file_entry
 from ingest.producers.batches import plan_batches
 from sql.access.limits import Limits
 from sql.parameters import Parameters
 from sql.session import open_session
 from tests.benchmarks.measure import Figure, best, exponent, peak_of
-from tests.support.synthetic import SyntheticModel, model_entry, model_row, prompt_row, token_rows
+from tests.support.synthetic import SyntheticModel, commit_rows, prompt_row
 
 MODELS = ("standard", "adhd")
 N_LAYERS, N_HEADS = 6, 8
@@ -45,39 +44,21 @@ def drawn_dataset(path: Path, n_rows: int, seed: int = 0) -> Path:
     n_prompts = max(1, round(n_rows / (len(MODELS) * N_LAYERS * N_HEADS * 1153)))
     words = [_words(int(n)) for n in generator.integers(30, 65, n_prompts)]
     lengths = [len(prompt) for prompt in words]
-    entries, models = [], [SyntheticModel(name, N_LAYERS, N_HEADS) for name in MODELS]
+    attention, models = [], [SyntheticModel(name, N_LAYERS, N_HEADS) for name in MODELS]
     for model in models:
-        files = []
         for number, batch in enumerate(plan_batches(lengths, N_HEADS)):
             triangle = Triangle(batch.members, [lengths[n] for n in batch.members], is_causal=True)
-            part = f"attention/model={model.name}/part-{number:05d}.parquet"
-            with attention_file(path / part, triangle) as file:
+            part = STORED_TABLES["attention"].path(number, model.name)
+            with attention_file(path / part, triangle, model.name) as file:
                 for layer in range(N_LAYERS):
                     weights = generator.random((N_HEADS, len(triangle)), dtype=np.float32)
                     starts = np.flatnonzero(triangle.key == 0)
                     sums = np.add.reduceat(weights, starts, axis=1)
                     weights /= np.repeat(sums, np.diff([*starts, len(triangle)]), axis=1)
                     file.write_layer(layer, weights)
-            files.append(file_entry(path, part, file.rows))
-        entries.append(model_entry(model, tuple(files)))
-    tables = {
-        "models": [model_row(model, entry) for model, entry in zip(models, entries, strict=True)],
-        "prompts": [prompt_row(number, "task", ["step"]) for number in range(n_prompts)],
-        "tokens": [row for number in range(n_prompts) for row in token_rows(number, words[number])],
-    }
-    manifest = Manifest(
-        variant="standard",
-        structural=None,
-        prompts_sha256="0" * 64,
-        tokenizers={"words": "1" * 64},
-        models=tuple(entries),
-        tables={
-            name: (write_table(path, f"{name}.parquet", name, rows),)
-            for name, rows in tables.items()
-        },
-        written_with={"headswap": "0"},
-    )
-    seal(path, manifest)
+            attention.append(file_entry(path, part, file.rows, model.name))
+    prompts = [prompt_row(number, "task", ["step"]) for number in range(n_prompts)]
+    commit_rows(path, models, attention, prompts, words)
     return path
 
 
@@ -129,8 +110,9 @@ def numpy_way(dataset: Path) -> float:
     n_queries = np.bincount(queries[tokens["position"] > 0], minlength=_BINS)
     profiles = []
     for model in MODELS:
-        table = pq.read_table(dataset / f"attention/model={model}", partitioning=None)
-        rows = {name: table[name].to_numpy() for name in table.column_names}
+        table = pq.read_table(dataset / "attention" / model, partitioning=None)
+        numbers = [name for name in table.column_names if name != "model"]
+        rows = {name: table[name].to_numpy() for name in numbers}
         bins = rows["query"] * _BINS // lengths[rows["prompt_id"]]
         cells = (rows["layer"].astype(np.int64) * N_HEADS + rows["head"]) * _BINS + bins
         # The first query, which has one key to look at, is no part of a profile.

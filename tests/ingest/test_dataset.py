@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.dataset.manifest import checksum_of, read_manifest
+from ingest.dataset.manifest import KEPT_FOLDER, checksum_of, read_manifest
 from ingest.dataset.reader import open_dataset
-from ingest.dataset.schemas import TABLES
+from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.schemas import schema_of
 from ingest.kernel.errors import DatasetError, HeadswapError
 from ingest.kernel.files import sha256_of, write_text_aside
-from sql.graph.kept import KEPT_FOLDER
 
 
 def test_manifest_names_every_file_truly(reference_dataset: Path) -> None:
@@ -36,33 +36,30 @@ def test_manifest_names_every_file_truly(reference_dataset: Path) -> None:
 
 def test_files_have_the_schema_of_their_table(reference_dataset: Path) -> None:
     dataset = open_dataset(reference_dataset)
-    for table in ("models", "prompts", "tokens"):
-        for path in dataset.table_files(table):
-            assert pq.read_schema(path).equals(TABLES[table])
-    for paths in dataset.attention_files().values():
-        assert all(pq.read_schema(path).equals(TABLES["attention"]) for path in paths)
+    for name, table in STORED_TABLES.items():
+        for path in dataset.table_files(name):
+            assert pq.read_schema(path).equals(schema_of(table))
 
 
 def test_attention_is_sorted_with_one_head_a_row_group(reference_dataset: Path) -> None:
-    for paths in open_dataset(reference_dataset).attention_files().values():
-        for path in paths:
-            rows = pq.read_table(path).drop_columns("weight")
-            names = [(name, "ascending") for name in rows.column_names]
-            assert rows.equals(rows.sort_by(names))
-            metadata = pq.read_metadata(path)
-            heads = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-            assert len(heads) == 3 * 4
-            for group in heads:
-                for column in (0, 1):  # layer, head
-                    statistics = group.column(column).statistics
-                    assert statistics.min == statistics.max
-                    assert group.column(column).has_offset_index
+    for path in open_dataset(reference_dataset).table_files("attention"):
+        rows = pq.read_table(path).drop_columns("weight")
+        names = [(name, "ascending") for name in rows.column_names]
+        assert rows.equals(rows.sort_by(names))
+        metadata = pq.read_metadata(path)
+        heads = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+        assert len(heads) == 3 * 4
+        for group in heads:
+            for column in (0, 1, 2):  # model, layer, head
+                statistics = group.column(column).statistics
+                assert statistics.min == statistics.max
+                assert group.column(column).has_offset_index
 
 
 def test_any_reader_opens_the_dataset(reference_dataset: Path) -> None:
     import polars
 
-    frame = polars.read_parquet(reference_dataset / "attention", hive_partitioning=True)
+    frame = polars.read_parquet(reference_dataset / "attention" / "**" / "*.parquet")
     assert frame["model"].unique().sort().to_list() == ["adhd", "standard"]
 
 
@@ -87,17 +84,21 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no object": (lambda d: (d / "manifest.json").write_text("[]"), '"format" is not'),
     "other format": (_edited(lambda m: m.update(format="x")), '"format" is not'),
     "newer version": (_edited(lambda m: m.update(format_version=99)), "version 99 is newer"),
-    "key missing": (_edited(lambda m: m.pop("tables")), "'tables' is missing"),
-    "wrong type": (_edited(lambda m: m.update(tables=[])), '"tables" is not of type dict'),
+    "older version": (_edited(lambda m: m.update(format_version=1)), "version 1 is older"),
+    "key missing": (_edited(lambda m: m.pop("tables")), "missing required field `tables`"),
+    "wrong type": (
+        _edited(lambda m: m.update(tables=[])),
+        r"Expected `object`, got `array` - at `\$.tables`",
+    ),
     "table missing": (_edited(lambda m: m["tables"].pop("tokens")), "no table 'tokens'"),
     "unknown table": (_edited(lambda m: m["tables"].update(x=[])), "unknown table 'x'"),
     "path outside": (
         _edited(lambda m: m["tables"]["tokens"][0].update(path="../tokens.parquet")),
-        "no Parquet file inside",
+        "not a Parquet file inside",
     ),
     "absolute path": (
         _edited(lambda m: m["tables"]["tokens"][0].update(path="/tmp/tokens.parquet")),
-        "no Parquet file inside",
+        "not a Parquet file inside",
     ),
     "edited by hand": (
         lambda d: (d / "manifest.json").write_text(
@@ -110,11 +111,14 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         _edited(lambda m: m["tables"]["tokens"][0].update(rows=10**9)),
         "impossible",
     ),
-    "model name": (_edited(lambda m: m["models"][0].update(name="../x")), "is no model name"),
+    "model name": (
+        _edited(lambda m: m["models"][0].update(name="../x")),
+        "cannot be the name of a model",
+    ),
     "one name twice": (_edited(lambda m: m["models"].append(m["models"][0])), "one name"),
     "other model's file": (
         _edited(lambda m: m["models"][0].update(name="x")),
-        "is not in the folder of model 'x'",
+        "belongs to no model",
     ),
     "file missing": (lambda d: (d / "tokens.parquet").unlink(), "tokens.parquet is missing"),
     "file cut": (
@@ -136,12 +140,12 @@ def test_damaged_dataset_is_refused(damage: str, reference_dataset: Path, tmp_pa
 
 def test_orphan_file_does_not_exist_for_readers(reference_dataset: Path, tmp_path: Path) -> None:
     dataset = shutil.copytree(reference_dataset, tmp_path / "dataset")
-    folder = dataset / "attention" / "model=standard"
+    folder = dataset / "attention" / "standard"
     shutil.copy(folder / "part-00000.parquet", folder / "part-99999.parquet")
-    assert open_dataset(dataset).attention_files() == {
-        model: [dataset / path.relative_to(reference_dataset) for path in paths]
-        for model, paths in open_dataset(reference_dataset).attention_files().items()
-    }
+    assert open_dataset(dataset).table_files("attention") == [
+        dataset / path.relative_to(reference_dataset)
+        for path in open_dataset(reference_dataset).table_files("attention")
+    ]
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_half_precision_rounds_and_takes_half_the_room(
     assert row == {"precision": "float16"}
     np.testing.assert_array_equal(stored, exact.astype(np.float16).astype(np.float64))
     entries = {
-        path: read_manifest(path).models[0].attention[0] for path in (reference_dataset, out)
+        path: read_manifest(path).files_of("attention")[0] for path in (reference_dataset, out)
     }
     assert entries[out].rows == entries[reference_dataset].rows
     assert entries[out].bytes < 0.6 * entries[reference_dataset].bytes
@@ -91,7 +91,7 @@ def test_all_variants_are_stored_and_the_views_use_one(run: Run, tmp_path: Path)
     assert "ignored the field 'mood' in 2 records" in outcome.err
     for variant, analysed in ((None, [0]), ("adhd", [1]), ("all", [0, 1])):
         with open_session(out, Parameters(variant=variant)) as session:
-            rows = session.rows("select prompt_id from prompts where is_analysed order by all")
+            rows = session.rows("select prompt_id from analysed_prompts order by all")
             assert [row["prompt_id"] for row in rows] == analysed
 
 

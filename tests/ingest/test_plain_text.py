@@ -17,7 +17,7 @@ def test_plain_text_is_reported_without_naming_a_variant(run: Run, tmp_path: Pat
     assert outcome.code == 0, outcome.err
     with open_session(dataset) as session:
         assert session.parameters.variant == "all"
-        (row,) = session.rows("select count(*) as n from prompts where is_analysed")
+        (row,) = session.rows("select count(*) as n from analysed_prompts")
         assert row["n"] == 2
     outcome = run("report", dataset, "--out", tmp_path / "report")
     assert outcome.code == 0, outcome.err

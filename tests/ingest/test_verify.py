@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.dataset.card import seal
+from ingest.dataset.commit import commit
 from ingest.dataset.manifest import FileEntry, Manifest, read_manifest
 from ingest.dataset.verification import verify
 from ingest.dataset.writer import file_entry
@@ -27,7 +27,7 @@ from tests.support.interrupted import content
 from tests.support.running import Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
-PART = "attention/model=a/part-00000.parquet"
+PART = "attention/a/part-00000.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,13 @@ def _rewrite(
     size = row_group_size or file.metadata.row_group(0).num_rows
     table = change(file.read())
     pq.write_table(table, dataset / path, row_group_size=size)
-    entry = file_entry(dataset, path, len(table))
     manifest = read_manifest(dataset)
 
-    def swapped(entries: tuple[FileEntry, ...]) -> tuple[FileEntry, ...]:
-        return tuple(entry if old.path == path else old for old in entries)
+    def replaced(old: FileEntry) -> FileEntry:
+        return file_entry(dataset, path, len(table), old.owner) if old.path == path else old
 
-    models = tuple(replace(model, attention=swapped(model.attention)) for model in manifest.models)
-    tables = {name: swapped(entries) for name, entries in manifest.tables.items()}
-    seal(dataset, replace(manifest, models=models, tables=tables))
+    tables = {name: tuple(map(replaced, entries)) for name, entries in manifest.tables.items()}
+    commit(dataset, replace(manifest, tables=tables))
 
 
 def _set(column: str, row: int, value: Any) -> Callable[[pa.Table], pa.Table]:
@@ -153,12 +151,11 @@ def _with(**changes: object) -> Callable[[Manifest], Manifest]:
 
 def test_prompts_missing_and_double_are_found(dataset: Path) -> None:
     manifest = read_manifest(dataset)
-    first = manifest.models[0]
-    double = replace(first, attention=first.attention * 2)
-    seal(dataset, replace(manifest, models=(double, manifest.models[1])))
+    first, second = manifest.tables["attention"]
+    double = manifest.tables | {"attention": (first, first, second)}
+    commit(dataset, replace(manifest, tables=double))
     assert any("a prompt in two files" in text for text in _problems(dataset)["rows"])
-    none = replace(first, attention=())
-    seal(dataset, replace(manifest, models=(none, manifest.models[1])))
+    commit(dataset, replace(manifest, tables=manifest.tables | {"attention": (second,)}))
     found = _problems(dataset)
     assert any("has nothing of prompt 0" in text for text in found["rows"])
     assert found["orphans"] == [f"{PART}: is not named by the manifest"]
@@ -204,7 +201,7 @@ def test_flipped_bits_are_repaired(reference_dataset: Path, tmp_path: Path) -> N
 
 def test_a_repair_removes_orphans_and_needs_no_model_for_it(dataset: Path, run: Run) -> None:
     before = content(dataset)
-    (dataset / "attention" / "model=a" / "part-00007.parquet").write_bytes(b"left behind")
+    (dataset / "attention" / "a" / "part-00007.parquet").write_bytes(b"left behind")
     (dataset / "models.parquet.partial").write_bytes(b"left behind")
     (dataset / "views.sql").write_text("select 1")
     assert run("verify", dataset, "--repair").code == 0

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.dataset.card import seal
+from ingest.dataset.commit import commit
 from ingest.dataset.manifest import FileEntry, read_manifest
-from ingest.dataset.schemas import TABLES
+from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.verification import verify
 from ingest.dataset.writer import write_table
 from reports.site.pages import write_report
@@ -58,10 +58,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         description |= {"architecture": attack(), "device": attack()}
     tables: dict[str, tuple[FileEntry, ...]] = {}
     for name, entries in manifest.tables.items():
+        if name == "attention":
+            continue
         rows = pq.read_table(path / entries[0].path).to_pylist()
         for row in rows:
-            for field in TABLES[name]:
-                if field.name not in _KEYS and str(field.type) == "string":
+            for field in STORED_TABLES[name].columns:
+                if field.name not in _KEYS and field.type == "string":
                     row[field.name] = fixed.get(field.name) or attack()
             if name == "models":
                 row.update(described[row["model"]])
@@ -84,9 +86,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizers={tokenizer: "1" * 64},
         written_with={attack(): attack()},
         models=models,
-        tables=tables,
+        tables=manifest.tables | tables,
     )
-    seal(path, changed)
+    commit(path, changed)
     return path
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.dataset.card import seal
+from ingest.dataset.commit import commit
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.writer import file_entry
 from ingest.prompts.prompt_set import PAIRED_TASKS
@@ -53,7 +53,7 @@ def test_models_that_ran_differently_take_a_command_each(tmp_path: Path) -> None
     a, b, c = manifest.models
     b = replace(b, source="org/name@main", revision="0123abc", dtype="bfloat16")
     entries = (a, replace(b, trust_remote_code=True), replace(c, precision="float16"))
-    seal(dataset, replace(manifest, models=entries, structural="[.:]"))
+    commit(dataset, replace(manifest, models=entries, structural="[.:]"))
     found = _provenance(dataset)
     *ingests, report = found.commands
     given = f"--prompts {PROMPTS} --variant standard --structural '[.:]' --device cpu"
@@ -70,14 +70,14 @@ def test_rows_that_are_not_sound_are_shown(tmp_path: Path) -> None:
     models = [SyntheticModel("a", seed=1), SyntheticModel("b", seed=2)]
     dataset = write_synthetic_dataset(tmp_path / "dataset", models)
     manifest = read_manifest(dataset)
-    a, b = manifest.models
-    path = b.attention[0].path
+    (path,) = [entry.path for entry in manifest.files_of("attention", "b")]
     rows = pq.read_table(dataset / path, partitioning=None)
     index = rows.schema.get_field_index("weight")
     larger = pc.multiply(rows["weight"], 1.5).cast(rows.schema.field("weight").type)
     pq.write_table(rows.set_column(index, rows.schema.field(index), larger), dataset / path)
-    b = replace(b, attention=(file_entry(dataset, path, len(rows)),))
-    seal(dataset, replace(manifest, models=(a, b)))
+    (kept,) = manifest.files_of("attention", "a")
+    attention = (kept, file_entry(dataset, path, len(rows), "b"))
+    commit(dataset, replace(manifest, tables=manifest.tables | {"attention": attention}))
     assert [check.is_sound for check in _provenance(dataset).checks] == [True, False]
     with open_session(dataset) as session:
         write_report(session, tmp_path / "pages")

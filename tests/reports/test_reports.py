@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import headswap
-from ingest.dataset.card import seal
+from ingest.dataset.commit import commit
 from ingest.dataset.manifest import read_manifest
 from reports.charts.theme import DARK, LIGHT, Theme
 from reports.data import wording
@@ -168,7 +168,7 @@ def test_long_example_is_cut(tmp_path: Path) -> None:
 
 def test_variant_that_no_prompt_has_is_refused(run: Run, tmp_path: Path) -> None:
     path = write_synthetic_dataset(tmp_path / "dataset", [STANDARD])
-    seal(path, replace(read_manifest(path), variant="all"))
+    commit(path, replace(read_manifest(path), variant="all"))
     outcome = run("report", path, "--out", tmp_path / "out", "--variant", "adhd")
     assert outcome.code == 2
     assert "has no prompt of the variant 'adhd'" in outcome.err

@@ -92,7 +92,7 @@ def test_run_stops_where_the_rows_are_not_sound(run: Run, study: Path) -> None:
     dataset = study.parent / "rows"
     page = study.parent / "page" / "index.html"
     page.unlink()
-    entry = read_manifest(dataset).models[1].attention[0]
+    entry = read_manifest(dataset).files_of("attention")[1]
     table = pq.ParquetFile(dataset / entry.path).read()
     weights = table["weight"].to_numpy().copy()
     weights[3] += 0.01

@@ -10,10 +10,10 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.dataset.card import seal
+from ingest.dataset.commit import commit
 from ingest.dataset.manifest import FileEntry, read_manifest
 from ingest.dataset.writer import file_entry
-from sql.graph.catalog import views
+from sql.graph.catalog import relations
 from sql.graph.export import needs_python, write_views
 from sql.session import open_session
 from tests.support.running import Run
@@ -31,10 +31,10 @@ def test_plain_duckdb_gets_the_same_views(dataset: Path, monkeypatch: pytest.Mon
     with open_session(dataset) as session:
         expected = {
             name: session.rows(f"select * from {name} order by all")
-            for name in views()
+            for name in relations()
             if not needs_python(name)
         }
-    assert len(expected) >= 18
+    assert len(expected) >= 20
     monkeypatch.chdir(dataset)
     with duckdb.connect(":memory:") as connection:
         connection.execute(Path("views.sql").read_text(encoding="utf-8"))
@@ -52,16 +52,16 @@ def test_plain_duckdb_gets_the_same_views(dataset: Path, monkeypatch: pytest.Mon
 
 def test_views_are_listed_and_explained(run: Run) -> None:
     outcome = run("views")
-    assert [line.split()[0] for line in outcome.out.splitlines()] == list(views())
+    assert [line.split()[0] for line in outcome.out.splitlines()] == list(relations())
     outcome = run("views", "profiles")
-    for column in views()["profiles"].columns:
+    for column in relations()["profiles"].columns:
         assert column.meaning in outcome.out
     assert json.loads(run("views", "profiles", "--json").out)[0]["grain"] == [
-        *views()["profiles"].grain
+        *relations()["profiles"].grain
     ]
     outcome = run("views", "nonsense")
     assert outcome.code == 2
-    assert "no view 'nonsense'" in outcome.err
+    assert "no relation 'nonsense'" in outcome.err
 
 
 def test_files_without_statistics_give_the_same_views(dataset: Path) -> None:
@@ -69,11 +69,11 @@ def test_files_without_statistics_give_the_same_views(dataset: Path) -> None:
     expected = (dataset / "views.sql").read_bytes()
     manifest = read_manifest(dataset)
     tables: dict[str, tuple[FileEntry, ...]] = {}
-    for name, (entry, *_) in manifest.tables.items():
+    for name, (entry, *others) in manifest.tables.items():
         table = pq.read_table(dataset / entry.path)
         pq.write_table(table, dataset / entry.path, write_statistics=False)
-        tables[name] = (file_entry(dataset, entry.path, entry.rows),)
-    seal(dataset, replace(manifest, tables=tables))
+        tables[name] = (file_entry(dataset, entry.path, entry.rows, entry.owner), *others)
+    commit(dataset, replace(manifest, tables=tables))
     (dataset / "views.sql").unlink()
     write_views(dataset)
     assert (dataset / "views.sql").read_bytes() == expected

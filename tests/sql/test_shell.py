@@ -14,7 +14,7 @@ import pytest
 
 from sql.console.examples import examples
 from sql.console.shell import complete, run_shell
-from sql.graph.catalog import views
+from sql.graph.catalog import relations
 from sql.session import Session, open_session
 from tests.support.running import Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
@@ -68,7 +68,7 @@ def test_a_mistake_costs_a_line_and_not_the_session(
 def test_commands_tell_what_there_is(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     talk(session, ".views", ".describe profiles", ".examples", ".help", ".describe none")
     out, err = capsys.readouterr()
-    for name in views():
+    for name in relations():
         assert f"\n{name} " in f"\n{out}"
     assert "one row per model, layer, head, bin" in out
     assert examples()[0].question in out

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import headswap
-from sql.graph.catalog import views
+from sql.graph.catalog import relations
 
 README = Path(__file__).parents[2] / "README.md"
 _BLOCK = re.compile(r"(<!-- (help: headswap (?P<command>\w+)|views) -->\n).*?(<!-- end -->)", re.S)
@@ -39,7 +39,7 @@ def help_of(command: str) -> str:
 def _content(command: str | None) -> str:
     if command:
         return f"\n```console\n$ headswap {command} --help\n{help_of(command)}```\n\n"
-    rows = (f"| `{v.name}` | {', '.join(v.grain)} | {v.purpose} |" for v in views().values())
+    rows = (f"| `{v.name}` | {', '.join(v.grain)} | {v.purpose} |" for v in relations().values())
     return "\n".join(["", "| view | one row per | what |", "|---|---|---|", *rows, "\n"])
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.dataset.card import seal
+from ingest.dataset.commit import commit
 from ingest.dataset.manifest import FileEntry, Manifest, ModelEntry
+from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.writer import Triangle, attention_file, file_entry, write_table
 
 MARKERS = ("<|task|>", "<|steps|>", "<|sep|>", "<|end|>")
@@ -49,12 +50,12 @@ def write_synthetic_dataset(
     lengths = [len(words) for words in tokens]
     structural = [np.array([word in MARKERS for word in words]) for words in tokens]
     ids = range(len(prompts))
-    entries = []
+    attention = []
     for model in models:
         triangle = Triangle(list(ids), lengths, is_causal=True)
         cells = triangle.flat_index(1, max(lengths))
-        part = f"attention/model={model.name}/part-00000.parquet"
-        with attention_file(path / part, triangle) as file:
+        part = STORED_TABLES["attention"].path(0, model.name)
+        with attention_file(path / part, triangle, model.name) as file:
             heads = _head_numbers(model)  # [flat head, number]
             for layer in range(model.n_layers):
                 weights = np.zeros((model.n_heads, len(prompts), max(lengths), max(lengths)))
@@ -65,13 +66,28 @@ def write_synthetic_dataset(
                         weights[head, prompt, :n, :n] = _attention(numbers, marks)
                 rows = weights.reshape(model.n_heads, -1)[:, cells]  # [head, row]
                 file.write_layer(layer, rows.astype(np.float32))
-        entries.append(model_entry(model, (file_entry(path, part, file.rows),)))
+        attention.append(file_entry(path, part, file.rows, model.name))
+    prompt_rows = [prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)]
+    commit_rows(path, models, attention, prompt_rows, tokens)
+    return path
+
+
+def commit_rows(
+    path: Path,
+    models: Sequence[SyntheticModel],
+    attention: Sequence[FileEntry],
+    prompts: Sequence[dict[str, Any]],
+    tokens: Sequence[Sequence[str]],
+) -> None:
+    """Writes the small tables and the manifest of a dataset whose attention is written."""
+    entries = [model_entry(model) for model in models]
+    model_rows = [model_row(model, entry) for model, entry in zip(models, entries, strict=True)]
+    words = [row for number, prompt in enumerate(tokens) for row in token_rows(number, prompt)]
     tables = {
-        "models": [model_row(model, entry) for model, entry in zip(models, entries, strict=True)],
-        "prompts": [
-            prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)
-        ],
-        "tokens": [row for number in ids for row in token_rows(number, tokens[number])],
+        "attention": tuple(attention),
+        "models": (write_table(path, "models.parquet", "models", model_rows),),
+        "prompts": (write_table(path, "prompts.parquet", "prompts", prompts),),
+        "tokens": (write_table(path, "tokens.parquet", "tokens", words, "words"),),
     }
     manifest = Manifest(
         variant="standard",
@@ -79,14 +95,10 @@ def write_synthetic_dataset(
         prompts_sha256="0" * 64,
         tokenizers={"words": "1" * 64},
         models=tuple(entries),
-        tables={
-            name: (write_table(path, f"{name}.parquet", name, rows),)
-            for name, rows in tables.items()
-        },
+        tables=tables,
         written_with={"headswap": "0"},
     )
-    seal(path, manifest)
-    return path
+    commit(path, manifest)
 
 
 def _words(task: str, steps: Sequence[str]) -> list[str]:
@@ -125,7 +137,7 @@ def _attention(numbers: NDArray[np.float64], structural: NDArray[np.bool_]) -> N
     return normalised
 
 
-def model_entry(model: SyntheticModel, files: tuple[FileEntry, ...]) -> ModelEntry:
+def model_entry(model: SyntheticModel) -> ModelEntry:
     """A model as the manifest names it."""
     return ModelEntry(
         name=model.name,
@@ -139,14 +151,12 @@ def model_entry(model: SyntheticModel, files: tuple[FileEntry, ...]) -> ModelEnt
         precision="float32",
         device="cpu",
         config={},
-        attention=files,
     )
 
 
 def model_row(model: SyntheticModel, entry: ModelEntry) -> dict[str, Any]:
     """A row of the table `models`."""
     row = {name: value for name, value in vars(entry).items() if name not in {"config", "name"}}
-    del row["attention"]
     sizes = {"d_model": 8, "d_head": 4, "n_ctx": 512, "d_vocab": 100, "n_parameters": 1000}
     heads = {"n_layers": model.n_layers, "n_heads": model.n_heads}
     return row | sizes | heads | {"model": model.name, "is_causal": True}
@@ -156,6 +166,7 @@ def prompt_row(number: int, task: str, steps: Sequence[str]) -> dict[str, Any]:
     """A row of the table `prompts`."""
     return {
         "prompt_id": number,
+        "prompt_key": f"{number:032x}",
         "pair_id": str(number),
         "variant": "standard",
         "task": task,

@@ -1,5 +1,6 @@
 -- purpose: the claims that were stated, each with its number and whether it holds
 -- grain: one row per (claim)
+-- storage: view
 -- claim: varchar, as it was stated
 -- model_a: varchar, the model whose head is claimed to have a counterpart
 -- layer_a: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: cosines of profiles within each half of a split, and of a head with itself across both
 -- grain: one row per (split, half, model_a, layer_a, head_a, model_b, layer_b, head_b)
+-- storage: table
 -- split: integer, 0-based
 -- half: integer, 0 or 1; 2 where one profile is of half 0 and the other of half 1
 -- model_a: varchar, one model

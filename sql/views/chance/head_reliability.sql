@@ -1,5 +1,6 @@
 -- purpose: the ceiling: how alike a head is to itself on other prompts
 -- grain: one row per (model, layer, head)
+-- storage: kept
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: what chance gives beside every head's best match, and how often as much
 -- grain: one row per (model_a, layer_a, head_a, model_b)
+-- storage: kept
 -- model_a: varchar, the model whose head is looked for
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: how far each best match, and its lead over the same index, vary with the prompts
 -- grain: one row per (model_a, layer_a, head_a, model_b)
+-- storage: kept
 -- model_a: varchar, the model whose head is looked for
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based

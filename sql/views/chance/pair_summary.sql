@@ -1,5 +1,6 @@
 -- purpose: what the matches of two models come to: how many moved, how many are beyond chance
 -- grain: one row per (model_a, model_b)
+-- storage: view
 -- model_a: varchar, the model whose heads are looked for
 -- model_b: varchar, the model that is searched
 -- similarity: varchar, what the numbers compare

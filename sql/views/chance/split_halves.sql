@@ -1,5 +1,6 @@
 -- purpose: matches chosen on half of the prompts and scored on the other half
 -- grain: one row per (model_a, layer_a, head_a, model_b)
+-- storage: kept
 -- model_a: varchar, the model whose head is looked for
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based

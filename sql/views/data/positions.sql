@@ -1,5 +1,6 @@
 -- purpose: every query position of every model, with the bin that it falls into
 -- grain: one row per (model, prompt_id, query)
+-- storage: table
 -- model: varchar, name of the model
 -- prompt_id: integer, joins prompts
 -- query: integer, 0-based
@@ -33,9 +34,9 @@ final as (
             parameters.bins - 1
         )::integer as bin,
         model_tokens.is_structural,
-        prompts.is_analysed and model_tokens.position > 0 as is_profiled
+        analysed_prompts.prompt_id is not null and model_tokens.position > 0 as is_profiled
     from model_tokens
-    inner join prompts on prompts.prompt_id = model_tokens.prompt_id
+    left join analysed_prompts on analysed_prompts.prompt_id = model_tokens.prompt_id
     cross join parameters
 )
 

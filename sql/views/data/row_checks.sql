@@ -1,5 +1,6 @@
 -- purpose: whether every model's rows are complete and its weights sum to 1
 -- grain: one row per (model)
+-- storage: table
 -- model: varchar, name of the model in this dataset
 -- n_rows: bigint, stored attention rows
 -- n_queries: bigint, stored (layer, head, prompt_id, query)

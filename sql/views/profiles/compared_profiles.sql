@@ -1,5 +1,6 @@
 -- purpose: the profiles in the form that parameters.similarity names, which chance is asked about
 -- grain: one row per (model, layer, head, bin)
+-- storage: table
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based

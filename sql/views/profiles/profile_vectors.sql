@@ -1,5 +1,6 @@
 -- purpose: the profiles of every head in the four forms that similarities compare
 -- grain: one row per (similarity, model, layer, head, bin)
+-- storage: table
 -- similarity: varchar, profile (as published), profile_no_sink, and both with _centred
 -- model: varchar, name of the model
 -- layer: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: the published profile of every head: mean structural mass along the prompt
 -- grain: one row per (model, layer, head, bin)
+-- storage: kept
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based

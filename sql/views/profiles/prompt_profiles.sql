@@ -1,5 +1,6 @@
 -- purpose: the sums that profiles are made of, prompt by prompt: what resampling prompts needs
 -- grain: one row per (model, layer, head, prompt_id, bin)
+-- storage: kept
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based

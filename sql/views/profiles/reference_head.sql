@@ -1,5 +1,6 @@
 -- purpose: the head whose counterpart in the other models the report asks for
 -- grain: one row per (model)
+-- storage: table
 -- model: varchar, the reference model
 -- layer: integer, 0-based
 -- head: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: how much of each query's attention goes to structural keys
 -- grain: one row per (model, layer, head, prompt_id, query)
+-- storage: view
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based

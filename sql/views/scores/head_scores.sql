@@ -1,5 +1,6 @@
 -- purpose: what each head attends to, over the eligible queries of all analysed prompts
 -- grain: one row per (model, layer, head, score)
+-- storage: view
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: what each head attends to on each prompt, as sums over eligible queries
 -- grain: one row per (model, layer, head, prompt_id, score)
+-- storage: kept
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: every head's best match in every other model, by the similarity of parameters
 -- grain: one row per (model_a, layer_a, head_a, model_b)
+-- storage: table
 -- model_a: varchar, the model whose head is looked for
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: the heads of two models paired off one to one, so that they are most alike in all
 -- grain: one row per (similarity, scope, model_a, layer_a, head_a, model_b)
+-- storage: kept
 -- similarity: varchar, as in similarities
 -- scope: varchar, model: any head may go to any; layer: only to one of the same layer
 -- model_a: varchar, one model; heads that go without a partner have no row

@@ -1,5 +1,6 @@
 -- purpose: how alike the whole patterns of two heads are, cell by cell on the same tokens
 -- grain: one row per (similarity, model_a, layer_a, head_a, model_b, layer_b, head_b)
+-- storage: kept
 -- similarity: varchar, pattern, pattern_centred or jensen_shannon, and each with _no_sink
 -- model_a: varchar, one model; every compared pair of models stands in both orders
 -- layer_a: integer, 0-based

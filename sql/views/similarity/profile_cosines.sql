@@ -1,5 +1,6 @@
 -- purpose: how alike the profiles of any two heads of two different models are
 -- grain: one row per (model_a, layer_a, head_a, model_b, layer_b, head_b)
+-- storage: kept
 -- model_a: varchar, one model; every compared pair of models stands in both orders
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: cosines of the profiles of any two heads of two compared models, in four forms
 -- grain: one row per (similarity, model_a, layer_a, head_a, model_b, layer_b, head_b)
+-- storage: kept
 -- similarity: varchar, as in profile_vectors
 -- model_a: varchar, one model; every compared pair of models stands in both orders
 -- layer_a: integer, 0-based

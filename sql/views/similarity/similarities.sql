@@ -1,5 +1,6 @@
 -- purpose: every measure of how alike two heads of two compared models are, side by side
 -- grain: one row per (similarity, model_a, layer_a, head_a, model_b, layer_b, head_b)
+-- storage: view
 -- similarity: varchar, one of profile_similarities or pattern_similarities
 -- model_a: varchar, one model; every compared pair of models stands in both orders
 -- layer_a: integer, 0-based

@@ -1,5 +1,6 @@
 -- purpose: for each head of one model, the heads of another by each measure of similarity
 -- grain: one row per (similarity, model_a, layer_a, head_a, model_b, layer_b, head_b)
+-- storage: kept
 -- similarity: varchar, as in similarities
 -- model_a: varchar, the model whose head is looked for
 -- layer_a: integer, 0-based

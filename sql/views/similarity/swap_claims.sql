@@ -1,5 +1,6 @@
 -- purpose: the published claim, asked of the reference head and each other model
 -- grain: one row per (model_b)
+-- storage: table
 -- model_a: varchar, the reference model
 -- layer_a: integer, layer of the reference head
 -- head_a: integer, the reference head

@@ -1,5 +1,6 @@
 -- purpose: for each head of one model, the heads of another by likeness of profile
 -- grain: one row per (model_a, layer_a, head_a, model_b, layer_b, head_b)
+-- storage: kept
 -- model_a: varchar, the model whose head is looked for
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based

@@ -1,0 +1,24 @@
+"""Making a dataset what its manifest says: the last step of whatever writes one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ingest.dataset.card import CARD_NAME, card_text
+from ingest.dataset.manifest import BACKUP_NAME, MANIFEST_NAME, Manifest, manifest_text
+from ingest.kernel.files import write_texts_aside
+
+
+def commit(dataset: Path, manifest: Manifest) -> None:
+    """Replaces the manifest, its copy and the card. Until then readers see the earlier state.
+
+    Raises: HeadswapError where the operating system refuses; then nothing was replaced.
+    """
+    text = manifest_text(manifest)
+    write_texts_aside(
+        {
+            dataset / MANIFEST_NAME: text,
+            dataset / BACKUP_NAME: text,
+            dataset / CARD_NAME: card_text(manifest),
+        }
+    )

@@ -1,0 +1,73 @@
+"""Which tables a statement names, as DuckDB's own parser sees it."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import duckdb
+
+from ingest.kernel.errors import InputError
+
+# DuckDB's parser shows every statement that reads as a tree, but not EXPLAIN: what follows it is
+# looked at.
+EXPLAIN_PREFIX = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*explain\s+(?:analyze\s+|\([^()]*\)\s*)*", re.I | re.S
+)
+_OPTIONS = "skip_null := true, skip_empty := true, skip_default := true"
+
+
+def table_names(sql: str) -> frozenset[str]:
+    """The names of tables in one statement, in lower case; none where it does not parse.
+
+    Names that a WITH clause defines are not among them.
+
+    >>> sorted(
+    ...     table_names("with m as (select * from Models) select * from m join heads using (model)")
+    ... )
+    ['heads', 'models']
+    >>> sorted(table_names("select count(*) as claims from models -- matches"))
+    ['models']
+
+    Raises: InputError where it is nested too deeply to be read.
+    """
+    bare = EXPLAIN_PREFIX.sub("", sql, count=1)
+    show = f"select json_serialize_sql(?, {_OPTIONS})"
+    try:
+        # A statement that cannot be shown is refused where it is run, with DuckDB's message.
+        ((text,),) = _connection().execute(show, [bare]).fetchall()
+        statements = json.loads(text).get("statements", [])
+        return frozenset(_names_in(statements, frozenset()) if len(statements) == 1 else ())
+    except RecursionError as error:
+        hint = "write its parts as a WITH clause"
+        raise InputError("the query is nested too deeply", hint=hint) from error
+
+
+@cache
+def _connection() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:", config={"enable_external_access": False, "threads": 1})
+    atexit.register(_connection.cache_clear)  # or DuckDB complains of it at the end of a program
+    return connection
+
+
+def _names_in(node: Any, defined: frozenset[str]) -> Iterator[str]:
+    """Walks a tree; defined: the names that WITH clauses around it hide."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _names_in(item, defined)
+    if not isinstance(node, dict):
+        return
+    if node.get("type") == "BASE_TABLE" and node["table_name"].lower() not in defined:
+        yield node["table_name"].lower()
+    for entry in node.get("cte_map", {}).get("map", ()):
+        name, query = entry["key"].lower(), entry["value"]["query_node"]
+        is_recursive = query.get("type") == "RECURSIVE_CTE_NODE"
+        yield from _names_in(query, defined | {name} if is_recursive else defined)
+        defined |= {name}
+    for key, value in node.items():
+        if key != "cte_map":
+            yield from _names_in(value, defined)
