@@ -21,6 +21,8 @@ _PARAMETERS = {
     "reference_layer": "integer",
     "reference_head": "integer",
     "similarity": "varchar",
+    "is_calibrated": "boolean",
+    "significance_level": "double",
 }
 _CLAIM = {
     "claim": "varchar",

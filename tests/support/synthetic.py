@@ -28,7 +28,8 @@ class SyntheticModel:
     """A model of n_layers x n_heads heads. Two of one seed have the same heads.
 
     places: for each flat index (layer * n_heads + head) the flat index of the head that stands
-    there; None for each in its own place. noise: how far each head is off.
+    there; None for each in its own place. noise: how far each head is off. blind: the flat indices
+    of heads that put no weight at all on a marker, so that their profile is 0.
     """
 
     name: str
@@ -37,14 +38,19 @@ class SyntheticModel:
     seed: int = 0
     places: tuple[int, ...] | None = None
     noise: float = 0.0
+    blind: tuple[int, ...] = ()
 
 
 def write_synthetic_dataset(
     path: Path,
     models: Sequence[SyntheticModel],
     prompts: Sequence[tuple[str, Sequence[str]]] = PROMPTS,
+    has_structural: bool = True,
 ) -> Path:
-    """Writes a dataset folder and returns it; the words of a prompt are its tokens."""
+    """Writes a dataset folder and returns it; the words of a prompt are its tokens.
+
+    has_structural: False for one in which no token counts as structural, as with GPT-2's tokenizer.
+    """
     tokens = [_words(task, steps) for task, steps in prompts]
     lengths = [len(words) for words in tokens]
     structural = [np.array([word in MARKERS for word in words]) for words in tokens]
@@ -71,7 +77,11 @@ def write_synthetic_dataset(
         "prompts": [
             prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)
         ],
-        "tokens": [row for number in ids for row in token_rows(number, tokens[number])],
+        "tokens": [
+            row | {"is_structural": row["is_structural"] and has_structural}
+            for number in ids
+            for row in token_rows(number, tokens[number])
+        ],
     }
     manifest = Manifest(
         variant="standard",
@@ -109,7 +119,9 @@ def _head_numbers(model: SyntheticModel) -> NDArray[np.float64]:
     numbers = np.random.default_rng(model.seed).uniform(low, high, (n_heads, 5))
     places = list(model.places or range(n_heads))
     noise = np.random.default_rng(n_heads).normal(0.0, model.noise, (n_heads, 5))
-    return numbers[places] + noise
+    found = numbers[places] + noise
+    found[list(model.blind), 0] = -1e9  # strength
+    return found
 
 
 def _attention(numbers: NDArray[np.float64], structural: NDArray[np.bool_]) -> NDArray[np.float64]:
