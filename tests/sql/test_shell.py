@@ -88,7 +88,7 @@ def test_completion_knows_views_columns_and_commands() -> None:
             found.append(word)
         return found
 
-    assert words("similarit") == ["similarities", "similarity_ranking"]
+    assert words("swap_") == ["swap_claims"]
     assert words("profiles.m") == ["profiles.model", "profiles.mass"]
     assert words("same_index_c") == [
         "same_index_cosine",
@@ -131,7 +131,7 @@ def test_in_a_real_terminal(dataset: Path, tmp_path: Path) -> None:
     os.write(terminal, b"select count(*) as n_found from similarity_r\t;\n")
     seen = _read_until(terminal, "headswap> ")
     assert "similarity_ranking" in seen
-    assert "72" in seen  # 6 x 6 heads, both orders
+    assert "288" in seen  # 6 x 6 heads, both orders, four similarities
     os.write(terminal, b"\x04")
     _, status = os.waitpid(process, 0)
     os.close(terminal)
