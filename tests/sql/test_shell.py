@@ -89,9 +89,8 @@ def test_completion_knows_views_columns_and_commands() -> None:
         return found
 
     assert words("swap_") == ["swap_claims"]
-    assert words("profiles.m") == ["profiles.model", "profiles.mass"]
+    assert words("profiles.m") == ["profiles.model", "profiles.mass", "profiles.mass_no_sink"]
     assert words("same_index_c") == [
-        "same_index_cosine",
         "same_index_cosine_a",
         "same_index_cosine_b",
     ]
