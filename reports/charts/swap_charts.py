@@ -216,6 +216,7 @@ def nearest_chart(
         x=alt.X("cosine:Q")
         .scale(domain=[low, 1], nice=False)
         .title(f"cosine of two {COMPARED[matrix.similarity]}"),
+        x2=alt.X2Datum(low),  # also where cosines are negative: the names stand on the bars
         color=alt.condition("datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)),
         tooltip=[
             alt.Tooltip("pair:N", title="pair"),
