@@ -12,8 +12,10 @@ from ingest.kernel.errors import InputError
 if TYPE_CHECKING:
     from ingest.dataset.reader import Dataset
 
-# The forms of a profile, as the view profile_vectors names them.
+# What heads are compared by: the forms of a profile, as the view profile_vectors names them.
 SIMILARITIES = ("profile", "profile_centred", "profile_no_sink", "profile_no_sink_centred")
+# The one that the claim was published with: the view swap_claims knows no other.
+PUBLISHED_SIMILARITY = "profile"
 # The one whose p values keep their level on unrelated models; match_chance gives the others none.
 CALIBRATED_SIMILARITY = "profile"
 
@@ -52,6 +54,7 @@ class Parameters:
     choose. pairs: the models to compare, each pair once in any order; none for every two.
     similarity: which form of the profiles matches, intervals and chance are about. n_resamples,
     n_splits, n_draws, seed: the random draws behind intervals, split halves and chance.
+    significance_level: a match is beyond chance where its corrected p value is at most this.
     """
 
     bins: int = 20
@@ -60,12 +63,18 @@ class Parameters:
     reference_layer: int | None = None
     reference_head: int | None = None
     pairs: tuple[tuple[str, str], ...] = ()
-    similarity: str = "profile"
+    similarity: str = PUBLISHED_SIMILARITY
     n_resamples: int = 1000
     n_splits: int = 20
     n_draws: int = 1000
     seed: int = 0
     claims: tuple[Claim, ...] = ()
+    significance_level: float = 0.05
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether p values of the similarity mean what they say; else there are none."""
+        return self.similarity == CALIBRATED_SIMILARITY
 
 
 def parse_head(text: str) -> tuple[int, int]:
@@ -189,7 +198,7 @@ def _check_claim(claim: Claim, parameters: Parameters, names: list[str], dataset
             f"the claim {claim.text!r} is about models that are not compared",
             hint=f"compared are {', '.join(':'.join(pair) for pair in compared) or 'none'}",
         )
-    if claim.test == "beyond chance" and parameters.similarity != CALIBRATED_SIMILARITY:
+    if claim.test == "beyond chance" and not parameters.is_calibrated:
         raise InputError(
             f"the claim {claim.text!r} needs a p value, and {parameters.similarity} has none",
             hint=f"only chance for the similarity {CALIBRATED_SIMILARITY} was calibrated; leave "

@@ -12,9 +12,12 @@ import altair as alt
 
 from reports.charts.theme import LIGHT, Theme, inline, placed, sequential, themed
 from reports.data.report import Claim, CosineMatrix, Head
-from reports.data.wording import digits_apart
+from reports.data.wording import COMPARED, digits_apart
 
-_NICE_COSINES = (1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0)
+_NICE_COSINES = (
+    *(1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0),
+    *(-0.2, -0.4, -0.6, -0.8, -1),  # of centred profiles
+)
 _COSINE_LABEL = "format(cos(datum.value * PI / 180), '.3~f')"
 _N_BARS = 45
 # Of all pairs, the share that is least alike and gets the palest colour: it would else take most
@@ -42,7 +45,7 @@ def distribution_chart(
     width: int | None = None,
 ) -> alt.LayerChart:
     """How many pairs of heads are how alike, with the claim's cosines marked."""
-    angles = sorted(angle_of(round(value, 6)) for row in matrix.cosines for value in row)
+    angles = sorted(angle_of(round(value, 6)) for value in matrix.defined)
     limit = _axis_limit(angles)
     step = limit / _N_BARS
     counts = [0] * _N_BARS
@@ -69,7 +72,7 @@ def distribution_chart(
         .mark_bar(stroke=theme.paper, strokeWidth=0.5)
         .encode(
             x=alt.X("start:Q", scale=axis_scale, bin="binned")
-            .title("cosine of two profiles (spaced by angle)")
+            .title(f"cosine of two {COMPARED[matrix.similarity]} (spaced by angle)")
             .axis(values=_ticks(limit), labelExpr=_COSINE_LABEL, grid=False),
             x2="end:Q",
             y=alt.Y("pairs:Q")
@@ -154,13 +157,13 @@ def matrix_chart(
     match = claim.match
     model_a, model_b = match.head.model, match.best.model
     n_a, n_b = len(matrix.heads_a), len(matrix.heads_b)
-    angles = sorted(angle_of(round(value, 6)) for row in matrix.cosines for value in row)
+    angles = sorted(angle_of(round(value, 6)) for value in matrix.defined)
     limit = _colour_limit(angles)
     values = [
         {
             "row": row,
             "column": list(range(n_b)),
-            "cosine": [round(cosine, 4) for cosine in cosines],
+            "cosine": [None if cosine is None else round(cosine, 4) for cosine in cosines],
         }
         for row, cosines in enumerate(matrix.cosines)
     ]
@@ -171,6 +174,8 @@ def matrix_chart(
     cells = (
         alt.Chart(inline(values))
         .transform_flatten(["column", "cosine"])
+        # A cosine that is undefined leaves its cell empty.
+        .transform_filter("isValid(datum.cosine)")
         .transform_calculate(
             angle="acos(min(1, datum.cosine)) * 180 / PI",
             column_end="datum.column + 1",
@@ -187,7 +192,7 @@ def matrix_chart(
             color=alt.Color("angle:Q")
             .scale(**sequential(theme, domain=[limit, 0], clamp=True))
             .legend(
-                title="cosine (colours spaced by angle)",
+                title=f"cosine of two {COMPARED[matrix.similarity]} (colours spaced by angle)",
                 orient="top",
                 values=_ticks(limit),
                 labelExpr=_COSINE_LABEL,

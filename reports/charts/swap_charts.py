@@ -8,7 +8,7 @@ import altair as alt
 
 from reports.charts.theme import LIGHT, Theme, inline, placed, themed
 from reports.data.report import Claim, CosineMatrix, Head, Pair
-from reports.data.wording import digits_apart
+from reports.data.wording import COMPARED, compared_by, digits_apart
 
 # Of the heads of the other model, those that are most like the chosen one.
 _N_NEAREST = 10
@@ -44,8 +44,10 @@ def chance_chart(
             if cosine is not None
         ]
     least = min(*claim.cosines, *(claim.interval or ()), chance.mean)
-    domain = [max(0.0, round(least - (1 - least) * 0.15, 3)), 1.0]
-    x = alt.X("cosine:Q").scale(domain=domain, nice=False, zero=False).title("cosine")
+    floor = 0.0 if least >= 0 else -1.0
+    domain = [max(floor, round(least - (1 - least) * 0.15, 3)), 1.0]
+    x = alt.X("cosine:Q").scale(domain=domain, nice=False, zero=False)
+    x = x.title(f"cosine of two {COMPARED[claim.similarity]}")
     y = alt.Y("pair:N").sort([row["pair"] for row in values]).title(None)
     y = y.axis(labelLimit=170, labelFontSize=12, ticks=False, domain=False, grid=False)
     colour = alt.Color("kind:N", legend=None).scale(
@@ -54,7 +56,7 @@ def chance_chart(
     band = [{"from": chance.mean, "to": chance.high, "what": "best match by chance"}]
     tooltip = [
         alt.Tooltip("from:Q", title="mean best match by chance", format=".4f"),
-        alt.Tooltip("to:Q", title="5 % of chance is above", format=".4f"),
+        alt.Tooltip("to:Q", title=f"{100 * chance.level:g} % of chance is above", format=".4f"),
     ]
     bands = (
         alt.Chart(inline(band))
@@ -79,7 +81,8 @@ def chance_chart(
     standing = "above" if match.cosine > chance.high else "within"
     if match.cosine < chance.mean:
         standing = "below the mean of"
-    title = f"The match is {standing} what chance gives (grey: mean to 5 % above)"
+    title = f"The match is {standing} what chance gives "
+    title += f"(grey: mean to {100 * chance.level:g} % above)"
     chart = placed(layers, width=width, height=44 * len(values) + 20, title=title)
     return themed(chart, theme, name=name, description=f"Dot chart of cosines. {title}.")
 
@@ -109,7 +112,7 @@ def migration_chart(
     n_moved = sum(not match.is_same_index for match in pair.ranking)
     title = (
         f"{n_moved} of {len(values)} heads of {model_a} have their best match in {model_b} at "
-        "another index"
+        f"another index{compared_by(pair.claim.similarity)}"
     )
     kinds = ["same index", "moved, mutual", "moved, one way"]
     columns = 1 if width is not None and width < _LEGEND_WIDTH else len(kinds)
@@ -190,22 +193,30 @@ def nearest_chart(
     """The heads of the other model that are most like the chosen head: at first the reference."""
     model_a, model_b = matrix.heads_a[0].model, matrix.heads_b[0].model
     values = [
-        {"row": row, "cosine": [round(cosine, 4) for cosine in cosines]}
+        {
+            "row": row,
+            "cosine": [None if cosine is None else round(cosine, 4) for cosine in cosines],
+        }
         for row, cosines in enumerate(matrix.cosines)
     ]
+    low = 0 if min(matrix.defined) >= 0 else -1
     n_shown = min(_N_NEAREST, len(matrix.heads_b))
     base = (
         alt.Chart(inline(values))
         .transform_filter(f"datum.row === {CHOSEN}")
         .transform_calculate(column=f"sequence({len(matrix.heads_b)})")
         .transform_flatten(["column", "cosine"])
+        .transform_filter("isValid(datum.cosine)")
         .transform_window(rank="row_number()", sort=[{"field": "cosine", "order": "descending"}])
         .transform_filter(f"datum.rank <= {n_shown}")
         .transform_calculate(pair="heads_a[datum.row] + ' ↔ ' + heads_b[datum.column]")
         .encode(y=alt.Y("rank:O").axis(None))
     )
     bars = base.mark_bar().encode(
-        x=alt.X("cosine:Q").scale(domain=[0, 1], nice=False).title("cosine"),
+        x=alt.X("cosine:Q")
+        .scale(domain=[low, 1], nice=False)
+        .title(f"cosine of two {COMPARED[matrix.similarity]}"),
+        x2=alt.X2Datum(low),  # also where cosines are negative: the names stand on the bars
         color=alt.condition("datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)),
         tooltip=[
             alt.Tooltip("pair:N", title="pair"),
@@ -217,7 +228,7 @@ def nearest_chart(
         x="cosine:Q", text=alt.Text("cosine:Q", format=".4f")
     )
     names = base.mark_text(align="left", dx=6, color=theme.paper, fontSize=11).encode(
-        x=alt.XDatum(0), text="pair:N"
+        x=alt.XDatum(low), text="pair:N"
     )
     title = f"The {n_shown} heads of {model_b} that are most like the chosen head of {model_a}"
     layers = alt.LayerChart(layer=[bars, values_text, names]).add_params(

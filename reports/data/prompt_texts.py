@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reports.data.queries import settled
+from reports.data.rounding import rounded
 from reports.site.atlas import prompt_name
 from sql.session import Session
 
@@ -105,4 +105,4 @@ def _received(session: Session, prompt_ids: list[int]) -> dict[tuple[str, int, i
         "where prompt_id in (select unnest($ids)) and query <> key and key < $n group by all",
         {"ids": prompt_ids, "n": MOST_TOKENS},
     )
-    return {(row["model"], row["prompt_id"], row["key"]): settled(row["received"]) for row in rows}
+    return {(row["model"], row["prompt_id"], row["key"]): rounded(row["received"]) for row in rows}

@@ -5,31 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from ingest.kernel.errors import InputError
+from reports.data.patterns import read_example
 from reports.data.report import (
     Chance,
     Claim,
     CosineMatrix,
-    Example,
+    Criterion,
     Head,
     HeadMass,
     Match,
     Model,
     Pair,
-    Pattern,
     Profile,
     Reference,
     Report,
     Spread,
-    Token,
 )
+from reports.data.rounding import rounded, rounded_or_none
 from sql.session import Session
 
-# A heat map with more tokens than this has no room for their names.
-MAX_TOKENS = 80
 # With more prompts than this an interval takes minutes; `match_intervals` has it all the same.
 MOST_RESAMPLED = 300
-# Sums of doubles come in any order, so that the last bits of two runs differ.
-_DIGITS = 9
 
 
 def read_report(session: Session) -> Report:
@@ -42,7 +38,8 @@ def read_report(session: Session) -> Report:
     models = _models(session)
     reference = read_reference(session)
     others = compared_models(session, reference.head.model)
-    pairs = tuple(read_pair(session, reference.head, other) for other in others)
+    found = {other: read_pair(session, reference.head, other) for other in others}
+    pairs = tuple(pair for pair in found.values() if pair)
     counts = session.rows(
         "select (select count(*) from prompts) as n_prompts, "
         "(select count(*) from analysed_prompts) as n_analysed"
@@ -51,6 +48,7 @@ def read_report(session: Session) -> Report:
     assert session.parameters.variant is not None  # a session settles what was left open
     return Report(
         bins=session.parameters.bins,
+        similarity=session.parameters.similarity,
         variant=session.parameters.variant,
         stored_variant=manifest.variant,
         structural=manifest.structural,
@@ -65,7 +63,8 @@ def read_report(session: Session) -> Report:
         reference_profile=reference_profile,
         head_masses=_head_masses(session, reference.head.model),
         pairs=pairs,
-        example=_example(session, [reference.head, *(pair.claim.match.best for pair in pairs)]),
+        undefined=tuple(read_criterion(session, other) for other in others if not found[other]),
+        example=read_example(session, [reference.head, *(pair.claim.match.best for pair in pairs)]),
     )
 
 
@@ -124,13 +123,19 @@ def read_reference(session: Session) -> Reference:
         )
     row = found[0]
     head = Head(row["model"], row["layer"], row["head"])
-    return Reference(head, settled(row["late_mass"]), row["is_given"])
+    return Reference(head, rounded(row["late_mass"]), row["is_given"])
 
 
-def read_pair(session: Session, reference: Head, other: str) -> Pair:
-    """The claim about the reference head and another model, with what it rests on."""
+def read_pair(session: Session, reference: Head, other: str) -> Pair | None:
+    """What is found of the reference head in another model, with what it rests on.
+
+    Returns: None where the similarity that was asked for is undefined for the reference head.
+    """
     ranking = _ranking(session, reference.model, other)
-    claim = _claim(session, ranking, reference, other)
+    match = next((match for match in ranking if match.head == reference), None)
+    if match is None:
+        return None
+    claim = _claim(session, match)
     best = claim.match.best
     shown = [reference, best]
     if claim.same_index_reference is not None:
@@ -142,44 +147,78 @@ def read_pair(session: Session, reference: Head, other: str) -> Pair:
         profiles={head: read_profile(session, head) for head in shown},
         matrix=_matrix(session, reference.model, other),
         ranking=ranking,
+        unmatched=_unmatched(session, reference.model, other),
     )
 
 
-def _claim(session: Session, ranking: tuple[Match, ...], reference: Head, other: str) -> Claim:
+def read_criterion(session: Session, other: str) -> Criterion:
+    """The published criterion, asked of the reference head and another model."""
     row = session.rows("select * from swap_claims where model_b = $other", {"other": other})[0]
-    match = next(match for match in ranking if match.head == reference)
+    return Criterion(
+        head=Head(row["model_a"], row["layer_a"], row["head_a"]),
+        model=other,
+        best=None if row["cosine"] is None else Head(other, row["layer_b"], row["head_b"]),
+        cosine=rounded_or_none(row["cosine"]),
+        same_index_reference=rounded_or_none(row["same_index_cosine_a"]),
+        same_index_match=rounded_or_none(row["same_index_cosine_b"]),
+        is_moved=bool(row["is_moved"]),
+        holds=row["holds"],
+    )
+
+
+def read_cosine(session: Session, head_a: Head, head_b: Head) -> float | None:
+    """How alike two heads are, by the similarity that was asked for.
+
+    Returns: None where that is undefined, there is no such head, or their models are not compared.
+    """
+    found = session.rows(
+        "select value from similarities where similarity = $similarity "
+        "and model_a = $model_a and layer_a = $layer_a and head_a = $head_a "
+        "and model_b = $model_b and layer_b = $layer_b and head_b = $head_b",
+        {"similarity": session.parameters.similarity, **sides(head_a, head_b)},
+    )
+    return rounded_or_none(found[0]["value"]) if found else None
+
+
+def sides(head_a: Head, head_b: Head) -> dict[str, Any]:
+    """Two heads as the columns of views name them."""
+    return {
+        **{f"{name}_a": value for name, value in vars(head_a).items()},
+        **{f"{name}_b": value for name, value in vars(head_b).items()},
+    }
+
+
+def _claim(session: Session, match: Match) -> Claim:
+    model, other = match.head.model, match.best.model
+    similarity = session.parameters.similarity
     back = session.rows(
-        "select layer_b, head_b from swap_ranking where model_a = $other and layer_a = $layer "
-        "and head_a = $head and model_b = $model and rank = 1",
-        {
-            "other": other,
-            "layer": match.best.layer,
-            "head": match.best.head,
-            "model": reference.model,
-        },
+        "select layer_b, head_b from matches where model_a = $other and layer_a = $layer "
+        "and head_a = $head and model_b = $model",
+        {"other": other, "layer": match.best.layer, "head": match.best.head, "model": model},
     )[0]
     spread = session.rows(
-        "select count(*) as n_pairs, quantile_cont(cosine, 0.5) as median, "
-        "quantile_cont(cosine, 0.95) as percentile_95, "
-        "count(*) filter (where round(cosine, 9) >= round($cosine, 9)) as n_as_alike "
-        "from profile_cosines where model_a = $model and model_b = $other",
-        {"model": reference.model, "other": other, "cosine": match.cosine},
+        "select count(value) as n_pairs, quantile_cont(value, 0.5) as median, "
+        "quantile_cont(value, 0.95) as percentile_95, "
+        "count(*) filter (where round(value, 9) >= round($cosine, 9)) as n_as_alike "
+        "from similarities where similarity = $similarity and model_a = $model "
+        "and model_b = $other",
+        {"similarity": similarity, "model": model, "other": other, "cosine": match.cosine},
     )[0]
     return Claim(
+        similarity=similarity,
         match=match,
-        same_index_reference=_settled_or_none(row["same_index_cosine_a"]),
-        same_index_match=_settled_or_none(row["same_index_cosine_b"]),
-        best_back=Head(reference.model, back["layer_b"], back["head_b"]),
-        is_moved=row["is_moved"],
-        holds=row["holds"],
+        same_index_reference=match.same_index_cosine,
+        same_index_match=read_cosine(session, match.best.in_model(model), match.best),
+        best_back=Head(model, back["layer_b"], back["head_b"]),
         spread=Spread(
             n_pairs=spread["n_pairs"],
-            median=settled(spread["median"]),
-            percentile_95=settled(spread["percentile_95"]),
+            median=rounded(spread["median"]),
+            percentile_95=rounded(spread["percentile_95"]),
             n_as_alike=spread["n_as_alike"],
         ),
         chance=_chance(session, match),
         interval=_interval(session, match),
+        criterion=read_criterion(session, other),
     )
 
 
@@ -192,7 +231,7 @@ def _interval(session: Session, match: Match) -> tuple[float, float] | None:
         "and head_a = $head and model_b = $other",
         {**vars(match.head), "other": match.best.model},
     )[0]
-    return settled(row["low"]), settled(row["high"])
+    return rounded(row["low"]), rounded(row["high"])
 
 
 def _chance(session: Session, match: Match) -> Chance:
@@ -202,40 +241,51 @@ def _chance(session: Session, match: Match) -> Chance:
         {**vars(match.head), "other": match.best.model},
     )[0]
     return Chance(
-        mean=settled(row["null_mean"]),
-        high=settled(row["null_high"]),
+        mean=rounded(row["null_mean"]),
+        high=rounded(row["null_high"]),
         p_value=row["p_value"],
         n_draws=row["n_draws"],
+        level=session.parameters.significance_level,
     )
 
 
 def _ranking(session: Session, model: str, other: str) -> tuple[Match, ...]:
-    """The best match of every head of a model, the most alike first."""
+    """The best match of every head of a model that has one, the most alike first."""
     rows = session.rows(
         """
         with
-        best as (select * from swap_ranking where rank = 1),
-        second as (select * from swap_ranking where rank = 2)
+        ranked as (
+            select *
+            from similarity_ranking
+            where similarity = $similarity and model_a = $model and model_b = $other
+        ),
+        best as (select * from ranked where rank = 1),
+        second as (select * from ranked where rank = 2)
         select
             best.*,
             second.layer_b as second_layer,
             second.head_b as second_head
         from best
-        left join second
-            on second.model_a = best.model_a
-            and second.layer_a = best.layer_a
-            and second.head_a = best.head_a
-            and second.model_b = best.model_b
-        where best.model_a = $model and best.model_b = $other
+        left join second on second.layer_a = best.layer_a and second.head_a = best.head_a
         order by
-            round(best.cosine, 9) desc,
+            round(best.value, 9) desc,
             round(best.margin, 9) desc nulls last,
             best.layer_a,
             best.head_a
         """,
-        {"model": model, "other": other},
+        {"similarity": session.parameters.similarity, "model": model, "other": other},
     )
     return tuple(_match(row) for row in rows)
+
+
+def _unmatched(session: Session, model: str, other: str) -> tuple[Head, ...]:
+    """The heads of a model that have no best match, as the similarity is undefined for them."""
+    rows = session.rows(
+        "select layer_a, head_a from matches where model_a = $model and model_b = $other "
+        "and value is null order by layer_a, head_a",
+        {"model": model, "other": other},
+    )
+    return tuple(Head(model, row["layer_a"], row["head_a"]) for row in rows)
 
 
 def _match(row: dict[str, Any]) -> Match:
@@ -243,9 +293,9 @@ def _match(row: dict[str, Any]) -> Match:
     return Match(
         head=Head(row["model_a"], row["layer_a"], row["head_a"]),
         best=Head(other, row["layer_b"], row["head_b"]),
-        cosine=settled(row["cosine"]),
-        same_index_cosine=_settled_or_none(row["same_index_cosine"]),
-        margin=_settled_or_none(row["margin"]),
+        cosine=rounded(row["value"]),
+        same_index_cosine=rounded_or_none(row["same_index_value"]),
+        margin=rounded_or_none(row["margin"]),
         runner_up=None if second_layer is None else Head(other, second_layer, second_head),
         is_same_index=row["is_same_index"],
         is_mutual=row["is_mutual"],
@@ -254,16 +304,17 @@ def _match(row: dict[str, Any]) -> Match:
 
 def _matrix(session: Session, model: str, other: str) -> CosineMatrix:
     relation = session.query(
-        "select layer_a, head_a, layer_b, head_b, cosine from profile_cosines "
-        "where model_a = $model and model_b = $other "
+        "select layer_a, head_a, layer_b, head_b, value from similarities "
+        "where similarity = $similarity and model_a = $model and model_b = $other "
         "order by layer_a, head_a, layer_b, head_b",
-        {"model": model, "other": other},
+        {"similarity": session.parameters.similarity, "model": model, "other": other},
     )
-    by_head: dict[Head, dict[Head, float]] = {}
+    by_head: dict[Head, dict[Head, float | None]] = {}
     for layer_a, head_a, layer_b, head_b, cosine in relation.fetchall():
         row = by_head.setdefault(Head(model, layer_a, head_a), {})
-        row[Head(other, layer_b, head_b)] = settled(cosine)
+        row[Head(other, layer_b, head_b)] = rounded_or_none(cosine)
     return CosineMatrix(
+        similarity=session.parameters.similarity,
         heads_a=tuple(by_head),
         heads_b=tuple(next(iter(by_head.values()))),
         cosines=tuple(tuple(row.values()) for row in by_head.values()),
@@ -279,7 +330,7 @@ def read_profile(session: Session, head: Head) -> Profile:
     )
     return Profile(
         head=head,
-        mass=tuple(settled(row["mass"]) for row in rows),
+        mass=tuple(rounded(row["mass"]) for row in rows),
         n_queries=tuple(row["n_queries"] for row in rows),
     )
 
@@ -287,101 +338,17 @@ def read_profile(session: Session, head: Head) -> Profile:
 def _head_masses(session: Session, model: str) -> tuple[HeadMass, ...]:
     """The heads of a model, the one with the most structural mass in the later half first."""
     rows = session.rows(
-        "select layer, head, avg(mass) as mean_mass, "
-        "avg(mass) filter (where bin * 2 >= bins) as late_mass "
-        "from profiles cross join parameters where model = $model group by layer, head "
-        "order by round(late_mass, 9) desc, layer, head",
+        "select layer, head, avg(mass) as mean_mass, any_value(late_mass) as late_mass "
+        "from profiles inner join late_mass using (model, layer, head) "
+        "where model = $model group by layer, head "
+        "order by round(any_value(late_mass), 9) desc, layer, head",
         {"model": model},
     )
     return tuple(
         HeadMass(
             head=Head(model, row["layer"], row["head"]),
-            mean_mass=settled(row["mean_mass"]),
-            late_mass=settled(row["late_mass"]),
+            mean_mass=rounded(row["mean_mass"]),
+            late_mass=rounded(row["late_mass"]),
         )
         for row in rows
     )
-
-
-def read_prompt(
-    session: Session, model: str, prompt_id: int | None = None
-) -> dict[str, Any] | None:
-    """An analysed prompt: prompt_id, variant, text, n_tokens; None where there is none such.
-
-    prompt_id: None for the shortest, ties by prompt_id.
-    """
-    found = session.rows(
-        """
-        select prompts.prompt_id, prompts.variant, prompts.text, max(positions.n_tokens) as n_tokens
-        from prompts
-        inner join analysed_prompts on analysed_prompts.prompt_id = prompts.prompt_id
-        inner join positions on positions.prompt_id = prompts.prompt_id
-        where positions.model = $model
-        and coalesce(prompts.prompt_id = $prompt_id, true)
-        group by all
-        order by n_tokens, prompts.prompt_id
-        limit 1
-        """,
-        {"model": model, "prompt_id": prompt_id},
-    )
-    return found[0] if found else None
-
-
-def _example(session: Session, heads: list[Head]) -> Example:
-    """The shortest analysed prompt, ties by prompt_id, with the patterns of the heads on it."""
-    row = read_prompt(session, heads[0].model)
-    assert row is not None  # `check_prompts` found one
-    prompt_id = row["prompt_id"]
-    return Example(
-        prompt_id=prompt_id,
-        variant=row["variant"],
-        text=row["text"],
-        n_tokens=row["n_tokens"],
-        n_shown=min(row["n_tokens"], MAX_TOKENS),
-        patterns={head: read_pattern(session, head, prompt_id) for head in heads},
-    )
-
-
-def read_pattern(session: Session, head: Head, prompt_id: int) -> Pattern:
-    """A head's attention on one prompt, its first MAX_TOKENS tokens."""
-    tokens = session.rows(
-        """
-        select tokens.token, tokens.is_structural
-        from tokens
-        inner join models on models.tokenizer = tokens.tokenizer
-        where models.model = $model and tokens.prompt_id = $prompt_id
-            and tokens.position < $max_tokens
-        order by tokens.position
-        """,
-        {"model": head.model, "prompt_id": prompt_id, "max_tokens": MAX_TOKENS},
-    )
-    where = vars(head) | {"prompt_id": prompt_id}
-    relation = session.query(
-        "select query, weight from attention where model = $model and layer = $layer "
-        "and head = $head and prompt_id = $prompt_id and query < $max_tokens "
-        "and key < $max_tokens order by query, key",
-        where | {"max_tokens": MAX_TOKENS},
-    )
-    weights: list[list[float]] = [[] for _ in tokens]
-    for query, weight in relation.fetchall():
-        weights[query].append(weight)
-    share = session.rows(
-        "select coalesce(avg(mass), 0) as share from structural_mass where model = $model "
-        "and layer = $layer and head = $head and prompt_id = $prompt_id and query > 0",
-        where,
-    )[0]["share"]
-    return Pattern(
-        head=head,
-        tokens=tuple(Token(row["token"], row["is_structural"]) for row in tokens),
-        weights=tuple(tuple(row) for row in weights),
-        structural_share=settled(share),
-    )
-
-
-def settled(value: float) -> float:
-    """A computed number without the bits that differ from run to run, and without a minus zero."""
-    return round(value, _DIGITS) + 0.0
-
-
-def _settled_or_none(value: float | None) -> float | None:
-    return None if value is None else settled(value)

@@ -71,7 +71,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Match:
-    """A head and the head of another model whose profile is most like its own.
+    """A head and the most alike head of another model, by the similarity that was asked for.
 
     same_index_cosine: None where the other model has no head of that index; margin: cosine less
     that of the runner-up, None where there is none.
@@ -89,7 +89,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Spread:
-    """All cosines between two models: what a match must stand out from.
+    """All defined cosines between two models: what a match must stand out from.
 
     n_as_alike: pairs of heads whose cosine is at least that of the match, the match among them.
     """
@@ -104,20 +104,47 @@ class Spread:
 class Chance:
     """The best match of the reference head among the other model's heads, mixed at random.
 
-    high: 5 % of the draws are above; p_value: share of the draws, the data among them, that are at
-    least as alike as the match, for this one head.
+    level: what counts as significant, for instance 0.05; high: that share of the draws is above.
+    p_value: share of the draws, the data among them, that are at least as alike as the match, for
+    this one head; None where the similarity was not calibrated.
     """
 
     mean: float
     high: float
-    p_value: float
+    p_value: float | None
     n_draws: int
+    level: float
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """The published criterion, asked of the reference head and one other model.
+
+    Always by the published profiles. best, cosine: None where the profile of the reference head, or
+    of every head of the model, is 0 in every bin. The other two cosines are as those of Claim.
+    """
+
+    head: Head
+    model: str
+    best: Head | None
+    cosine: float | None
+    same_index_reference: float | None
+    same_index_match: float | None
+    is_moved: bool
+    holds: bool
+
+    @property
+    def cosines(self) -> tuple[float, ...]:
+        """The cosines that are defined, that of the most alike head first."""
+        found = (self.cosine, self.same_index_reference, self.same_index_match)
+        return tuple(value for value in found if value is not None)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The published claim, asked of the reference head and one other model.
+    """What is found of the reference head in one other model, and the published criterion.
 
+    similarity: what all numbers but those of the criterion compare.
     same_index_reference: cosine of the reference head with the other model's head of its index;
     same_index_match: cosine of the match with the reference model's head of the match's index.
     best_back: the head of the reference model that is most like the match.
@@ -125,15 +152,25 @@ class Claim:
     there are too many prompts to draw from in a report.
     """
 
+    similarity: str
     match: Match
     same_index_reference: float | None
     same_index_match: float | None
     best_back: Head
-    is_moved: bool
-    holds: bool
     spread: Spread
     chance: Chance
     interval: tuple[float, float] | None
+    criterion: Criterion
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the match has another index than the reference head."""
+        return not self.match.is_same_index
+
+    @property
+    def holds(self) -> bool:
+        """Whether the published criterion does."""
+        return self.criterion.holds
 
     @property
     def cosines(self) -> tuple[float, ...]:
@@ -144,21 +181,34 @@ class Claim:
 
 @dataclass(frozen=True)
 class CosineMatrix:
-    """Cosines `[head_a, head_b]` of all heads of two models, layer by layer."""
+    """Cosines `[head_a, head_b]` of all heads of two models, layer by layer.
 
+    similarity: what they compare. A cosine is None where it is undefined.
+    """
+
+    similarity: str
     heads_a: tuple[Head, ...]
     heads_b: tuple[Head, ...]
-    cosines: tuple[tuple[float, ...], ...]
+    cosines: tuple[tuple[float | None, ...], ...]
+
+    @property
+    def defined(self) -> tuple[float, ...]:
+        """All cosines that are defined, row by row."""
+        return tuple(value for row in self.cosines for value in row if value is not None)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The reference model and one other: claim, profiles by head, all cosines, ranking."""
+    """The reference model and one other: claim, profiles by head, all cosines, ranking.
+
+    unmatched: the heads of the reference model that the ranking lacks, their similarity undefined.
+    """
 
     claim: Claim
     profiles: dict[Head, Profile]
     matrix: CosineMatrix
     ranking: tuple[Match, ...]
+    unmatched: tuple[Head, ...]
 
 
 @dataclass(frozen=True)
@@ -207,10 +257,13 @@ class HeadMass:
 class Report:
     """All that the page shows. pairs: one an other model, in the dataset's order.
 
+    similarity: what matches, chance and intervals are about. undefined: the published criterion for
+    each model that is no pair, as the similarity to the reference head is undefined for its heads.
     structural: the regular expression that chose the structural tokens, None for the default.
     """
 
     bins: int
+    similarity: str
     variant: str
     stored_variant: str
     structural: str | None
@@ -225,4 +278,5 @@ class Report:
     reference_profile: Profile
     head_masses: tuple[HeadMass, ...]
     pairs: tuple[Pair, ...]
+    undefined: tuple[Criterion, ...]
     example: Example

@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from reports.data.report import Claim, Head, Pair, Report
+from reports.data.report import Claim, Criterion, Head, Pair, Report
 from reports.study.runs import Change, Run
+from sql.parameters import PUBLISHED_SIMILARITY
 
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _MOST_DIGITS = 6
 _NARROW_MARGIN = 0.001
-_SIGNIFICANT = 0.05
 _LABEL_LENGTH = 14
 
 
@@ -29,41 +29,76 @@ def digits_apart(values: tuple[float, ...]) -> int:
     return _MOST_DIGITS
 
 
-def claim_sentence(claim: Claim) -> str:
-    """The claim with its numbers and whether it holds."""
-    match = claim.match
-    digits = digits_apart(claim.cosines)
-    same_index = [f"same index {_same_index(match.head, claim.same_index_reference, digits)}"]
-    if claim.is_moved:
-        same_index.append(_same_index(match.best, claim.same_index_match, digits))
-    verdict = "the claim holds" if claim.holds else "the claim does not hold"
-    numbers = f"cosine {match.cosine:.{digits}f}; {'; '.join(same_index)}"
-    return f"{match.head} ↔ {match.best}: {numbers} → {verdict}"
+# What each similarity compares.
+COMPARED = {
+    "profile": "profiles",
+    "profile_centred": "centred profiles",
+    "profile_no_sink": "profiles without key 0",
+    "profile_no_sink_centred": "centred profiles without key 0",
+}
+
+
+def compared_by(similarity: str) -> str:
+    """What follows a statement about matches that do not rest on the published profiles.
+
+    >>> compared_by("profile"), compared_by("profile_centred")
+    ('', ', compared by centred profiles')
+    """
+    is_published = similarity == PUBLISHED_SIMILARITY
+    return "" if is_published else f", compared by {COMPARED[similarity]}"
+
+
+def claim_sentence(criterion: Criterion) -> str:
+    """The published claim with its numbers and whether it holds."""
+    verdict = "the claim holds" if criterion.holds else "the claim does not hold"
+    if criterion.best is None or criterion.cosine is None:
+        return f"{criterion.head} ↔ {criterion.model} –: cosine – (undefined) → {verdict}"
+    digits = digits_apart(criterion.cosines)
+    reference = _same_index(criterion.head, criterion.same_index_reference, digits)
+    same_index = [f"same index {reference}"]
+    if criterion.is_moved:
+        same_index.append(_same_index(criterion.best, criterion.same_index_match, digits))
+    numbers = f"cosine {criterion.cosine:.{digits}f}; {'; '.join(same_index)}"
+    return f"{criterion.head} ↔ {criterion.best}: {numbers} → {verdict}"
 
 
 def _same_index(head: Head, cosine: float | None, digits: int) -> str:
     return f"{head.index}: {'no such pair' if cosine is None else f'{cosine:.{digits}f}'}"
 
 
-def verdict_reason(claim: Claim) -> str:
-    """Why the claim holds, or why it does not."""
-    match = claim.match
-    if claim.holds:
+def verdict_reason(criterion: Criterion) -> str:
+    """Why the published claim holds, or why it does not."""
+    head, best, cosine = criterion.head, criterion.best, criterion.cosine
+    if best is None or cosine is None:
+        return (
+            f"The profile of {head}, or that of every head of {criterion.model}, is 0 in every "
+            "bin, and such a profile has no cosine."
+        )
+    if criterion.holds:
         return "The most alike head has another index, and is closer than the heads of one index."
-    if not claim.is_moved:
-        return f"The most alike head of {match.best.model} has the same index: nothing moved."
-    if claim.same_index_match is not None and claim.same_index_match >= match.cosine:
-        rival = f"{match.best.in_model(match.head.model)} and {match.best}"
+    if not criterion.is_moved:
+        return f"The most alike head of {best.model} has the same index: nothing moved."
+    if criterion.same_index_match is not None and criterion.same_index_match >= cosine:
+        rival = f"{best.in_model(head.model)} and {best}"
     else:
-        rival = f"{match.head} and {match.head.in_model(match.best.model)}"
+        rival = f"{head} and {head.in_model(best.model)}"
     return f"The heads of one index, {rival}, are at least as alike."
+
+
+def undefined_sentence(report: Report, model: str) -> str:
+    """Why nothing is shown of the reference head and another model."""
+    return (
+        f"By {COMPARED[report.similarity]}, how alike {report.reference.head} is to the heads of "
+        f"{model} is undefined: best match –, chance –, p –. Profiles measure attention to "
+        "structural tokens; headswap ingest --structural chooses which tokens these are."
+    )
 
 
 def doubts(claim: Claim) -> str | None:
     """What speaks against making much of a match, None where nothing does."""
     match = claim.match
     found = []
-    if claim.chance.p_value > _SIGNIFICANT:
+    if claim.chance.p_value is not None and claim.chance.p_value > claim.chance.level:
         found.append("chance does as well")
     if match.cosine < claim.spread.percentile_95:
         found.append("its cosine is below the 95th percentile of all pairs")
@@ -77,13 +112,20 @@ def doubts(claim: Claim) -> str | None:
 def headline(report: Report) -> str:
     """What the page found, in one line."""
     reference = report.reference.head
-    if not report.pairs:
+    criteria = (*(pair.claim.criterion for pair in report.pairs), *report.undefined)
+    if not criteria:
         share = f"{report.reference.late_mass:.0%}"
         return f"{reference} gives structural tokens {share} of its attention in the later half"
-    claim = report.pairs[0].claim
-    if claim.holds:
-        return f"{reference} has its closest counterpart in {claim.match.best}, at another index"
-    return f"The claim does not hold for {reference} in {claim.match.best.model}"
+    criterion = criteria[0]
+    by_profiles = "" if report.similarity == PUBLISHED_SIMILARITY else " by the published profiles"
+    if criterion.holds:
+        return (
+            f"{reference} has its closest counterpart{by_profiles} in {criterion.best}, "
+            "at another index"
+        )
+    if criterion.cosine is None:
+        return f"{reference} cannot be compared{by_profiles} with the heads of {criterion.model}"
+    return f"The claim does not hold{by_profiles} for {reference} in {criterion.model}"
 
 
 def heads_title(report: Report, n_heads: int) -> str:
@@ -99,7 +141,7 @@ def swaps_title(pair: Pair) -> str:
     model, other = pair.claim.match.head.model, pair.claim.match.best.model
     return (
         f"{n_moved} of {len(pair.ranking)} heads of {model} have their closest counterpart in "
-        f"{other} at another index"
+        f"{other} at another index{compared_by(pair.claim.similarity)}"
     )
 
 

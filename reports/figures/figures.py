@@ -22,18 +22,19 @@ from reports.charts.cosine_charts import distribution_chart, matrix_chart
 from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.charts.swap_charts import chance_chart, migration_chart
 from reports.charts.theme import LIGHT, Theme
+from reports.data.patterns import MAX_TOKENS, read_pattern, read_prompt
 from reports.data.queries import (
-    MAX_TOKENS,
     MOST_RESAMPLED,
     check_prompts,
     compared_models,
+    read_cosine,
     read_pair,
-    read_pattern,
     read_profile,
-    read_prompt,
     read_reference,
+    sides,
 )
 from reports.data.report import Head, Pair
+from reports.data.wording import compared_by
 from sql.parameters import check_head, check_model, parse_model_head
 from sql.session import Session
 
@@ -72,8 +73,9 @@ def profiles(session: Session, choice: Choice | None = None) -> Drawn:
     heads = [_head_from(session, text) for text in choice.heads]
     if not heads:
         heads = [read_reference(session).head]
-        if others := compared_models(session, heads[0].model):
-            heads.append(_pair(session, choice, heads[0], others).claim.match.best)
+        others = compared_models(session, heads[0].model)
+        if others and (pair := _pair(session, choice, heads[0], others)):
+            heads.append(pair.claim.match.best)
     if len(heads) > 2:
         raise InputError(f"{len(heads)} heads for one figure", hint="name one or two")
     found = [read_profile(session, head) for head in heads]
@@ -154,7 +156,7 @@ def chance(session: Session, choice: Choice | None = None) -> Drawn:
     low, high = claim.interval or (None, None)
     rows = [
         {
-            **_sides(match.head, match.best),
+            **sides(match.head, match.best),
             "cosine": match.cosine,
             "low": low,
             "high": high,
@@ -169,7 +171,7 @@ def chance(session: Session, choice: Choice | None = None) -> Drawn:
             (match.best.in_model(match.head.model), match.best, claim.same_index_match),
         )
         rows += [
-            {**dict.fromkeys(rows[0]), **_sides(head_a, head_b), "cosine": cosine}
+            {**dict.fromkeys(rows[0]), **sides(head_a, head_b), "cosine": cosine}
             for head_a, head_b, cosine in same_index
             if cosine is not None
         ]
@@ -183,7 +185,7 @@ def swaps(session: Session, choice: Choice | None = None) -> Drawn:
     choice, pair = _chosen_pair(session, choice)
     rows = [
         {
-            **_sides(match.head, match.best),
+            **sides(match.head, match.best),
             "cosine": match.cosine,
             "is_same_index": match.is_same_index,
             "is_mutual": match.is_mutual,
@@ -219,10 +221,17 @@ def _chosen_pair(session: Session, choice: Choice | None) -> tuple[Choice, Pair]
             f"{session.dataset.path} has no second model that {head.model!r} is compared with",
             hint="ingest one, or compare other models with --pair",
         )
-    return choice, _pair(session, choice, head, others)
+    pair = _pair(session, choice, head, others)
+    if pair is None:
+        raise InputError(
+            f"how alike {head} is to other heads is undefined: its profile, or theirs, is 0",
+            hint="profiles need structural tokens: ingest with --structural, or choose another "
+            "head with --reference",
+        )
+    return choice, pair
 
 
-def _pair(session: Session, choice: Choice, head: Head, others: list[str]) -> Pair:
+def _pair(session: Session, choice: Choice, head: Head, others: list[str]) -> Pair | None:
     other = choice.other or others[0]
     if other not in others:
         raise InputError(
@@ -244,27 +253,15 @@ def _profiles_title(session: Session, heads: Sequence[Head]) -> str:
     names = " and ".join(map(str, heads))
     if len(heads) < 2:
         return names
-    query = (
-        "select cosine from profile_cosines "
-        "where model_a = $model_a and layer_a = $layer_a and head_a = $head_a "
-        "and model_b = $model_b and layer_b = $layer_b and head_b = $head_b"
-    )
-    # Heads of models that are not compared have no cosine.
-    found = session.rows(query, _sides(*heads))
-    return f"{names}: cosine {found[0]['cosine']:.3f}" if found else names
+    cosine = read_cosine(session, *heads)
+    if cosine is None:
+        return names
+    return f"{names}: cosine {cosine:.3f}{compared_by(session.parameters.similarity)}"
 
 
 def _cosine_rows(pair: Pair) -> list[dict[str, Any]]:
     return [
-        {**_sides(head_a, head_b), "cosine": cosine}
+        {**sides(head_a, head_b), "cosine": cosine}
         for head_a, cosines in zip(pair.matrix.heads_a, pair.matrix.cosines, strict=True)
         for head_b, cosine in zip(pair.matrix.heads_b, cosines, strict=True)
     ]
-
-
-def _sides(head_a: Head, head_b: Head) -> dict[str, Any]:
-    """Two heads as the columns of views name them."""
-    return {
-        **{f"{name}_a": value for name, value in vars(head_a).items()},
-        **{f"{name}_b": value for name, value in vars(head_b).items()},
-    }

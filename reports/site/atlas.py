@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.data.queries import MAX_TOKENS, settled
+from reports.data.patterns import MAX_TOKENS
 from reports.data.report import Head
+from reports.data.rounding import rounded
 from reports.data.wording import shortened, visible
 from sql.session import Session
 
@@ -39,7 +40,8 @@ class HeadMatch:
 class HeadFacts:
     """One head: its scores in the order of the atlas's names, None where no query counts.
 
-    mass: its profile, `[bin]`. matches: the best few in each other model, the best first.
+    mass: its profile, `[bin]`. matches: the best few in each other model, the best first; none
+    where the similarity that was asked for is undefined for the head.
     """
 
     head: Head
@@ -82,10 +84,12 @@ class AtlasPrompt:
 class Atlas:
     """All heads, and their attention on the first prompts.
 
-    n_analysed: prompts in all, of which the atlas holds some. patterns: the weights in units of
-    WEIGHT_UNIT by model, head, prompt, query and key, as unsigned 16-bit numbers.
+    similarity: what matches are by. n_analysed: prompts in all, of which the atlas holds some.
+    patterns: the weights in units of WEIGHT_UNIT by model, head, prompt, query and key, as unsigned
+    16-bit numbers.
     """
 
+    similarity: str
     score_names: tuple[str, ...]
     models: tuple[AtlasModel, ...]
     prompts: tuple[AtlasPrompt, ...]
@@ -125,6 +129,7 @@ def read_atlas(session: Session) -> Atlas:
     )
     prompts = tuple(_fitting(session, models, analysed))
     return Atlas(
+        similarity=session.parameters.similarity,
         score_names=score_names,
         models=models,
         prompts=prompts,
@@ -139,25 +144,25 @@ def _heads(session: Session, model: str, score_names: tuple[str, ...]) -> Iterat
         "select layer, head, mass from profiles where model = $m order by layer, head, bin",
         {"m": model},
     ):
-        mass.setdefault(Head(model, row["layer"], row["head"]), []).append(settled(row["mass"]))
+        mass.setdefault(Head(model, row["layer"], row["head"]), []).append(rounded(row["mass"]))
     scores: dict[Head, dict[str, float]] = {head: {} for head in mass}
     for row in session.rows("select * from head_scores where model = $m", {"m": model}):
         if row["value"] is not None:
             head = Head(model, row["layer"], row["head"])
-            scores[head][row["score"]] = settled(row["value"])
+            scores[head][row["score"]] = rounded(row["value"])
     matches: dict[Head, list[HeadMatch]] = {head: [] for head in mass}
     for row in session.rows(
-        "select * from swap_ranking where model_a = $m and rank <= $n "
-        "order by layer_a, head_a, model_b, rank",
-        {"m": model, "n": N_MATCHES},
+        "select * from similarity_ranking where similarity = $similarity and model_a = $m "
+        "and rank <= $n order by layer_a, head_a, model_b, rank",
+        {"similarity": session.parameters.similarity, "m": model, "n": N_MATCHES},
     ):
         best = Head(row["model_b"], row["layer_b"], row["head_b"])
         matches[Head(model, row["layer_a"], row["head_a"])].append(
-            HeadMatch(best, settled(row["cosine"]), row["rank"], row["is_mutual"])
+            HeadMatch(best, rounded(row["value"]), row["rank"], row["is_mutual"])
         )
+    for row in session.rows("select * from late_mass where model = $m", {"m": model}):
+        scores[Head(model, row["layer"], row["head"])][LATE_MASS] = rounded(row["late_mass"])
     for head, profile in mass.items():
-        late = profile[(len(profile) + 1) // 2 :]
-        scores[head][LATE_MASS] = settled(sum(late) / len(late)) if late else 0.0
         values = tuple(scores[head].get(name) for name in score_names)
         yield HeadFacts(head, values, tuple(profile), tuple(matches[head]))
 

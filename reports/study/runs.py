@@ -31,7 +31,8 @@ _AFTER_TORN = "after_torn_line"
 class PairNumbers:
     """The reference head and one other model, as `reports.data.report.Claim` has them.
 
-    match: the most alike head, as in adhd:L3H0. p_value: of that match under chance.
+    match: the most alike head, as in adhd:L3H0. p_value: of that match under chance, None where the
+    similarity has none.
     """
 
     model: str
@@ -39,13 +40,13 @@ class PairNumbers:
     cosine: float
     same_index_reference: float | None
     same_index_match: float | None
-    p_value: float
+    p_value: float | None
     holds: bool
 
 
 @dataclass(frozen=True)
 class ClaimNumbers:
-    """A claim of the study, with the columns of the view `claims`."""
+    """A claim of the study, with the columns of the view `claims`; None for what is undefined."""
 
     claim: str
     model_a: str
@@ -56,8 +57,8 @@ class ClaimNumbers:
     head_b: int
     test: str
     similarity: str
-    value: float
-    bound: float
+    value: float | None
+    bound: float | None
     holds: bool
 
 

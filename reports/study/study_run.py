@@ -66,7 +66,11 @@ def measured(
         manifest = session.dataset.manifest
         reference = read_reference(session).head
         others = compared_models(session, reference.model)
-        pairs = [_pair_numbers(read_pair(session, reference, other).claim) for other in others]
+        pairs = [
+            _pair_numbers(pair.claim)
+            for other in others
+            if (pair := read_pair(session, reference, other))
+        ]
     rows = []
     if claims:
         with open_session(claims.dataset, parameters_from(claims)) as session:
@@ -108,14 +112,18 @@ def _pair_numbers(claim: Claim) -> PairNumbers:
         cosine=claim.match.cosine,
         same_index_reference=claim.same_index_reference,
         same_index_match=claim.same_index_match,
-        p_value=round(claim.chance.p_value, _DIGITS),
+        p_value=_rounded(claim.chance.p_value),
         holds=claim.holds,
     )
 
 
 def _claim_numbers(row: dict[str, Any]) -> ClaimNumbers:
-    rounded = {name: round(row[name], _DIGITS) + 0.0 for name in ("value", "bound")}
+    rounded = {name: _rounded(row[name]) for name in ("value", "bound")}
     return ClaimNumbers(**row | rounded)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS) + 0.0
 
 
 def _named(head: Head) -> str:

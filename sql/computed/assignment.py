@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,8 @@ def migration_map(inputs: Inputs) -> pa.Table:
     """The assignment of heads with the highest sum of similarities, for each similarity and pair.
 
     Scope `model` lets every head go to any, `layer` only to heads of the same layer. Where the
-    models differ in heads, those of the larger that cost least to leave out have no partner.
+    models differ in heads, those of the larger that cost least to leave out have no partner, and
+    none have heads whose similarity to all others is undefined.
     Solved by SciPy's linear_sum_assignment (Crouse 2016, doi 10.1109/TAES.2016.140952).
 
     Returns: the columns of the view `migration_map`.
@@ -27,14 +29,14 @@ def migration_map(inputs: Inputs) -> pa.Table:
 
     ranking = inputs.query(
         "select similarity, model_a, layer_a, head_a, model_b, layer_b, head_b, value, "
-        "rank = 1 as is_best from similarity_ranking "
+        "rank = 1 as is_best from similarity_ranking where value is not null "
         "order by similarity, model_a, model_b, layer_a, head_a, layer_b, head_b"
     ).to_arrow_table()
     rows: list[tuple[object, ...]] = []
     columns = {name: ranking[name].to_numpy() for name in ranking.column_names}
     keys = list(zip(*(columns[name].tolist() for name in _KEYS), strict=True))
     starts = [n for n, key in enumerate(keys) if n == 0 or key != keys[n - 1]]
-    for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+    for start, end in itertools.pairwise([*starts, len(keys)]):
         part = {name: values[start:end] for name, values in columns.items()}
         similarity, model_a, model_b = keys[start]
         layers: list[int | None] = [None, *np.unique(part["layer_a"]).tolist()]

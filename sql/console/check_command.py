@@ -73,5 +73,10 @@ def claim_line(claim: Mapping[str, Any]) -> str:
     """What is printed of a claim, a row of the view."""
     return (
         f"{claim['claim']}: {'holds' if claim['holds'] else 'DOES NOT HOLD'}: "
-        f"{claim['similarity']} cosine {claim['value']:.4f}, compared with {claim['bound']:.4f}"
+        f"{claim['similarity']} cosine {_number(claim['value'])}, "
+        f"compared with {_number(claim['bound'])}"
     )
+
+
+def _number(value: float | None) -> str:
+    return "– (undefined)" if value is None else f"{value:.4f}"

@@ -94,9 +94,9 @@ from swap_claims
 order by model_b;
 
 -- Which heads are each other's best match in two models?
-select layer_a, head_a, layer_b, head_b, round(cosine, 3) as cosine, round(margin, 4) as margin
-from swap_ranking
-where model_a = 'standard' and model_b = 'adhd' and rank = 1 and is_mutual
+select layer_a, head_a, layer_b, head_b, round(value, 3) as cosine, round(margin, 4) as margin
+from similarity_ranking
+where similarity = 'profile' and model_a = 'standard' and model_b = 'adhd' and rank = 1 and is_mutual
 order by margin desc
 limit 5;
 
@@ -105,10 +105,10 @@ select
     model_a,
     model_b,
     count(*) as n_pairs,
-    round(avg(cosine), 3) as mean,
-    round(max(cosine), 3) as highest
-from profile_cosines
-where model_a < model_b
+    round(avg(value), 3) as mean,
+    round(max(value), 3) as highest
+from similarities
+where similarity = 'profile' and model_a < model_b
 group by model_a, model_b
 order by model_a, model_b;
 

@@ -62,10 +62,10 @@ class Ancestry:
         if source != PARAMETERS.name or "." in definition.split(maxsplit=1)[0]:
             return self.sha256(source)
         words = set(_WORD.findall(definition))
-        values = vars(self._asked.parameters)
         named = [column.name for column in PARAMETERS.columns if column.name in words]
-        is_whole = re.search(r"\*\s+from\s+parameters|parameters\.\*", definition)
-        return self.sha256(source) if is_whole else _sha256([[n, values[n]] for n in named])
+        if re.search(r"\*\s+from\s+parameters|parameters\.\*", definition):
+            return self.sha256(source)
+        return _sha256([[name, getattr(self._asked.parameters, name)] for name in named])
 
 
 @cache

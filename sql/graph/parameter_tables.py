@@ -133,6 +133,8 @@ PARAMETERS = _table(
     ("reference_layer", "integer", "0-based, null where the data choose the reference head"),
     ("reference_head", "integer", "0-based, null where the data choose the reference head"),
     ("similarity", "varchar", "the similarity that matches, intervals and chance are about"),
+    ("is_calibrated", "boolean", "whether p values of this similarity keep their level"),
+    ("significance_level", "double", "p values at most this high count as beyond chance"),
     ("n_resamples", "integer", "resamples of prompts behind intervals"),
     ("n_splits", "integer", "splits of the prompts into halves"),
     ("n_draws", "integer", "draws of chance"),

@@ -31,7 +31,7 @@ N_LAYERS, N_HEADS = 6, 8
 _BINS = 20
 _MARKERS = ("<|task|>", "<|steps|>", "<|sep|>", "<|end|>")
 # The whole analysis: all profiles, all cosines, the ranking.
-ANALYSIS = "select count(*), sum(cosine), sum(margin) from swap_ranking"
+ANALYSIS = "select count(*), sum(value), sum(margin) from similarity_ranking"
 SCAN = "select layer, head, sum(weight) from attention_rows group by all"
 ONE_HEAD = (
     "select count(*), sum(weight) from attention where model = 'adhd' and layer = 3 and head = 5"

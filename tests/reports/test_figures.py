@@ -27,10 +27,14 @@ FORMS = {
     "pdf": (b"%PDF", rb"MediaBox ?\[0 0 252 "),  # 72 points an inch
     "csv": (b"model", b""),
 }
-COSINES = "select * from profile_cosines where model_a = 'a' and model_b = 'b' order by all"
+COSINES = (
+    "select model_a, layer_a, head_a, model_b, layer_b, head_b, value as cosine from similarities "
+    "where similarity = 'profile' and model_a = 'a' and model_b = 'b' order by all"
+)
 # The rows that a figure of the choices below is made of.
 QUERIES = {
-    "profiles": "select * from profiles where model = 'b' and layer = 1 and head = 2 order by bin",
+    "profiles": "select model, layer, head, bin, n_queries, mass from profiles "
+    "where model = 'b' and layer = 1 and head = 2 order by bin",
     "pattern": "select model, layer, head, prompt_id, query, key, weight from attention "
     "where model = 'b' and layer = 1 and head = 2 and prompt_id = 2 order by query, key",
     "chance": """
@@ -45,8 +49,8 @@ QUERIES = {
     """,
     "distribution": COSINES,
     "matrix": COSINES,
-    "swaps": "select model_a, layer_a, head_a, model_b, layer_b, head_b, cosine from swap_ranking "
-    "where model_a = 'a' and model_b = 'b' and rank = 1 order by layer_a, head_a",
+    "swaps": "select model_a, layer_a, head_a, model_b, layer_b, head_b, value as cosine "
+    "from matches where model_a = 'a' and model_b = 'b' order by layer_a, head_a",
 }
 MEASURED = ("mass", "weight", "cosine", "low", "high", "null_mean")
 CHOICES = {"profiles": ["--head=b:L1H2"], "pattern": ["--head=b:L1H2", "--prompt=2"]}

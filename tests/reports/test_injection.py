@@ -94,7 +94,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_hostile_texts_are_no_damage(hostile: Path, run: Run) -> None:
     assert not [problem for check in verify(hostile) for problem in check.problems]
-    assert run("sql", hostile, "select count(*) from swap_ranking").code == 0
+    assert run("sql", hostile, "select count(*) from similarity_ranking").code == 0
 
 
 def test_no_script_runs_in_the_report(hostile: Path, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from ingest.dataset.commit import commit
 from ingest.dataset.manifest import read_manifest
 from reports.charts.theme import DARK, LIGHT, Theme
 from reports.data import wording
-from reports.data.queries import MAX_TOKENS, read_report
+from reports.data.patterns import MAX_TOKENS
+from reports.data.queries import read_report
 from reports.data.report import Head, Report
 from reports.site.pages import write_report
 from sql.parameters import Parameters
@@ -113,7 +114,7 @@ def test_other_models_come_in_the_datasets_order(report: Report) -> None:
 def test_claim_that_holds_says_so_with_its_numbers(report: Report) -> None:
     claim = report.pairs[0].claim
     reference, best = claim.match.head, claim.match.best
-    assert wording.claim_sentence(claim) == (
+    assert wording.claim_sentence(claim.criterion) == (
         f"{reference} ↔ {best}: cosine {claim.match.cosine:.3f}; "
         f"same index {reference.index}: {claim.same_index_reference:.3f}; "
         f"{best.index}: {claim.same_index_match:.3f} → the claim holds"
@@ -123,8 +124,8 @@ def test_claim_that_holds_says_so_with_its_numbers(report: Report) -> None:
 def test_claim_without_a_move_does_not_hold(tmp_path: Path) -> None:
     report = report_of(tmp_path / "dataset", [STANDARD, replace(STANDARD, name="copy")])
     claim = report.pairs[0].claim
-    assert wording.claim_sentence(claim).endswith("→ the claim does not hold")
-    assert "has the same index" in wording.verdict_reason(claim)
+    assert wording.claim_sentence(claim.criterion).endswith("→ the claim does not hold")
+    assert "has the same index" in wording.verdict_reason(claim.criterion)
     assert wording.headline(report).startswith("The claim does not hold")
 
 
@@ -132,14 +133,15 @@ def test_claim_without_same_index_heads_names_their_absence(tmp_path: Path) -> N
     report = report_of(tmp_path / "dataset", [STANDARD, SMALL], reference="L1H2")
     claim = report.pairs[0].claim
     assert claim.same_index_reference is None
-    assert "same index L1H2: no such pair" in wording.claim_sentence(claim)
+    assert "same index L1H2: no such pair" in wording.claim_sentence(claim.criterion)
 
 
 def test_spread_counts_all_pairs(report: Report, session: Session) -> None:
     cosines = sorted(
-        row["cosine"]
+        row["value"]
         for row in session.rows(
-            "select cosine from profile_cosines where model_a = 'standard' and model_b = 'adhd'"
+            "select value from similarities "
+            "where similarity = 'profile' and model_a = 'standard' and model_b = 'adhd'"
         )
     )
     spread = report.pairs[0].claim.spread
@@ -220,12 +222,13 @@ def test_profile_charts_hold_the_sql_numbers(page_file: Path, report: Report) ->
 def test_matrix_chart_holds_the_sql_numbers(page_file: Path, session: Session) -> None:
     rows = rows_in(specs_in(page_file.with_name("swaps.html"))["matrix_0"], "cosine")
     found = session.rows(
-        "select layer_a * 3 + head_a as row, layer_b * 3 + head_b as col, cosine "
-        "from profile_cosines where model_a = 'standard' and model_b = 'adhd'"
+        "select layer_a * 3 + head_a as row, layer_b * 3 + head_b as col, value "
+        "from similarities "
+        "where similarity = 'profile' and model_a = 'standard' and model_b = 'adhd'"
     )
     assert len(found) == 36
     for cell in found:
-        assert rows[cell["row"]]["cosine"][cell["col"]] == pytest.approx(cell["cosine"], abs=1e-4)
+        assert rows[cell["row"]]["cosine"][cell["col"]] == pytest.approx(cell["value"], abs=1e-4)
 
 
 def test_pattern_chart_holds_the_stored_weights(

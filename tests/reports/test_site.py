@@ -206,14 +206,14 @@ def test_head_page_shows_the_sql_numbers(opened: Any, session: Session) -> None:
         "[row.cells[0].textContent, Number(row.querySelector('data').value)])"
     )
     ranked = session.rows(
-        "select * from swap_ranking where model_a = 'adhd' and layer_a = 1 and head_a = 2 "
-        "and rank <= 3 order by rank"
+        "select * from similarity_ranking where similarity = 'profile' "
+        "and model_a = 'adhd' and layer_a = 1 and head_a = 2 and rank <= 3 order by rank"
     )
     assert [name for name, _ in matches] == [
         f"standard L{row['layer_b']}H{row['head_b']}" for row in ranked
     ]
     assert [value for _, value in matches] == pytest.approx(
-        [row["cosine"] for row in ranked], abs=1e-6
+        [row["value"] for row in ranked], abs=1e-6
     )
 
     # A token that is pointed at shows where it looks.
@@ -256,14 +256,15 @@ def test_ranking_shows_the_sql_numbers(opened: Any, session: Session) -> None:
             row.cells[7].textContent])"""
     )
     expected = session.rows(
-        "select * from swap_ranking where model_a = 'standard' and model_b = 'adhd' and rank = 1 "
-        "order by round(cosine, 9) desc, round(margin, 9) desc, layer_a, head_a"
+        "select * from similarity_ranking where similarity = 'profile' "
+        "and model_a = 'standard' and model_b = 'adhd' and rank = 1 "
+        "order by round(value, 9) desc, round(margin, 9) desc, layer_a, head_a"
     )
     assert len(shown) == len(expected) == 6
     for (head, best, cosine, margin, mutual), row in zip(shown, expected, strict=True):
         assert head == f"L{row['layer_a']}H{row['head_a']}"
         assert best == f"L{row['layer_b']}H{row['head_b']}"
-        assert (cosine, margin) == pytest.approx((row["cosine"], row["margin"]), abs=1e-6)
+        assert (cosine, margin) == pytest.approx((row["value"], row["margin"]), abs=1e-6)
         assert mutual == ("yes" if row["is_mutual"] else "no")
 
 
@@ -280,12 +281,11 @@ def test_head_chosen_in_the_table_or_a_chart_is_chosen_in_all(
         "headswap.views.get('nearest_0').data('data_0').map(row => [row.pair, row.cosine])"
     )
     row = session.rows(
-        "select * from swap_ranking where model_a = 'standard' and layer_a = 1 and head_a = 1 "
-        "and rank = 1"
+        "select * from matches where model_a = 'standard' and layer_a = 1 and head_a = 1"
     )[0]
     best = max(nearest, key=lambda pair: float(pair[1]))
     assert best[0] == f"L1H1 ↔ L{row['layer_b']}H{row['head_b']}"
-    assert best[1] == pytest.approx(row["cosine"], abs=1e-4)
+    assert best[1] == pytest.approx(row["value"], abs=1e-4)
 
     # A click on the matrix, in its first row.
     place = page.evaluate(
@@ -319,8 +319,8 @@ def test_ranking_sorts_and_filters(opened: Any, session: Session) -> None:
     page.evaluate("document.querySelectorAll('.sortable th button')[1].click()")
     assert page.evaluate(HEADS)[0] == "L1H2"
     rows = session.rows(
-        "select layer_a, head_a from swap_ranking where model_a = 'standard' and rank = 1 "
-        "and model_b = 'adhd' and is_mutual and not is_same_index"
+        "select layer_a, head_a from matches where model_a = 'standard' and model_b = 'adhd' "
+        "and is_mutual and is_moved"
     )
     choose(page, ".filter", "moved mutual")
     assert set(page.evaluate(HEADS)) == {f"L{row['layer_a']}H{row['head_a']}" for row in rows}

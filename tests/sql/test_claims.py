@@ -58,7 +58,25 @@ def test_beyond_chance_asks_the_statistics_of_the_match(dataset: Path) -> None:
         )
     assert (statistics["layer_b"], statistics["head_b"]) == (0, 0)
     assert found["bound"] == pytest.approx(statistics["null_mean"])
-    assert found["holds"] == (statistics["excess_low"] > 0 and statistics["p_family"] <= 0.05)
+    level = parameters.significance_level
+    assert found["holds"] == (statistics["excess_low"] > 0 and statistics["p_family"] <= level)
+
+
+def test_the_significance_level_stands_in_one_place(dataset: Path) -> None:
+    """Every count and verdict follows the parameter."""
+    claim = parse_claim(f"{TRUE} beyond chance")
+    parameters = Parameters(claims=(claim,), n_resamples=50, n_draws=50, significance_level=0.0)
+    with open_session(dataset, parameters) as session:
+        (found,) = session.rows("select holds from claims")
+        counts = session.rows("select n_beyond_chance from pair_summary")
+        (row,) = session.rows(
+            "select max(null_high - highest) as largest from match_chance "
+            "inner join (select model_a, layer_a, head_a, model_b, max(value) as highest "
+            "from null_matches group by all) using (model_a, layer_a, head_a, model_b)"
+        )
+    assert not found["holds"]
+    assert [row["n_beyond_chance"] for row in counts] == [0, 0]
+    assert row["largest"] == 0  # none of the draws is above
 
 
 def test_a_match_beyond_its_place_is_no_claim_about_chance(dataset: Path) -> None:
@@ -78,6 +96,9 @@ def test_what_was_not_calibrated_has_no_p_value(dataset: Path, run: Run) -> None
         )
     assert row["n"] == row["n_means"] > 0
     assert row["n_p"] == row["n_family"] == 0
+    with open_session(dataset, parameters) as session:
+        summary = session.rows("select n_matched, n_beyond_chance from pair_summary")
+    assert summary == [{"n_matched": 6, "n_beyond_chance": None}] * 2
     words = ("check", dataset, "--claims-only", "--similarity=profile_centred")
     outcome = run(*words, f"--claim={TRUE} beyond chance")
     assert outcome.code == 2

@@ -150,7 +150,7 @@ def test_where_nothing_can_be_kept_the_answer_comes_all_the_same(
     (dataset / "views").write_text("a file in the way")
     with open_session(dataset, FEW) as opened:
         assert opened.rows("select count(*) as n from profiles")[0]["n"] > 0
-        assert opened.rows("select count(*) as n from profile_cosines")[0]["n"] > 0
+        assert opened.rows("select count(*) as n from similarities")[0]["n"] > 0
     assert capfd.readouterr().err.count("what is computed is not kept") == 1
 
 

@@ -88,10 +88,9 @@ def test_completion_knows_views_columns_and_commands() -> None:
             found.append(word)
         return found
 
-    assert words("swap_") == ["swap_ranking", "swap_claims"]
-    assert words("profiles.m") == ["profiles.model", "profiles.mass"]
+    assert words("swap_") == ["swap_claims"]
+    assert words("profiles.m") == ["profiles.model", "profiles.mass", "profiles.mass_no_sink"]
     assert words("same_index_c") == [
-        "same_index_cosine",
         "same_index_cosine_a",
         "same_index_cosine_b",
     ]
@@ -128,15 +127,15 @@ def test_in_a_real_terminal(dataset: Path, tmp_path: Path) -> None:
     if process == 0:  # pragma: no cover - the child becomes headswap
         os.execvpe(command[0], command, state)
     seen = _read_until(terminal, "headswap> ")
-    os.write(terminal, b"select count(*) as n_found from swap_r\t;\n")
+    os.write(terminal, b"select count(*) as n_found from similarity_r\t;\n")
     seen = _read_until(terminal, "headswap> ")
-    assert "swap_ranking" in seen
-    assert "72" in seen  # 6 x 6 heads, both orders
+    assert "similarity_ranking" in seen
+    assert "288" in seen  # 6 x 6 heads, both orders, four similarities
     os.write(terminal, b"\x04")
     _, status = os.waitpid(process, 0)
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 0
-    assert "swap_ranking" in (tmp_path / "headswap" / "history").read_text()
+    assert "similarity_ranking" in (tmp_path / "headswap" / "history").read_text()
 
 
 def _read_until(terminal: int, text: str) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sql.computed.chance import best_under_rotation
+from sql.graph.catalog import relations
 from sql.parameters import SIMILARITIES, Parameters
 from sql.session import Session, open_session
 from tests.support import statistics_oracle as oracle
@@ -79,37 +80,53 @@ def test_every_similarity_equals_the_oracle(data: Data) -> None:
     expected = oracle.similarities(
         data.patterns["standard"], data.patterns["adhd"], data.structural
     )
-    rows = _of_pair(data, "similarities")
+    rows = [*_of_pair(data, "similarities"), *_of_pair(data, "pattern_similarities")]
     assert {row["similarity"] for row in rows} == set(expected)
     for similarity, values in expected.items():
         found = data.matrix([row for row in rows if row["similarity"] == similarity])
         np.testing.assert_allclose(found, values, rtol=0, atol=TOLERANCE, err_msg=similarity)
 
 
-def test_similarities_are_the_same_in_both_orders(data: Data) -> None:
+@pytest.mark.parametrize(("view", "n_kinds"), [("similarities", 4), ("pattern_similarities", 6)])
+def test_similarities_are_the_same_in_both_orders(data: Data, view: str, n_kinds: int) -> None:
     (row,) = data.session.rows(
-        """
+        f"""
         select count(*) as n, max(abs(there.value - back.value)) as largest
-        from similarities as there
-        inner join similarities as back
+        from {view} as there
+        inner join {view} as back
             on back.similarity = there.similarity
             and back.model_a = there.model_b and back.layer_a = there.layer_b
             and back.head_a = there.head_b and back.model_b = there.model_a
             and back.layer_b = there.layer_a and back.head_b = there.head_a
         """
     )
-    assert row["n"] == len(data.patterns["standard"][0]) ** 2 * 10 * 2
+    assert row["n"] == len(data.patterns["standard"][0]) ** 2 * n_kinds * 2
     assert row["largest"] < TOLERANCE
 
 
-def test_profile_similarity_is_the_published_cosine(data: Data) -> None:
-    (row,) = data.session.rows(
-        "select count(*) as n, max(abs(value - cosine)) as largest from profile_similarities "
-        "inner join profile_cosines using (model_a, layer_a, head_a, model_b, layer_b, head_b) "
-        "where similarity = 'profile'"
-    )
-    assert row["n"] == len(data.patterns["standard"][0]) ** 2 * 2
-    assert row["largest"] < TOLERANCE
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_matches_are_the_first_of_the_ranking(data: Data, similarity: str) -> None:
+    parameters = replace(data.session.parameters, similarity=similarity)
+    columns = "model_a, layer_a, head_a, model_b, layer_b, head_b, value, same_index_value"
+    with open_session(data.path, parameters) as session:
+        matches = session.rows(f"select {columns}, is_moved, is_mutual from matches order by all")
+        ranked = session.rows(
+            f"select {columns}, not is_same_index as is_moved, is_mutual from similarity_ranking "
+            f"where rank = 1 and similarity = '{similarity}' order by all"
+        )
+    assert len(matches) == 2 * len(data.patterns["standard"][0])
+    assert matches == ranked
+
+
+def test_a_match_reads_no_pattern(data: Data) -> None:
+    """Whole patterns take a join of all rows with all rows: nothing that is ranked asks for it."""
+    needed, todo = set(), ["match_statistics", "claims", "swap_claims"]
+    while todo:
+        name = todo.pop()
+        needed.add(name)
+        todo += relations()[name].reads
+    assert "similarity_ranking" in needed
+    assert "pattern_similarities" not in needed
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -249,23 +266,37 @@ def test_chance_depends_on_the_seed_alone(data: Data) -> None:
     assert (abs(first - other) > TOLERANCE).mean() > 0.99
 
 
+_BEST_PATTERNS = """pattern_similarities where model_a = 'adhd' and model_b = 'standard'
+    qualify row_number() over (
+        partition by similarity, layer_a, head_a order by value desc, layer_b, head_b
+    ) = 1"""
+
+
+@pytest.mark.parametrize(
+    ("source", "n_kinds"),
+    [
+        ("similarity_ranking where model_a = 'adhd' and model_b = 'standard' and rank = 1", 4),
+        ("migration_map where model_a = 'adhd' and model_b = 'standard'", 8),  # two scopes
+        (_BEST_PATTERNS, 6),
+    ],
+    ids=["ranking", "map", "patterns"],
+)
 def test_planted_permutation_is_found_by_every_measure(
-    reference_session: Session, reference: Reference
+    source: str, n_kinds: int, reference_session: Session, reference: Reference
 ) -> None:
     planted = {
         (layer, head): (layer, place)
         for layer, places in enumerate(reference.head_permutation)
         for head, place in enumerate(places)
     }
-    for source in ("similarity_ranking where rank = 1 and", "migration_map where"):
-        rows = reference_session.rows(
-            f"select * from {source} model_a = 'adhd' and model_b = 'standard'"
-        )
-        n_kinds = 10 if "ranking" in source else 20  # the map has two scopes
-        assert len(rows) == 12 * n_kinds
-        for row in rows:
-            found = (row["layer_b"], row["head_b"])
-            assert found == planted[row["layer_a"], row["head_a"]], row
+    rows = reference_session.rows(f"select * from {source}")
+    assert len(rows) == 12 * n_kinds
+    for row in rows:
+        found = (row["layer_b"], row["head_b"])
+        assert found == planted[row["layer_a"], row["head_a"]], row
+
+
+def test_matches_of_a_permuted_copy_are_mutual(reference_session: Session) -> None:
     rows = reference_session.rows("select * from matches where model_a = 'adhd'")
     assert [row["is_mutual"] for row in rows] == [True] * 12
 

@@ -95,41 +95,42 @@ def test_profiles_and_cosines_equal_oracle(
         assert row["mass"] == pytest.approx(value, abs=TOLERANCE)
 
     expected_cosines = oracle.cosines(expected)
-    cosines = reference_session.rows("select * from profile_cosines")
+    cosines = reference_session.rows("select * from similarities where similarity = 'profile'")
     assert len(cosines) == len(expected_cosines)
     for row in cosines:
         head_a = (row["model_a"], row["layer_a"], row["head_a"])
         head_b = (row["model_b"], row["layer_b"], row["head_b"])
-        assert row["cosine"] == pytest.approx(expected_cosines[head_a, head_b], abs=TOLERANCE)
+        assert row["value"] == pytest.approx(expected_cosines[head_a, head_b], abs=TOLERANCE)
 
 
 def test_ranking_finds_the_planted_permutation(
     reference_session: Session, reference: Reference
 ) -> None:
     rows = reference_session.rows(
-        "select * from swap_ranking where rank = 1 and model_a = 'adhd' order by layer_a, head_a"
+        "select * from similarity_ranking where similarity = 'profile' and rank = 1 "
+        "and model_a = 'adhd' order by layer_a, head_a"
     )
     assert len(rows) == 12
     for row in rows:
         planted = (row["layer_a"], reference.head_permutation[row["layer_a"]][row["head_a"]])
         assert (row["layer_b"], row["head_b"]) == planted
-        assert row["cosine"] == pytest.approx(1, abs=1e-6)
+        assert row["value"] == pytest.approx(1, abs=1e-6)
         assert row["is_mutual"]
         assert row["margin"] > 0
 
 
-def test_ranking_orders_by_cosine_with_margins(reference_session: Session) -> None:
+def test_ranking_orders_by_value_with_margins(reference_session: Session) -> None:
     rows = reference_session.rows(
-        "select * from swap_ranking where model_a = 'standard' and layer_a = 1 and head_a = 2 "
-        "order by rank"
+        "select * from similarity_ranking where similarity = 'profile' "
+        "and model_a = 'standard' and layer_a = 1 and head_a = 2 order by rank"
     )
-    cosines = [row["cosine"] for row in rows]
+    values = [row["value"] for row in rows]
     assert [row["rank"] for row in rows] == list(range(1, 13))
-    assert cosines == sorted(cosines, reverse=True)
-    assert rows[0]["margin"] == pytest.approx(cosines[0] - cosines[1])
-    assert rows[5]["margin"] == pytest.approx(cosines[5] - cosines[0])
-    same_index = next(row["cosine"] for row in rows if (row["layer_b"], row["head_b"]) == (1, 2))
-    assert {row["same_index_cosine"] for row in rows} == {same_index}
+    assert values == sorted(values, reverse=True)
+    assert rows[0]["margin"] == pytest.approx(values[0] - values[1])
+    assert rows[5]["margin"] == pytest.approx(values[5] - values[0])
+    same_index = next(row["value"] for row in rows if (row["layer_b"], row["head_b"]) == (1, 2))
+    assert {row["same_index_value"] for row in rows} == {same_index}
 
 
 def test_bins_follow_the_order_of_the_definition(

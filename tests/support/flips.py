@@ -56,7 +56,7 @@ def main(n_flips: int) -> int:
         dataset = Path(folder) / "dataset"
         assert headswap.main(ingest_words(dataset)) == 0
         with open_session(dataset) as session:
-            session.rows("select count(*) from swap_ranking")  # leaves kept views
+            session.rows("select count(*) from similarity_ranking")  # leaves kept views
         n_found, n_mended = flip_and_repair(dataset, Path(folder) / "prompts.jsonl", n_flips)
     print(f"{n_flips} flips: {n_found} found, {n_mended} mended")
     return 2 * n_flips - n_found - n_mended

@@ -29,7 +29,8 @@ class SyntheticModel:
     """A model of n_layers x n_heads heads. Two of one seed have the same heads.
 
     places: for each flat index (layer * n_heads + head) the flat index of the head that stands
-    there; None for each in its own place. noise: how far each head is off.
+    there; None for each in its own place. noise: how far each head is off. blind: the flat indices
+    of heads that put no weight at all on a marker, so that their profile is 0.
     """
 
     name: str
@@ -38,14 +39,19 @@ class SyntheticModel:
     seed: int = 0
     places: tuple[int, ...] | None = None
     noise: float = 0.0
+    blind: tuple[int, ...] = ()
 
 
 def write_synthetic_dataset(
     path: Path,
     models: Sequence[SyntheticModel],
     prompts: Sequence[tuple[str, Sequence[str]]] = PROMPTS,
+    has_structural: bool = True,
 ) -> Path:
-    """Writes a dataset folder and returns it; the words of a prompt are its tokens."""
+    """Writes a dataset folder and returns it; the words of a prompt are its tokens.
+
+    has_structural: False for one in which no token counts as structural, as with GPT-2's tokenizer.
+    """
     tokens = [_words(task, steps) for task, steps in prompts]
     lengths = [len(words) for words in tokens]
     structural = [np.array([word in MARKERS for word in words]) for words in tokens]
@@ -68,7 +74,7 @@ def write_synthetic_dataset(
                 file.write_layer(layer, rows.astype(np.float32))
         attention.append(file_entry(path, part, file.rows, model.name))
     prompt_rows = [prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)]
-    commit_rows(path, models, attention, prompt_rows, tokens)
+    commit_rows(path, models, attention, prompt_rows, tokens, has_structural)
     return path
 
 
@@ -78,11 +84,16 @@ def commit_rows(
     attention: Sequence[FileEntry],
     prompts: Sequence[dict[str, Any]],
     tokens: Sequence[Sequence[str]],
+    has_structural: bool = True,
 ) -> None:
     """Writes the small tables and the manifest of a dataset whose attention is written."""
     entries = [model_entry(model) for model in models]
     model_rows = [model_row(model, entry) for model, entry in zip(models, entries, strict=True)]
-    words = [row for number, prompt in enumerate(tokens) for row in token_rows(number, prompt)]
+    words = [
+        row | {"is_structural": row["is_structural"] and has_structural}
+        for number, prompt in enumerate(tokens)
+        for row in token_rows(number, prompt)
+    ]
     tables = {
         "attention": tuple(attention),
         "models": (write_table(path, "models.parquet", "models", model_rows),),
@@ -121,7 +132,9 @@ def _head_numbers(model: SyntheticModel) -> NDArray[np.float64]:
     numbers = np.random.default_rng(model.seed).uniform(low, high, (n_heads, 5))
     places = list(model.places or range(n_heads))
     noise = np.random.default_rng(n_heads).normal(0.0, model.noise, (n_heads, 5))
-    return numbers[places] + noise
+    found = numbers[places] + noise
+    found[list(model.blind), 0] = -1e9  # strength
+    return found
 
 
 def _attention(numbers: NDArray[np.float64], structural: NDArray[np.bool_]) -> NDArray[np.float64]:

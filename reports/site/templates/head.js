@@ -49,7 +49,7 @@
     const rows = atlas.scores.map((score, at) => {
       const value = model.values[state.head][at];
       const rank = 1 + model.values.filter((values) => values[at] > value).length;
-      const shown = value === null ? "none" : atlas.make("data", { value }, value.toFixed(4));
+      const shown = value === null ? "–" : atlas.make("data", { value }, value.toFixed(4));
       const place = value === null ? "" : `${rank} of ${model.heads.length}`;
       const name = cell("th", labels[score] ?? score);
       name.scope = "row";
@@ -69,7 +69,9 @@
         "tr", {}, name, cell("td", value, "count"), cell("td", isMutual ? "yes" : "no"),
       );
     });
-    const none = atlas.make("td", { colSpan: 3 }, "This dataset holds no other model.");
+    const none = atlas.make("td", { colSpan: 3 }, atlas.models.length > 1
+      ? "– (undefined: the profile is 0 in every bin)"
+      : "This dataset holds no other model.");
     const body = document.querySelector("#head-matches tbody");
     body.replaceChildren(...(rows.length ? rows : [atlas.make("tr", {}, none)]));
   }

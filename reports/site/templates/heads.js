@@ -55,7 +55,7 @@
     for (const { m, head, value } of heads) {
       const canvas = await drawn(m, head, p, colours);
       if (mine !== turn) return; // the reader has chosen anew
-      const shown = value === null ? "none" : value.toFixed(3);
+      const shown = value === null ? "–" : value.toFixed(3);
       const data = atlas.make("data", { value: value ?? "" }, shown);
       const name = atlas.make("span", { className: "name" }, atlas.name(m, head));
       const properties = { href: atlas.link(m, head, p), title: atlas.name(m, head) };

@@ -10,27 +10,27 @@
 -- head_b: integer, 0-based
 -- test: varchar, above same index, best match, beyond chance or at least
 -- similarity: varchar, what the numbers compare
--- value: double, cosine of the two heads
+-- value: double, cosine of the two heads; null where that is undefined
 -- bound: double, what it must exceed (for best match and at least: reach)
--- holds: boolean, true where it does; for beyond chance also p_family at most 0.05
+-- holds: boolean, true where it does; for beyond chance also p_family; false where value is null
 
 -- above same index: more than both same-index cosines, as published. best match: head_b is the most
--- alike of model_b. beyond chance: best match, excess_low above 0 and p_family at most 0.05.
--- at least: no less than the number that the claim states.
+-- alike of model_b. beyond chance: best match, excess_low above 0 and p_family at most
+-- parameters.significance_level. at least: no less than the number that the claim states.
 with
 
 chosen as (
     select
-        profile_similarities.similarity,
-        profile_similarities.model_a,
-        profile_similarities.layer_a,
-        profile_similarities.head_a,
-        profile_similarities.model_b,
-        profile_similarities.layer_b,
-        profile_similarities.head_b,
-        profile_similarities.value
-    from profile_similarities
-    inner join parameters on parameters.similarity = profile_similarities.similarity
+        similarities.similarity,
+        similarities.model_a,
+        similarities.layer_a,
+        similarities.head_a,
+        similarities.model_b,
+        similarities.layer_b,
+        similarities.head_b,
+        similarities.value
+    from similarities
+    inner join parameters on parameters.similarity = similarities.similarity
 ),
 
 measured as (
@@ -113,12 +113,15 @@ final as (
                 when 'above same index' then round(measured.value, 9) > round(measured.bound, 9)
                 when 'best match' then measured.is_best
                 when 'beyond chance'
-                    then measured.is_best and measured.excess_low > 0e0 and measured.p_family <= 0.05e0
+                    then measured.is_best
+                        and measured.excess_low > 0e0
+                        and measured.p_family <= parameters.significance_level
                 else round(measured.value, 9) >= measured.bound
             end,
             false
         ) as holds
     from measured
+    cross join parameters
 )
 
 select * from final

@@ -9,7 +9,7 @@
 -- model_b: varchar, the other model; model_a itself for half 2
 -- layer_b: integer, 0-based
 -- head_b: integer, 0-based
--- value: double, cosine in the form that parameters.similarity names
+-- value: double, cosine in the form that parameters.similarity names; null with a profile of 0
 
 -- Numbers in place of a head's name, layer and head: a million groups are found faster by them.
 with
@@ -71,7 +71,7 @@ vectors as (
         centred.model,
         centred.head_id,
         centred.bin,
-        coalesce(centred.value / nullif(norms.norm, 0e0), 0e0) as value
+        centred.value / nullif(norms.norm, 0e0) as value
     from centred
     inner join norms
         on norms.split = centred.split

@@ -5,16 +5,16 @@
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based
 -- model_b: varchar, the model that is searched
--- value: double, cosine of head and match, as in matches
+-- value: double, cosine of head and match, as in matches; where it is null, all below are
 -- n_draws: bigint, draws of null_matches
 -- null_kind: varchar, what chance means here: heads rotated within layers, see null_matches
 -- null_mean: double, mean best match under chance
--- null_high: double, 5 % of the best matches under chance are higher
+-- null_high: double, parameters.significance_level of the best matches under chance are higher
 -- excess: double, value less null_mean
 -- p_value: double, share of the draws (and the data) whose best match is at least value
 -- p_family: double, the same for the strongest of all heads of model_a: corrected for their number
 
--- p values only for the similarity profile, else null: for the centred form this null calls 12 % of
+-- p values only where parameters.is_calibrated, else null: for the centred form this null calls 12 % of
 -- unrelated models at 5 %, the others were not calibrated (docs/statistics.md).
 -- p_value as in Phipson and Smyth (2010, arXiv 1603.05766): (1 + draws as high) / (1 + draws).
 -- p_family: step of Westfall and Young (1993), single-step max T. Heads are made comparable by
@@ -24,15 +24,21 @@ with
 -- The Fisher transform; cosines of 1 have none, so that they count as 1 - 1e-12.
 draws as (
     select
-        model_a,
-        layer_a,
-        head_a,
-        model_b,
-        draw,
-        value,
-        0.5e0 * ln((1e0 + greatest(least(value, 1e0 - 1e-12), -1e0 + 1e-12))
-            / (1e0 - greatest(least(value, 1e0 - 1e-12), -1e0 + 1e-12))) as fisher
+        null_matches.model_a,
+        null_matches.layer_a,
+        null_matches.head_a,
+        null_matches.model_b,
+        null_matches.draw,
+        null_matches.value,
+        0.5e0 * ln((1e0 + greatest(least(null_matches.value, 1e0 - 1e-12), -1e0 + 1e-12))
+            / (1e0 - greatest(least(null_matches.value, 1e0 - 1e-12), -1e0 + 1e-12))) as fisher
     from null_matches
+    inner join matches
+        on matches.model_a = null_matches.model_a
+        and matches.layer_a = null_matches.layer_a
+        and matches.head_a = null_matches.head_a
+        and matches.model_b = null_matches.model_b
+    where matches.value is not null
 ),
 
 observed as (
@@ -45,6 +51,7 @@ observed as (
         0.5e0 * ln((1e0 + greatest(least(matches.value, 1e0 - 1e-12), -1e0 + 1e-12))
             / (1e0 - greatest(least(matches.value, 1e0 - 1e-12), -1e0 + 1e-12))) as fisher
     from matches
+    where matches.value is not null
 ),
 
 ranked as (
@@ -84,12 +91,18 @@ spread as (
 
 null_highs as (
     select
-        model_a,
-        layer_a,
-        head_a,
-        model_b,
-        max(case when value_rank = ceil(n_draws * 0.95e0) then value end) as null_high
+        ranked.model_a,
+        ranked.layer_a,
+        ranked.head_a,
+        ranked.model_b,
+        max(
+            case
+                when ranked.value_rank = ceil(ranked.n_draws * (1e0 - parameters.significance_level))
+                    then ranked.value
+            end
+        ) as null_high
     from ranked
+    cross join parameters
     group by all
 ),
 
@@ -129,8 +142,17 @@ family as (
         scores.layer_a,
         scores.head_a,
         scores.model_b,
-        (1e0 + sum(case when round(strongest.score, 6) >= round(scores.score, 6) then 1e0 else 0e0 end))
-            / (1e0 + count(*)) as p_family
+        (
+            1e0
+            + sum(
+                case
+                    -- Draws that never differ tell nothing: no path to a small p value.
+                    when scores.score is null then 1e0
+                    when round(strongest.score, 6) >= round(scores.score, 6) then 1e0
+                    else 0e0
+                end
+            )
+        ) / (1e0 + count(*)) as p_family
     from scores
     inner join strongest
         on strongest.model_a = scores.model_a
@@ -151,23 +173,23 @@ final as (
         null_highs.null_high,
         matches.value - spread.null_mean as excess,
         case
-            when parameters.similarity = 'profile'
+            when parameters.is_calibrated
                 then (1e0 + spread.n_as_high) / (1e0 + spread.n_draws)
         end as p_value,
-        case when parameters.similarity = 'profile' then family.p_family end as p_family
+        case when parameters.is_calibrated then family.p_family end as p_family
     from matches
     cross join parameters
-    inner join spread
+    left join spread
         on spread.model_a = matches.model_a
         and spread.layer_a = matches.layer_a
         and spread.head_a = matches.head_a
         and spread.model_b = matches.model_b
-    inner join null_highs
+    left join null_highs
         on null_highs.model_a = matches.model_a
         and null_highs.layer_a = matches.layer_a
         and null_highs.head_a = matches.head_a
         and null_highs.model_b = matches.model_b
-    inner join family
+    left join family
         on family.model_a = matches.model_a
         and family.layer_a = matches.layer_a
         and family.head_a = matches.head_a

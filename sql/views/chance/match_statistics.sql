@@ -5,10 +5,10 @@
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based
 -- model_b: varchar, the model that is searched
--- layer_b: integer, layer of the most alike head in model_b
--- head_b: integer, that head
+-- layer_b: integer, layer of the most alike head in model_b; null as value is
+-- head_b: integer, that head; null as value is
 -- similarity: varchar, what the numbers compare, as parameters.similarity says
--- value: double, cosine of head and match
+-- value: double, cosine of head and match; null, and all below, where it is undefined
 -- low: double, lower end of its 95 % interval over resampled prompts
 -- high: double, upper end
 -- same_index_value: double, cosine with the head of the same index; null without one
@@ -19,7 +19,7 @@
 -- ceiling: double, geometric mean of how alike head and match are to themselves on other prompts
 -- null_kind: varchar, what chance means here: heads rotated within layers, see null_matches
 -- null_mean: double, mean best match under chance
--- null_high: double, 5 % of the best matches under chance are higher
+-- null_high: double, as in match_chance
 -- excess: double, value less null_mean
 -- excess_low: double, low less null_mean
 -- p_value: double, share of chance's draws with as high a best match; null where not calibrated
@@ -43,7 +43,10 @@ select
     match_intervals.lead_low,
     match_intervals.lead_high,
     split_halves.held_out,
-    sqrt(greatest(reliability_a.value, 0e0) * greatest(reliability_b.value, 0e0)) as ceiling,
+    case
+        when reliability_a.value is not null and reliability_b.value is not null
+            then sqrt(greatest(reliability_a.value, 0e0) * greatest(reliability_b.value, 0e0))
+    end as ceiling,
     match_chance.null_kind,
     match_chance.null_mean,
     match_chance.null_high,
@@ -55,12 +58,12 @@ select
     matches.is_mutual
 from matches
 cross join parameters
-inner join match_intervals
+left join match_intervals
     on match_intervals.model_a = matches.model_a
     and match_intervals.layer_a = matches.layer_a
     and match_intervals.head_a = matches.head_a
     and match_intervals.model_b = matches.model_b
-inner join match_chance
+left join match_chance
     on match_chance.model_a = matches.model_a
     and match_chance.layer_a = matches.layer_a
     and match_chance.head_a = matches.head_a

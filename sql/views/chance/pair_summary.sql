@@ -5,9 +5,10 @@
 -- model_b: varchar, the model that is searched
 -- similarity: varchar, what the numbers compare
 -- n_heads: bigint, heads of model_a
--- n_moved: bigint, of them with a best match of another index
--- n_mutual: bigint, of them with a mutual best match
--- n_beyond_chance: bigint, of them with p_family at most 0.05
+-- n_matched: bigint, of them whose similarity is defined, so that they have a best match
+-- n_moved: bigint, of these with a best match of another index
+-- n_mutual: bigint, of these with a mutual best match
+-- n_beyond_chance: bigint, of these with p_family at most parameters.significance_level; null without p
 -- n_moved_beyond_chance: bigint, of those that moved, with a lead whose interval is above 0
 -- mean_value: double, mean cosine with the best match
 -- mean_same_index: double, mean cosine with the same index
@@ -21,14 +22,21 @@ select
     match_statistics.model_b,
     match_statistics.similarity,
     count(*) as n_heads,
+    count(match_statistics.value) as n_matched,
     count(*) filter (where match_statistics.is_moved) as n_moved,
     count(*) filter (where match_statistics.is_mutual) as n_mutual,
-    count(*) filter (where match_statistics.p_family <= 0.05e0) as n_beyond_chance,
-    count(*) filter (
-        where match_statistics.p_family <= 0.05e0
-        and match_statistics.is_moved
-        and match_statistics.lead_low > 0e0
-    ) as n_moved_beyond_chance,
+    case
+        when count(match_statistics.p_family) > 0
+            then count(*) filter (where match_statistics.p_family <= parameters.significance_level)
+    end as n_beyond_chance,
+    case
+        when count(match_statistics.p_family) > 0
+            then count(*) filter (
+                where match_statistics.p_family <= parameters.significance_level
+                and match_statistics.is_moved
+                and match_statistics.lead_low > 0e0
+            )
+    end as n_moved_beyond_chance,
     avg(match_statistics.value) as mean_value,
     avg(match_statistics.same_index_value) as mean_same_index,
     avg(match_statistics.held_out) as mean_held_out,
@@ -36,4 +44,5 @@ select
     avg(match_statistics.null_mean) as mean_null,
     avg(match_statistics.excess) as mean_excess
 from match_statistics
+cross join parameters
 group by match_statistics.model_a, match_statistics.model_b, match_statistics.similarity

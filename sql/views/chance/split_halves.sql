@@ -28,7 +28,7 @@ ranked as (
             order by round(value, 9) desc nulls last, layer_b, head_b
         ) as rank
     from half_cosines
-    where half < 2
+    where half < 2 and value is not null
 ),
 
 scored as (

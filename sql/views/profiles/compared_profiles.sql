@@ -4,7 +4,7 @@
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based
--- bin: integer, 0-based part of the prompt; bins without a query have no row and count as 0
+-- bin: integer, 0-based part of the prompt
 -- value: double, as in profile_vectors
 
 select

@@ -5,27 +5,15 @@
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based
--- bin: integer, 0-based part of the prompt; bins without a query have no row and count as 0
+-- bin: integer, 0-based part of the prompt
 -- value: double, mean structural mass; centred: less its mean over all heads of the model
 
 with
 
-means as (
-    select
-        model,
-        layer,
-        head,
-        bin,
-        sum(mass) / sum(n_queries) as mass,
-        sum(mass_no_sink) / sum(n_queries) as mass_no_sink
-    from prompt_profiles
-    group by all
-),
-
 long as (
-    select 'profile' as similarity, model, layer, head, bin, mass as value from means
+    select 'profile' as similarity, model, layer, head, bin, mass as value from profiles
     union all
-    select 'profile_no_sink' as similarity, model, layer, head, bin, mass_no_sink as value from means
+    select 'profile_no_sink' as similarity, model, layer, head, bin, mass_no_sink as value from profiles
 ),
 
 centred as (

@@ -7,6 +7,7 @@
 -- bin: integer, 0-based part of the prompt
 -- n_queries: bigint, queries of all analysed prompts in the bin
 -- mass: double, their structural mass divided by their number, 0 in an empty bin
+-- mass_no_sink: double, the same without the weight on key 0, which is not shared out again
 
 -- One pass over the rows: summing weights by bin gives the same as summing each query's mass
 -- (structural_mass) by bin, without a row for every query in between. Numbers are joined and grouped,
@@ -45,7 +46,8 @@ numbered_mass as (
         attention_rows.layer,
         attention_rows.head,
         profiled.bin,
-        sum(attention_rows.weight::double) as mass
+        sum(attention_rows.weight::double) as mass,
+        sum(case when attention_rows.key > 0 then attention_rows.weight::double else 0e0 end) as mass_no_sink
     from attention_rows
     inner join structural_keys on structural_keys.place = attention_rows.prompt_place + attention_rows.key
     inner join profiled on profiled.place = attention_rows.prompt_place + attention_rows.query
@@ -58,7 +60,8 @@ bin_mass as (
         numbered_mass.layer::integer as layer,
         numbered_mass.head::integer as head,
         numbered_mass.bin,
-        numbered_mass.mass
+        numbered_mass.mass,
+        numbered_mass.mass_no_sink
     from numbered_mass
     inner join places on places.model_number = numbered_mass.model_number
 ),
@@ -70,7 +73,8 @@ final as (
         heads.head,
         bins.bin,
         coalesce(bin_queries.n_queries, 0) as n_queries,
-        coalesce(bin_mass.mass / bin_queries.n_queries, 0e0) as mass
+        coalesce(bin_mass.mass / bin_queries.n_queries, 0e0) as mass,
+        coalesce(bin_mass.mass_no_sink / bin_queries.n_queries, 0e0) as mass_no_sink
     from heads
     cross join bins
     left join bin_queries on bin_queries.model = heads.model and bin_queries.bin = bins.bin

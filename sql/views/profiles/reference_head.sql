@@ -4,22 +4,10 @@
 -- model: varchar, the reference model
 -- layer: integer, 0-based
 -- head: integer, 0-based
--- late_mass: double, mean of its profile over the later half of the bins
+-- late_mass: double, as in the view late_mass
 -- is_given: boolean, true where the user named the head; else the data chose the highest late_mass
 
 with
-
-late_mass as (
-    select
-        profiles.model,
-        profiles.layer,
-        profiles.head,
-        avg(profiles.mass) as late_mass
-    from profiles
-    inner join parameters on parameters.reference_model = profiles.model
-    where profiles.bin * 2 >= parameters.bins
-    group by all
-),
 
 ranked as (
     select
@@ -31,6 +19,7 @@ ranked as (
             order by round(late_mass.late_mass, 9) desc nulls last, late_mass.layer, late_mass.head
         ) as late_rank
     from late_mass
+    inner join parameters on parameters.reference_model = late_mass.model
 ),
 
 final as (

@@ -10,6 +10,8 @@
 -- head_b: integer, 0-based
 -- value: double, cosine over all cells, or 1 less the mean Jensen-Shannon divergence in bits
 
+-- Not among `similarities`: patterns are alike wherever two heads look at the same positions, related
+-- or not, and comparing them reads every row. Ask for them here.
 -- Queries as in profiles: all but query 0 of the analysed prompts, and only prompts that both
 -- models cut into the same tokens. `_centred`: each cell less its mean over the heads of the model.
 -- `_no_sink`: without key 0; for Jensen-Shannon what is left of a query is scaled to sum to 1.

@@ -8,12 +8,12 @@
 -- model_b: varchar, the model that is searched
 -- layer_b: integer, 0-based
 -- head_b: integer, 0-based
--- rank: integer, 1 for the most alike head of model_b; ties go to the lower layer, then head
--- value: double, how alike the two heads are
+-- rank: integer, 1 for the most alike head of model_b, ties by layer, then head; null as value is
+-- value: double, how alike the two heads are; null where that is undefined
 -- same_index_value: double, value with the head of model_b at layer_a, head_a; null without one
 -- margin: double, value less that of the best other head: above 0 for rank 1, its lead over rank 2
 -- is_same_index: boolean, true where both heads have the same layer and head
--- is_mutual: boolean, true where each of the two heads is the other's rank 1
+-- is_mutual: boolean, true where each of the two heads is the other's rank 1; null as value is
 
 with
 
@@ -27,15 +27,21 @@ ranked as (
         layer_b,
         head_b,
         value,
-        row_number() over (
-            partition by similarity, model_a, layer_a, head_a, model_b
-            -- Rounded, so that engines which sum in another order rank ties alike.
-            order by round(value, 9) desc nulls last, layer_b, head_b
-        ) as rank,
-        row_number() over (
-            partition by similarity, model_b, layer_b, head_b, model_a
-            order by round(value, 9) desc nulls last, layer_a, head_a
-        ) as rank_back
+        case
+            when value is not null
+                then row_number() over (
+                    partition by similarity, model_a, layer_a, head_a, model_b
+                    -- Rounded, so that engines which sum in another order rank ties alike.
+                    order by round(value, 9) desc nulls last, layer_b, head_b
+                )
+        end as rank,
+        case
+            when value is not null
+                then row_number() over (
+                    partition by similarity, model_b, layer_b, head_b, model_a
+                    order by round(value, 9) desc nulls last, layer_a, head_a
+                )
+        end as rank_back
     from similarities
 ),
 
