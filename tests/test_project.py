@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -276,6 +278,54 @@ def test_command_imports_stages_only_inside_functions():
     )
     names = imported_names("headswap", path, outside)
     assert [name for name in names if name.split(".")[0] in STAGES] == []
+
+
+def module_imports() -> dict[str, set[str]]:
+    """Which modules of the project each imports at its top, where a circle would close."""
+    paths = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for stage in STAGES
+        for path in (ROOT / stage).rglob("*.py")
+    }
+    found: dict[str, set[str]] = {}
+    for module, path in paths.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree.body = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        names = imported_names(module, path, tree)
+        found[module] = {
+            candidate
+            for name in names
+            for candidate in (name, name.rpartition(".")[0])
+            if candidate in paths and candidate != module
+        }
+    return found
+
+
+def test_no_circle_of_imports() -> None:
+    graph = module_imports()
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+    assert graph["sql.session"] >= {"sql.graph.catalog", "ingest.dataset.reader"}
+
+
+def test_no_folder_holds_more_than_12_modules() -> None:
+    folders = Counter(
+        path.parent.relative_to(ROOT)
+        for stage in (*STAGES, "tests/support")
+        for suffix in ("py", "sql")
+        for path in (ROOT / stage).rglob(f"*.{suffix}")
+        if path.name != "__init__.py"
+    )
+    assert {folder: n for folder, n in folders.items() if n > 12} == {}
+
+
+def test_every_file_says_in_its_first_line_what_it_is() -> None:
+    silent = [
+        path
+        for path in project_files()
+        if path.suffix in (".py", ".sql")
+        and not (ROOT / path).read_text(encoding="utf-8").startswith(('"""', 'r"""', "-- "))
+    ]
+    assert silent == []
 
 
 IMPORT_ALL = """

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from headswap import COMMANDS
+from sql.graph.reference import reference_text
 from sql.session import Session
-from tests.support.readme import README, help_of, rendered
+from tests.support.readme import README, RELATIONS, help_of, rendered
 
 TEXT = README.read_text(encoding="utf-8")
 
@@ -32,6 +33,10 @@ def test_every_query_runs(reference_session: Session) -> None:
         reference_session.rows(query)
     (mutual, *_) = (reference_session.rows(query) for query in queries)
     assert len(mutual) == 12
+
+
+def test_reference_of_relations_is_that_of_the_declarations() -> None:
+    assert RELATIONS.read_text(encoding="utf-8") == reference_text()
 
 
 def test_tree_names_every_folder() -> None:

@@ -70,7 +70,7 @@ def _all(values: pa.ChunkedArray) -> bool:
 
 def _number_problem(column: StoredColumn, values: pa.ChunkedArray) -> str | None:
     if column.sql_type == "double" and not _all(pc.is_finite(values)):
-        return f"has a {column.name} that is not a finite number"
+        return f"has a number in {column.name} that is not finite"
     return None
 
 

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ingest.dataset.checks import Check, Problem
+from ingest.dataset.relations import STORED_TABLES
+from ingest.kernel.errors import DatasetError
 from ingest.kernel.text import printable
 from sql.console.options import add_dataset_argument
 
@@ -67,15 +69,18 @@ def problems_of(checks: Sequence[Check]) -> list[Problem]:
 
 def show(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
     """Prints the checks to stdout and, where something is wrong, how much to stderr."""
-    problems = problems_of(checks)
+    problems, absent = problems_of(checks), _absent_tables(dataset)
     if as_json:
         listed = [asdict(check) for check in checks]
-        print(json.dumps({"dataset": str(dataset), "checks": listed, "sound": not problems}))
+        found = {"dataset": str(dataset), "checks": listed, "absent": absent}
+        print(json.dumps(found | {"sound": not problems}))
     else:
         for check in checks:
             count = f"{len(check.problems)} wrong" if check.problems else "sound"
             verdict = count if check.n_checked or check.problems else "not read"
             print(f"{check.name:<10}  {verdict:<9}  {check.n_checked:>7,} checked  {check.promise}")
+        for name in absent:
+            print(f"absent: {name} (`headswap {STORED_TABLES[name].made_by}` makes it)")
         for problem in problems[:_MAX_LISTED]:
             print(printable(f"{problem.path}: {problem.what}"))
         if len(problems) > _MAX_LISTED:
@@ -84,6 +89,16 @@ def show(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
         number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         print(f"headswap: {dataset} is not sound: {number}", file=sys.stderr)
         print("Hint: `headswap verify --repair` mends what can be mended", file=sys.stderr)
+
+
+def _absent_tables(dataset: Path) -> list[str]:
+    """The tables that a dataset may have and this one lacks; none where it cannot be read."""
+    from ingest.dataset.manifest import read_manifest
+
+    try:
+        return read_manifest(dataset).absent_tables()
+    except DatasetError:
+        return []
 
 
 def _views_text(dataset: Path, checks: Sequence[Check]) -> Check:

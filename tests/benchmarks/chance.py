@@ -24,7 +24,7 @@ from ingest.demo.vocabulary import token_ids
 from ingest.prompts.prompt_set import PAIRED_TASKS, read_prompts
 from ingest.prompts.sequence import marker_ids
 from sql.computed.chance import best_under_rotation
-from tests.support.statistics_oracle import cosines, profile, profile_sums
+from tests.support.oracles.statistics import cosines, profile, profile_sums
 
 Floats = NDArray[np.float64]
 

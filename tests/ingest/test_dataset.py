@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,25 @@ def test_any_reader_opens_the_dataset(reference_dataset: Path) -> None:
 
     frame = polars.read_parquet(reference_dataset / "attention" / "**" / "*.parquet")
     assert frame["model"].unique().sort().to_list() == ["adhd", "standard"]
+
+
+@pytest.mark.parametrize("table", STORED_TABLES)
+def test_hugging_face_datasets_load_every_table(
+    table: str, reference_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the card's configs, offline; rows of attention say which model they are of."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_CACHE_HOME", str(tmp_path))
+    loaded = datasets.load_dataset(str(reference_dataset), table, cache_dir=str(tmp_path))["train"]
+    manifest = read_manifest(reference_dataset)
+    assert loaded.column_names == [column.name for column in STORED_TABLES[table].columns]
+    assert len(loaded) == manifest.rows_of(table)
+    if table == "attention":
+        models = Counter(loaded["model"])
+        assert models == {
+            model.name: manifest.rows_of(table, model.name) for model in manifest.models
+        }
 
 
 def _edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:

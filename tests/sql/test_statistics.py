@@ -17,7 +17,7 @@ from sql.computed.chance import best_under_rotation
 from sql.graph.catalog import relations
 from sql.parameters import SIMILARITIES, Parameters
 from sql.session import Session, open_session
-from tests.support import statistics_oracle as oracle
+from tests.support.oracles import statistics as oracle
 from tests.support.running import Reference, stored_patterns, token_ids
 
 TOLERANCE = 1e-9

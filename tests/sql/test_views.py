@@ -13,7 +13,7 @@ from sql.graph.catalog import relations
 from sql.graph.parameter_tables import Extent
 from sql.parameters import Parameters
 from sql.session import Session, open_session
-from tests.support import oracle
+from tests.support.oracles import profiles as oracle
 from tests.support.running import Reference
 
 TOLERANCE = 1e-9

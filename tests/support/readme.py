@@ -12,8 +12,10 @@ from pathlib import Path
 
 import headswap
 from sql.graph.catalog import relations
+from sql.graph.reference import reference_text
 
 README = Path(__file__).parents[2] / "README.md"
+RELATIONS = README.parent / "docs" / "relations.md"
 _BLOCK = re.compile(r"(<!-- (help: headswap (?P<command>\w+)|views) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -44,4 +46,5 @@ def _content(command: str | None) -> str:
 
 
 if __name__ == "__main__":
+    RELATIONS.write_text(reference_text(), encoding="utf-8")
     README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.oracle import bin_of
+from tests.support.oracles.profiles import bin_of
 
 Floats = NDArray[np.float64]
 
