@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ingest.dataset.reader import open_dataset
-from ingest.kernel.files import write_text_aside
-from sql.graph.catalog import relations, with_ancestors
-from sql.graph.literals import insert_rows
-from sql.graph.parameter_tables import Asked, create_statement, parameter_rows
-from sql.graph.stored import stored_select
-from sql.parameters import Parameters, completed
+from ingest.dataset.manifest import read_manifest
+from ingest.kernel.files import sha256_of, write_text_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VIEWS_FILE = "views.sql"
 
@@ -20,13 +20,33 @@ _HEADER = """\
 -- What they are asked with is in the table parameters: `update parameters set variant = 'all'`.
 -- Not here, as no SELECT makes them: {computed}.
 -- Not here, as this dataset lacks their tables: {absent}.
--- `headswap sql` has these too. Written anew by every ingest.
+-- `headswap sql` has these too. Written anew by every ingest that changes the dataset.
 """
+_STAMP = "-- Made from {stamp}.\n"
 
 
 def write_views(path: Path) -> None:
-    """Writes `views.sql` into a dataset folder, in place of an earlier one in one step."""
-    write_text_aside(path / VIEWS_FILE, views_text(path))
+    """Writes `views.sql` into a dataset folder, in place of an earlier one in one step.
+
+    One that was made from the same stays: neither DuckDB nor the relations are loaded then.
+    """
+    file = path / VIEWS_FILE
+    stamp = _stamp(path)
+    if not file.is_file() or not file.read_bytes().startswith(stamp.encode()):
+        write_text_aside(file, views_text(path))
+
+
+def _stamp(path: Path) -> str:
+    """The first line of `views.sql`: a hash of the manifest and of all that declares relations."""
+    hashes = [read_manifest(path).sha256(), *map(sha256_of, _declarations())]
+    return _STAMP.format(stamp=hashlib.sha256("".join(hashes).encode()).hexdigest())
+
+
+def _declarations() -> Iterator[Path]:
+    stage = Path(__file__).parents[1]
+    yield from sorted(stage.glob("views/*/*.sql"))
+    yield from sorted(stage.glob("graph/*.py"))
+    yield stage / "parameters.py"
 
 
 def views_text(path: Path) -> str:
@@ -34,6 +54,13 @@ def views_text(path: Path) -> str:
 
     What rests on a function of Python, or on a table that the dataset lacks, is left out.
     """
+    from ingest.dataset.reader import open_dataset
+    from sql.graph.catalog import relations, with_ancestors
+    from sql.graph.literals import insert_rows
+    from sql.graph.parameter_tables import Asked, create_statement, parameter_rows
+    from sql.graph.stored import stored_select
+    from sql.parameters import Parameters, completed
+
     dataset = open_dataset(path)
     asked = Asked(dataset, completed(Parameters(), dataset))
     absent = set(dataset.manifest.absent_tables())
@@ -57,9 +84,11 @@ def views_text(path: Path) -> str:
         computed=", ".join(computed_names) or "none",
         absent=", ".join(absent_names) or "none",
     )
-    return header + "".join(f"\n{statement};\n" for statement in statements)
+    return _stamp(path) + header + "".join(f"\n{statement};\n" for statement in statements)
 
 
 def needs_python(name: str) -> bool:
     """Whether a relation, or one that it reads, is made by a function and not by a SELECT."""
+    from sql.graph.catalog import relations, with_ancestors
+
     return any(relations()[ancestor].kind == "computed" for ancestor in with_ancestors(name))

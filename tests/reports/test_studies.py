@@ -101,7 +101,7 @@ def test_run_stops_where_the_rows_are_not_sound(run: Run, study: Path) -> None:
     )
     pq.write_table(damaged, dataset / entry.path)
     manifest = json.loads((dataset / "manifest.json").read_text())
-    manifest["models"][1]["attention"][0]["bytes"] = (dataset / entry.path).stat().st_size
+    manifest["tables"]["attention"][1]["bytes"] = (dataset / entry.path).stat().st_size
     manifest["sha256"] = checksum_of(manifest)
     (dataset / "manifest.json").write_text(json.dumps(manifest))
     outcome = run("run", study)

@@ -128,7 +128,7 @@ def is_complete(dataset: Path) -> bool:
     try:
         open_dataset(dataset)
     except DatasetError as error:
-        if "is no dataset" in str(error) or "is not a folder" in str(error):
+        if "is not a dataset" in str(error) or "is not a folder" in str(error):
             return False
         raise
     problems = [
