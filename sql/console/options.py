@@ -39,10 +39,6 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="two models to compare; once for each pair (default: every two)",
     )
-
-
-def add_statistics_options(parser: argparse.ArgumentParser) -> None:
-    """What matches, intervals, chance and claims are asked with."""
     parser.add_argument(
         "--similarity",
         metavar="NAME",
@@ -50,6 +46,10 @@ def add_statistics_options(parser: argparse.ArgumentParser) -> None:
         help="which form of the profiles matches, intervals and chance are about: "
         f"{', '.join(SIMILARITIES)} (default: profile, as published)",
     )
+
+
+def add_statistics_options(parser: argparse.ArgumentParser) -> None:
+    """What random draws and claims are asked with."""
     parser.add_argument(
         "--resamples",
         type=int,
@@ -85,12 +85,12 @@ def parameters_from(arguments: argparse.Namespace) -> Parameters:
         reference_layer=layer,
         reference_head=head,
         pairs=tuple(_pair_from(pair) for pair in arguments.pairs),
+        similarity=arguments.similarity,
     )
-    if "similarity" not in arguments:
+    if "claims" not in arguments:
         return parameters
     return replace(
         parameters,
-        similarity=arguments.similarity,
         n_resamples=arguments.resamples,
         n_draws=arguments.resamples,
         seed=arguments.seed,
