@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import datetime
+import functools
 import importlib
 import pathlib
-import shlex
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from reports.study.study import Study
 
 __version__ = "0.1.0"
 
@@ -93,10 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(arguments: argparse.Namespace) -> int:
     """Runs the command that the arguments name, and what belongs to it in another stage."""
     module = COMMANDS[arguments.command][0]
-    run = importlib.import_module(module).run if module else run_study
+    if not module:
+        return run_study(arguments.study, arguments.out, arguments.json)
     if arguments.command == "verify" and arguments.repair:
         repair(arguments)
-    code: int = run(arguments)
+    code: int = importlib.import_module(module).run(arguments)
     if arguments.command == "ingest" and code == 0:
         importlib.import_module("sql.graph.export").write_views(pathlib.Path(arguments.out))
     return code
@@ -105,7 +108,11 @@ def run_command(arguments: argparse.Namespace) -> int:
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `headswap demo`: `headswap run demo` with a folder that must be named."""
     parser.add_argument(
-        "--out", metavar="DIR", required=True, help="where the dataset and the report go"
+        "--out",
+        metavar="DIR",
+        type=pathlib.Path,
+        required=True,
+        help="where the dataset and the report go",
     )
     parser.set_defaults(study="demo", json=False)
 
@@ -121,6 +128,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
+        type=pathlib.Path,
         help="where its relative paths of results start (default: the file's folder; for a study "
         "that comes with headswap a folder of its name)",
     )
@@ -131,47 +139,42 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_study(arguments: argparse.Namespace) -> int:
-    """Runs the commands that a study stands for, stops at a failure, and records the run.
+def run_study(name: str, out: pathlib.Path | None = None, as_json: bool = False) -> int:
+    """Runs a study by its file or name, and returns the exit code.
 
-    The ingest always runs, and holds the models against their sources; the others do only where
-    something changed since the last run.
+    out: where its relative paths of results start, None for the folder that `read_study` states.
+    as_json: print a line of JSON for each stage, and one of the run.
     """
-    from ingest.dataset.reader import open_dataset
-    from reports.study import basis, runs, study_run
+    from reports.study import study_run
     from reports.study.study import read_study
 
-    began = datetime.datetime.now(datetime.UTC)
-    study = read_study(arguments.study, pathlib.Path(arguments.out) if arguments.out else None)
-    out = study.report
-    earlier = runs.read_runs(out)
-    if code := run_stages(arguments, study.ingest_words()):
-        return code
-    now = basis.basis_of(open_dataset(study.dataset), study.sha256(), __version__)
-    if run := study_run.carried_over(earlier, now, out, began):
-        code = study_run.tell_unchanged(run, earlier, out, arguments.json)
-    else:
-        report, claims = study.report_words(), study.claim_words()
-        if code := run_stages(arguments, study.check_words(), report):
-            return code
-        code = run_stages(arguments, claims)
-        if code not in (0, 1):  # 1: a claim does not hold, which is a result
-            return code
-        asked = [build_parser(words[0]).parse_args(words) for words in (report, claims) if words]
-        run = study_run.measured(*asked, basis=now, began=began)
-    study_run.record(run, earlier, out, arguments.json)
-    return code
+    ingest = functools.partial(ingest_study, as_json=as_json)
+    return study_run.run_study(read_study(name, out), ingest, __version__, as_json)
 
 
-def run_stages(arguments: argparse.Namespace, *stages: Sequence[str]) -> int:
-    """Runs commands as `headswap run` was asked to, showing each; stops at a failure."""
-    common = ["--debug"] if arguments.debug else []
-    as_json = ["--json"] if arguments.json else []
-    for words in filter(None, stages):
-        print("$", shlex.join(["headswap", *words]), file=sys.stderr)
-        if code := main([*common, *words, *as_json]):
-            return code
-    return 0
+def ingest_study(study: Study, as_json: bool = False) -> None:
+    """Ingests the models of a study that its dataset lacks, and prints what was done.
+
+    What the study leaves open is left to the defaults of ingest.
+    """
+    from ingest.command import ingest_and_print
+    from ingest.models.options import LoadOptions
+    from ingest.models.source import ModelSource
+    from ingest.prompts.prompt_set import PAIRED_TASKS, read_prompts
+    from sql.graph.export import write_views
+
+    file = study.prompts.file
+    ingest_and_print(
+        [ModelSource(model, source) for model, source in study.models.items()],
+        study.dataset,
+        read_prompts(
+            pathlib.Path(file) if file else PAIRED_TASKS, **study.prompts.given("variant")
+        ),
+        study.prompts.structural,
+        LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
+        as_json,
+    )
+    write_views(study.dataset)
 
 
 def repair(arguments: argparse.Namespace) -> None:

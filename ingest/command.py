@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.dataset.manifest import PRECISIONS
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
-from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS
+from ingest.models.source import ModelSource, parse_model_sources
+from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
 
 if TYPE_CHECKING:
     from ingest.pipeline import Estimate
@@ -76,30 +78,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ingests, and prints what the dataset now holds."""
-    from ingest.models.source import parse_model_sources
-    from ingest.prompts.prompt_set import read_prompts
+    ingest_and_print(
+        parse_model_sources(arguments.models),
+        arguments.out,
+        read_prompts(arguments.prompts, arguments.variant),
+        arguments.structural,
+        LoadOptions(
+            arguments.device, arguments.dtype, arguments.trust_remote_code, arguments.precision
+        ),
+        arguments.json,
+    )
+    return 0
 
-    sources = parse_model_sources(arguments.models)
-    prompts = read_prompts(arguments.prompts, arguments.variant)
+
+def ingest_and_print(
+    sources: Sequence[ModelSource],
+    out: Path,
+    prompts: PromptSet,
+    structural: str | None = None,
+    options: LoadOptions | None = None,
+    as_json: bool = False,
+) -> None:
+    """Ingests as `ingest.pipeline.ingest`, and prints what the dataset now holds.
+
+    Raises: as `ingest.pipeline.ingest`.
+    """
     from ingest.pipeline import ingest
 
-    options = LoadOptions(
-        arguments.device, arguments.dtype, arguments.trust_remote_code, arguments.precision
-    )
     done = ingest(
         sources,
         prompts,
-        arguments.out,
-        arguments.structural,
+        out,
+        structural,
         options,
-        on_checked=lambda estimate: _tell_what_comes(prompts, estimate),
+        on_checked=lambda estimate: _print_plan(prompts, estimate),
     )
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
-    if arguments.json:
+    if as_json:
         print(
             json.dumps(
                 {
-                    "dataset": str(arguments.out),
+                    "dataset": str(out),
                     "prompts": len(prompts.prompts),
                     "left_out": prompts.left_out,
                     "added": {name: rows[name] for name in done.added},
@@ -107,16 +126,15 @@ def run(arguments: argparse.Namespace) -> int:
                 }
             )
         )
-        return 0
+        return
     for name in done.added:
         print(f"{name}: {rows[name]:,} attention rows added")
     for name in done.skipped:
         print(f"{name}: in the dataset already, nothing to do")
-    print(f"{arguments.out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
-    return 0
+    print(f"{out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
 
 
-def _tell_what_comes(prompts: PromptSet, estimate: Estimate | None) -> None:
+def _print_plan(prompts: PromptSet, estimate: Estimate | None) -> None:
     """Says on stderr what of a prompt file is not used, and how much will be written."""
     for field, count in sorted(prompts.ignored_fields.items()):
         print(f"ignored the field {field!r} in {count} records", file=sys.stderr)

@@ -33,5 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     with open_session(arguments.dataset, parameters_from(arguments)) as session:
         page = write_report(session, arguments.out, arguments.single_file)
-    print(json.dumps({"page": str(page)}) if arguments.json else page)
+    print_page(page, arguments.json)
     return 0
+
+
+def print_page(page: Path, as_json: bool) -> None:
+    """Prints the path of a report's first page."""
+    print(json.dumps({"page": str(page)}) if as_json else page)

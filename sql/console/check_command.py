@@ -6,7 +6,8 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sql.console.options import (
     add_dataset_argument,
@@ -14,6 +15,9 @@ from sql.console.options import (
     add_statistics_options,
     parameters_from,
 )
+
+if TYPE_CHECKING:
+    from sql.session import Session
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,15 +35,32 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints one line a model and a claim; returns 1 where rows are not sound or a claim fails."""
     from sql.session import open_session
 
-    parameters = parameters_from(arguments)
-    with open_session(arguments.dataset, parameters) as session:
-        checks = (
-            [] if arguments.claims_only else session.rows("select * from row_checks order by model")
-        )
-        claims = session.rows("select * from claims order by claim") if parameters.claims else []
-    if arguments.json:
-        found = {"dataset": str(arguments.dataset), "checks": checks, "claims": claims}
-        print(json.dumps(found))
+    with open_session(arguments.dataset, parameters_from(arguments)) as session:
+        checks = [] if arguments.claims_only else read_row_checks(session)
+        return print_checks(arguments.dataset, checks, read_claims(session), arguments.json)
+
+
+def read_row_checks(session: Session) -> list[dict[str, Any]]:
+    """The view `row_checks`: one row a model. Reads all attention rows, once a session."""
+    return session.rows("select * from row_checks order by model")
+
+
+def read_claims(session: Session) -> list[dict[str, Any]]:
+    """The view `claims`: one row a claim that the session was opened with."""
+    if not session.parameters.claims:
+        return []
+    return session.rows("select * from claims order by claim")
+
+
+def print_checks(
+    dataset: Path,
+    checks: Sequence[Mapping[str, Any]],
+    claims: Sequence[Mapping[str, Any]],
+    as_json: bool,
+) -> int:
+    """Prints rows of `row_checks` and `claims`; returns 1 where one is not as it should be."""
+    if as_json:
+        print(json.dumps({"dataset": str(dataset), "checks": checks, "claims": claims}))
     else:
         for line in (*map(_check_line, checks), *map(claim_line, claims)):
             print(line)
@@ -58,7 +79,7 @@ def count_failed(claims: Sequence[Mapping[str, Any]]) -> int:
     return n_failed
 
 
-def _check_line(check: dict[str, Any]) -> str:
+def _check_line(check: Mapping[str, Any]) -> str:
     if check["largest_error"] is None:
         return f"{check['model']}: NOT SOUND: no rows"
     return (

@@ -53,7 +53,6 @@ _LEFT_AS_VIEWS = {
     "models",
     "prompts",
     "tokens",
-    "row_checks",
     "structural_mass",
     "late_mass",
     "head_scores",
