@@ -66,7 +66,7 @@ class Schedule:
 def cron_files(schedule: Schedule) -> dict[str, str]:
     """A line for a crontab; what the study says is appended to a file beside it."""
     log = schedule.study.with_suffix(".log")
-    words = f"{shlex.join([*_own_command(), 'run', str(schedule.study)])} >> {shlex.quote(str(log))}"
+    words = f"{shlex.join([*_headswap(), 'run', str(schedule.study)])} >> {shlex.quote(str(log))}"
     # crontab(5): a % that is not escaped ends the command.
     line = f"{schedule.cron} {words} 2>&1".replace("%", r"\%")
     return {f"{schedule.name}.cron": f"# Made by `headswap schedule`.\n{line}\n"}
@@ -74,7 +74,7 @@ def cron_files(schedule: Schedule) -> dict[str, str]:
 
 def systemd_files(schedule: Schedule) -> dict[str, str]:
     """A service and a timer, as systemd.service(5) and systemd.timer(5) have them."""
-    command = " ".join(map(_systemd_quoted, [*_own_command(), "run", str(schedule.study)]))
+    command = " ".join(map(_systemd_quoted, [*_headswap(), "run", str(schedule.study)]))
     description = f"Description=headswap run {_systemd_plain(schedule.study.name)}"
     service = (
         f"# Made by `headswap schedule`.\n[Unit]\n{description}\n\n[Service]\nType=oneshot\n"
@@ -240,8 +240,8 @@ def _schedule_from(arguments: argparse.Namespace) -> Schedule:
     )
 
 
-def _own_command() -> Sequence[str]:
-    """The command `headswap` of this installation, which a scheduler finds without a PATH."""
+def _headswap() -> Sequence[str]:
+    """The command of this installation, found without a PATH."""
     script = Path(sys.executable).with_name("headswap")
     return [str(script)] if script.is_file() else [sys.executable, "-m", "headswap"]
 
