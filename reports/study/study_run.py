@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +32,7 @@ def carried_over(runs: Sequence[Run], basis: Basis, out: Path, began: datetime) 
     return replace(runs[-1], unchanged=True, **_times(began))
 
 
-def tell_unchanged(run: Run, runs: Sequence[Run], out: Path, as_json: bool) -> int:
+def print_unchanged(run: Run, runs: Sequence[Run], out: Path, as_json: bool) -> int:
     """Prints what a full run would print of its page and claims; returns its exit code."""
     made = next((earlier.time for earlier in reversed(runs) if not earlier.unchanged), runs[0].time)
     print(f"nothing changed since {made}", file=sys.stderr)
@@ -47,35 +46,35 @@ def tell_unchanged(run: Run, runs: Sequence[Run], out: Path, as_json: bool) -> i
 
 
 def measured(
-    report: argparse.Namespace,
-    claims: argparse.Namespace | None = None,
+    report: Mapping[str, Any],
+    claims: Mapping[str, Any] | None = None,
     *,
     basis: Basis,
     began: datetime,
 ) -> Run:
     """The numbers of a run that wrote its pages.
 
-    report, claims: the arguments of the commands that wrote them and that checked the claims, if
+    report, claims: the options of the commands that wrote them and that checked the claims, if
     there are any.
     """
     from reports.data.queries import compared_models, read_pair, read_reference
     from reports.site.pages import PAGE_NAME
     from sql.session import open_session
 
-    with open_session(report.dataset, parameters_from(report)) as session:
+    with open_session(report["dataset"], parameters_from(report)) as session:
         manifest = session.dataset.manifest
         reference = read_reference(session).head
         others = compared_models(session, reference.model)
         pairs = [_pair_numbers(read_pair(session, reference, other).claim) for other in others]
     rows = []
     if claims:
-        with open_session(claims.dataset, parameters_from(claims)) as session:
+        with open_session(claims["dataset"], parameters_from(claims)) as session:
             rows = session.rows("select * from claims order by claim")
     return Run(
         **vars(basis),
         **_times(began),
         page=PAGE_NAME,
-        files=page_hashes(report.out),
+        files=page_hashes(report["out"]),
         unchanged=False,
         models=tuple(model.name for model in manifest.models),
         n_prompts=sum(entry.rows for entry in manifest.tables["prompts"]),

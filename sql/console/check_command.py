@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sql.console.options import (
-    add_dataset_argument,
-    add_parameter_options,
-    add_statistics_options,
-    parameters_from,
-)
+import click
 
+from ingest.kernel.command_line import json_option
+from sql.console.options import dataset_argument, statistics_options
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap check`."""
-    add_dataset_argument(parser)
-    add_parameter_options(parser)
-    add_statistics_options(parser)
-    parser.add_argument(
-        "--claims-only", action="store_true", help="do not read the rows again, only the claims"
-    )
-    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+if TYPE_CHECKING:
+    from sql.parameters import Parameters
 
 
-def run(arguments: argparse.Namespace) -> int:
+@click.command
+@dataset_argument
+@statistics_options
+@click.option("--claims-only", is_flag=True, help="do not read the rows again, only the claims")
+@json_option("the checks")
+def command(dataset: Path, parameters: Parameters, claims_only: bool, as_json: bool) -> int:
     """Prints one line a model and a claim; returns 1 where rows are not sound or a claim fails."""
+    from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    parameters = parameters_from(arguments)
-    with open_session(arguments.dataset, parameters) as session:
-        checks = (
-            [] if arguments.claims_only else session.rows("select * from row_checks order by model")
-        )
+    with open_session(dataset, parameters) as session, interruptible(session.connection):
+        checks = [] if claims_only else session.rows("select * from row_checks order by model")
         claims = session.rows("select * from claims order by claim") if parameters.claims else []
-    if arguments.json:
-        found = {"dataset": str(arguments.dataset), "checks": checks, "claims": claims}
+    if as_json:
+        found = {"dataset": str(dataset), "checks": checks, "claims": claims}
         print(json.dumps(found))
     else:
         for line in (*map(_check_line, checks), *map(claim_line, claims)):
