@@ -76,7 +76,7 @@ def model_names(context: click.Context) -> list[str]:
     """The models of the dataset that the line names, as its manifest lists them."""
     from ingest.dataset.manifest import read_manifest
 
-    dataset: Path | None = context.params.get("dataset")
+    dataset = _dataset(context)
     try:
         return [model.name for model in read_manifest(dataset).models] if dataset else []
     except (HeadswapError, OSError):
@@ -89,7 +89,7 @@ def model_sizes(context: click.Context) -> dict[str, tuple[int, int]]:
 
     from ingest.dataset.reader import open_dataset
 
-    dataset: Path | None = context.params.get("dataset")
+    dataset = _dataset(context)
     if not dataset:
         return {}
     try:
@@ -101,6 +101,12 @@ def model_sizes(context: click.Context) -> dict[str, tuple[int, int]]:
         return {}
     sizes = {model: (n_layers, n_heads) for model, n_layers, n_heads in rows}
     return {model: sizes[model] for model in model_names(context) if model in sizes}
+
+
+def _dataset(context: click.Context) -> Path | None:
+    # After an option whose value is still to come, click leaves the arguments as they were given.
+    given = context.params.get("dataset") or next(iter(context.args), None)
+    return Path(given).expanduser() if given else None
 
 
 def _heads(n_layers: int, n_heads: int) -> list[str]:
