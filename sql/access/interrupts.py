@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -47,12 +48,14 @@ def interruptible(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     watcher.start()
     signal.signal(signal.SIGINT, on_signal)
     previous = signal.set_wakeup_fd(writing)
+    failure: BaseException | None = None
     try:
         yield
-    except Exception as error:
-        if is_interrupted:  # DuckDB calls the handler, too, and makes an error of its own of it
-            raise KeyboardInterrupt from error
-        raise
+    except BaseException as error:
+        # DuckDB calls the handler as well, and makes an error of its own of what it raises.
+        if not is_interrupted:
+            raise
+        failure = error
     finally:
         signal.set_wakeup_fd(previous)
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,6 +63,11 @@ def interruptible(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         watcher.join()
         os.close(reading)
         os.close(writing)
+    if is_interrupted:
+        if failure:
+            # Generators of DuckDB's that were left half done end now, while they still can.
+            traceback.clear_frames(failure.__traceback__)
+        raise KeyboardInterrupt from failure
 
 
 def _watch(reading: int, connection: duckdb.DuckDBPyConnection) -> None:

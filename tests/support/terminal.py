@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 CTRL_C, CTRL_D, TAB = "\x03", "\x04", "\t"
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 60
 
 
 @dataclass
