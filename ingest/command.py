@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from ingest.dataset.manifest import PRECISIONS
+from ingest.kernel.command_line import gathered, json_option
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.models.source import ModelSource, parse_model_sources
 from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
@@ -19,74 +21,87 @@ if TYPE_CHECKING:
     from ingest.prompts.prompt_set import PromptSet
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap ingest`."""
-    parser.add_argument(
-        "--model",
-        dest="models",
-        metavar="NAME=SOURCE",
-        action="append",
-        required=True,
-        help="a model and the name it gets in the dataset; once for each model. SOURCE is a local "
-        "folder (an InterpGPT bundle with hooked_transformer.pt and tokenizer.json, or a saved "
-        "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME; "
-        "untrained:SOURCE for its architecture with random weights",
-    )
-    parser.add_argument(
-        "--prompts",
-        metavar="FILE",
-        type=Path,
-        default=PAIRED_TASKS,
-        help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
-        "text (default: the 12 paired tasks)",
-    )
-    parser.add_argument(
-        "--variant",
-        default="standard",
-        help="which variant of each pair every model reads: standard (default), adhd, any other "
-        f"in the file, or {ALL_VARIANTS}",
-    )
-    parser.add_argument(
-        "--structural",
-        metavar="REGEX",
-        help="the tokens that structural mass counts: those in which this is found (default: the "
-        "markers, or a plain text's special tokens)",
-    )
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to run")
-    parser.add_argument(
+def _load_options(options: Mapping[str, Any]) -> LoadOptions:
+    return LoadOptions(**options)
+
+
+@click.command
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME=SOURCE",
+    multiple=True,
+    required=True,
+    help="a model and the name it gets in the dataset; once for each model. SOURCE is a local "
+    "folder (an InterpGPT bundle with hooked_transformer.pt and tokenizer.json, or a saved "
+    "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME; "
+    "untrained:SOURCE for its architecture with random weights",
+)
+@click.option(
+    "--prompts",
+    "prompts_file",
+    metavar="FILE",
+    type=Path,
+    default=PAIRED_TASKS,
+    help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
+    "text (default: the 12 paired tasks)",
+)
+@click.option(
+    "--variant",
+    metavar="NAME",
+    default="standard",
+    help="which variant of each pair every model reads: standard (default), adhd, any other "
+    f"in the file, or {ALL_VARIANTS}",
+)
+@click.option(
+    "--structural",
+    metavar="REGEX",
+    help="the tokens that structural mass counts: those in which this is found (default: the "
+    "markers, or a plain text's special tokens)",
+)
+@gathered(
+    "options",
+    _load_options,
+    click.option(
+        "--device", type=click.Choice(DEVICES), default="auto", help="where to run (default: auto)"
+    ),
+    click.option(
         "--dtype",
-        choices=DTYPES,
+        type=click.Choice(DTYPES),
         default="float32",
         help="precision to run in (default: float32)",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--precision",
-        choices=tuple(PRECISIONS),
+        type=click.Choice(PRECISIONS),
         default="float32",
         help="to store weights in: float32 loses nothing (default), float16 takes half the room",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--trust-remote-code",
-        action="store_true",
+        is_flag=True,
         help="run code that a model brings along; the manifest says so",
-    )
-    parser.add_argument(
-        "--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder"
-    )
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
-
-
-def run(arguments: argparse.Namespace) -> int:
+    ),
+)
+@click.option("--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder")
+@json_option("what was done")
+def command(
+    models: tuple[str, ...],
+    prompts_file: Path,
+    variant: str,
+    structural: str | None,
+    options: LoadOptions,
+    out: Path,
+    as_json: bool,
+) -> int:
     """Ingests, and prints what the dataset now holds."""
     ingest_and_print(
-        parse_model_sources(arguments.models),
-        arguments.out,
-        read_prompts(arguments.prompts, arguments.variant),
-        arguments.structural,
-        LoadOptions(
-            arguments.device, arguments.dtype, arguments.trust_remote_code, arguments.precision
-        ),
-        arguments.json,
+        parse_model_sources(models),
+        out,
+        read_prompts(prompts_file, variant),
+        structural,
+        options,
+        as_json,
     )
     return 0
 
@@ -103,7 +118,7 @@ def ingest_and_print(
 
     Raises: as `ingest.pipeline.ingest`.
     """
-    from ingest.pipeline import ingest
+    from ingest.pipeline import ingest  # seconds less where a prompt file cannot be read
 
     done = ingest(
         sources,

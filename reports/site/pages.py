@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import write_text_aside, write_texts_aside
+from ingest.kernel.progress import Progress
 from reports.data import wording
 from reports.data.prompt_texts import read_prompt_texts
 from reports.data.provenance import read_provenance
@@ -36,7 +38,13 @@ def write_report(
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder with --out")
-    pages = [*_pages(session, report or read_report(session)), _history(read_runs(out))]
+    pages = []
+    with Progress("report", len(MENU), "pages") as progress:
+        for page in itertools.chain(
+            _pages(session, report or read_report(session)), [_history(read_runs(out))]
+        ):
+            pages.append(page)
+            progress.add(1)
     site = [page.name for page in pages]
     if single_file:
         write_text_aside(out / PAGE_NAME, document(pages, site))

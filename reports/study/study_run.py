@@ -73,9 +73,13 @@ def _check_and_report(study: Study, basis: Basis, began: datetime, as_json: bool
     """Checks rows and claims and writes the pages; None where the rows are not sound."""
     from reports.data.queries import read_report
     from reports.site.pages import PAGE_NAME, write_report
+    from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    with open_session(study.dataset, study.analysis) as session:
+    with (
+        open_session(study.dataset, study.analysis) as session,
+        interruptible(session.connection),
+    ):
         _show(commands.row_check_command(study))
         if print_checks(study.dataset, read_row_checks(session), [], as_json):
             return None

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sql.console.options import (
-    add_dataset_argument,
-    add_parameter_options,
-    add_statistics_options,
-    parameters_from,
-)
+import click
+
+from ingest.kernel.command_line import json_option
+from sql.console.options import dataset_argument, statistics_options
 
 if TYPE_CHECKING:
+    from sql.parameters import Parameters
     from sql.session import Session
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap check`."""
-    add_dataset_argument(parser)
-    add_parameter_options(parser)
-    add_statistics_options(parser)
-    parser.add_argument(
-        "--claims-only", action="store_true", help="do not read the rows again, only the claims"
-    )
-    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
-
-
-def run(arguments: argparse.Namespace) -> int:
+@click.command
+@dataset_argument
+@statistics_options
+@click.option("--claims-only", is_flag=True, help="do not read the rows again, only the claims")
+@json_option("the checks")
+def command(dataset: Path, parameters: Parameters, claims_only: bool, as_json: bool) -> int:
     """Prints one line a model and a claim; returns 1 where rows are not sound or a claim fails."""
+    from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    with open_session(arguments.dataset, parameters_from(arguments)) as session:
-        checks = [] if arguments.claims_only else read_row_checks(session)
-        return print_checks(arguments.dataset, checks, read_claims(session), arguments.json)
+    with open_session(dataset, parameters) as session, interruptible(session.connection):
+        checks = [] if claims_only else read_row_checks(session)
+        claims = read_claims(session)
+    return print_checks(dataset, checks, claims, as_json)
 
 
 def read_row_checks(session: Session) -> list[dict[str, Any]]:
