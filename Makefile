@@ -56,5 +56,5 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
 	$(BIN)/python -m pip install -qq --constraint constraints.txt \
 	    --no-build-isolation --no-compile --editable '.[models,dev]'
-	@$(BIN)/python -c 'import ingest.models.load, reports.site.pages'
+	@$(BIN)/python -c 'import headswap, ingest.models.load, reports.site.pages'
 	@touch $@

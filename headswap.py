@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
-import datetime
+import functools
 import importlib
+import os
 import pathlib
-import shlex
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ingest.kernel.command_line import LazyGroup
+    from reports.study.study import Study
 
 __version__ = "0.1.0"
 
-# command: (module with add_arguments and run, one line of help); without one: put together here
+# command: (where it is, one line of help). Where: a module that has it as `command`, or
+# module:name.
 COMMANDS = {
     "ingest": ("ingest.command", "run models over prompts and store their attention as Parquet"),
-    "sql": ("sql.console.sql_command", "ask a dataset with SQL"),
-    "views": ("sql.console.views_command", "list the views that SQL can ask, or explain one"),
-    "report": ("reports.site.report_command", "write the report page of a dataset"),
+    "sql": ("sql.console.sql_command", "query a dataset with SQL"),
+    "views": ("sql.console.views_command", "list the views that can be queried, or explain one"),
+    "report": ("reports.site.report_command", "write the report pages of a dataset"),
     "figure": (
         "reports.figures.figure_command",
         "write one chart as SVG, PNG or PDF, or its numbers",
@@ -29,164 +35,201 @@ COMMANDS = {
     ),
     "verify": (
         "sql.console.verify_command",
-        "verify a dataset file by file and row by row, and mend it",
+        "verify a dataset file by file and row by row, and repair it",
     ),
     "schedule": (
         "reports.study.schedule",
         "print what runs a study again and again: for cron, systemd or GitHub Actions",
     ),
     "init": ("reports.study.init_command", "write a commented study file to start from"),
-    "run": ("", "ingest, check and report what a study file names, as far as it is not done"),
-    "demo": ("", "ingest the demo models and write their report"),
+    "run": (
+        "headswap:run",
+        "ingest, check and report what a study file names, as far as it is not done",
+    ),
+    "demo": ("headswap:demo", "ingest the demo models and write their report"),
 }
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are as short as the others."""
-
-    def error(self, message: str) -> NoReturn:
-        """Prints what is wrong and exits with 2."""
-        print(f"headswap: {message}", file=sys.stderr)
-        print(f"Hint: `{self.prog} --help` explains the usage", file=sys.stderr)
-        sys.exit(2)
-
-
-def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser; only the named command's module is imported and its options added."""
-    parser = Parser(
-        prog="headswap",
-        description="Turns the attention of transformers into a dataset that SQL can ask.",
-        epilog="`headswap COMMAND --help` explains a command.",
-    )
-    parser.add_argument("--version", action="version", version=f"headswap {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error, too")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (module, summary) in COMMANDS.items():
-        subparser = commands.add_parser(name, help=summary, description=_sentence(summary))
-        if name != command:
-            continue
-        if module:
-            importlib.import_module(module).add_arguments(subparser)
-        elif command == "demo":
-            add_demo_arguments(subparser)
-        else:
-            add_run_arguments(subparser)
-    return parser
+# Commands that go on where they were interrupted when they are run again.
+_RESUMABLE = {"ingest", "run", "demo"}
+_COMPLETION = "_HEADSWAP_COMPLETE"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0 done, 1 failed, 2 unusable input."""
+    """Runs one command and returns its exit code.
+
+    0: done. 1: failed. 2: unusable input. 130: interrupted by Ctrl-C.
+    """
+    from ingest.kernel.command_line import Settings, usage_errors_as_input_errors
+    from ingest.kernel.errors import run_with_messages
+
     words = list(sys.argv[1:] if argv is None else argv)
-    command = next((word for word in words if not word.startswith("-")), None)
-    arguments = build_parser(command).parse_args(words)
-    from ingest.kernel.errors import told
+    settings = Settings()
+
+    def run_command() -> int:
+        if _COMPLETION in os.environ:
+            return complete()
+        try:
+            with (
+                usage_errors_as_input_errors(),
+                command_line().make_context("headswap", words, obj=settings) as context,
+            ):
+                code: int = context.command.invoke(context)
+                return code
+        except click.exceptions.Exit as leaving:  # after --help and --version
+            return leaving.exit_code
 
     try:
-        return told(lambda: run_command(arguments), arguments.debug)
+        return run_with_messages(run_command, lambda: settings.debug)
     except KeyboardInterrupt:
         print("headswap: interrupted", file=sys.stderr)
-        if arguments.command in ("ingest", "run", "demo"):
+        if next((word for word in words if word in COMMANDS), None) in _RESUMABLE:
             print("Hint: run the same command again, it goes on where it stopped", file=sys.stderr)
         return 130
 
 
-def run_command(arguments: argparse.Namespace) -> int:
-    """Runs the command that the arguments name, and what belongs to it in another stage."""
-    module = COMMANDS[arguments.command][0]
-    run = importlib.import_module(module).run if module else run_study
-    if arguments.command == "verify" and arguments.repair:
-        repair(arguments)
-    code: int = run(arguments)
-    if arguments.command == "ingest" and code == 0:
-        importlib.import_module("sql.graph.export").write_views(pathlib.Path(arguments.out))
-    return code
+@functools.cache
+def command_line() -> LazyGroup:
+    """The command `headswap` with all its commands, none of which is imported yet."""
+    from ingest.kernel.command_line import Entry, LazyGroup, debug_option
 
-
-def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap demo`: `headswap run demo` with a folder that must be named."""
-    parser.add_argument(
-        "--out", metavar="DIR", required=True, help="where the dataset and the report go"
+    extensions = {"ingest": _and_write_views, "verify": _after_repair}
+    group = LazyGroup(
+        {name: Entry(*entry, extensions.get(name)) for name, entry in COMMANDS.items()},
+        name="headswap",
+        help="Turns the attention of transformers into a dataset that SQL can query.",
+        epilog="`headswap COMMAND --help` explains a command.",
+        params=[debug_option()],
     )
-    parser.set_defaults(study="demo", json=False)
-
-
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap run`."""
-    parser.add_argument(
-        "study",
-        metavar="STUDY",
-        help="a study file, or a study that comes with headswap: interpgpt (the released pair), "
-        "demo",
+    version = click.version_option(
+        __version__,
+        prog_name="headswap",
+        message="%(prog)s %(version)s",
+        help="show the version and exit",
     )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        help="where its relative paths of results start (default: the file's folder; for a study "
-        "that comes with headswap a folder of its name)",
-    )
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print a line of JSON for each stage, and one of the run",
-    )
+    return version(group)
 
 
-def run_study(arguments: argparse.Namespace) -> int:
-    """Runs the commands that a study stands for, stops at a failure, and records the run.
+def complete() -> int:
+    """Answers a shell that completes a line: click's protocol."""
+    from click.shell_completion import shell_complete
 
-    The ingest always runs, and holds the models against their sources; the others do only where
-    something changed since the last run.
-    """
-    from ingest.dataset.reader import open_dataset
-    from reports.study import basis, runs, study_run
-    from reports.study.study import read_study
+    from ingest.kernel import bash_completion
 
-    began = datetime.datetime.now(datetime.UTC)
-    study = read_study(arguments.study, pathlib.Path(arguments.out) if arguments.out else None)
-    out = study.report
-    earlier = runs.read_runs(out)
-    if code := run_stages(arguments, study.ingest_words()):
+    bash_completion.register()
+    return shell_complete(command_line(), {}, "headswap", _COMPLETION, os.environ[_COMPLETION])
+
+
+def _and_write_views(ingest: Callable[..., int]) -> Callable[..., int]:
+    """After an ingest: the text of the views beside the rows, which is a matter of SQL."""
+
+    @functools.wraps(ingest)
+    def run(out: pathlib.Path, **options: Any) -> int:
+        code = ingest(out=out, **options)
+        if code == 0:
+            importlib.import_module("sql.graph.export").write_views(out)
         return code
-    now = basis.basis_of(open_dataset(study.dataset), study.sha256(), __version__)
-    if run := study_run.carried_over(earlier, now, out, began):
-        code = study_run.tell_unchanged(run, earlier, out, arguments.json)
-    else:
-        report, claims = study.report_words(), study.claim_words()
-        if code := run_stages(arguments, study.check_words(), report):
-            return code
-        code = run_stages(arguments, claims)
-        if code not in (0, 1):  # 1: a claim does not hold, which is a result
-            return code
-        asked = [build_parser(words[0]).parse_args(words) for words in (report, claims) if words]
-        run = study_run.measured(*asked, basis=now, began=began)
-    study_run.record(run, earlier, out, arguments.json)
-    return code
+
+    return run
 
 
-def run_stages(arguments: argparse.Namespace, *stages: Sequence[str]) -> int:
-    """Runs commands as `headswap run` was asked to, showing each; stops at a failure."""
-    common = ["--debug"] if arguments.debug else []
-    as_json = ["--json"] if arguments.json else []
-    for words in filter(None, stages):
-        print("$", shlex.join(["headswap", *words]), file=sys.stderr)
-        if code := main([*common, *words, *as_json]):
-            return code
-    return 0
+def _after_repair(verify: Callable[..., int]) -> Callable[..., int]:
+    """Before a verification with --repair: the repair, which runs the models."""
+
+    @functools.wraps(verify)
+    def run(
+        dataset: pathlib.Path, repair: bool, prompts: pathlib.Path | None, **options: Any
+    ) -> int:
+        if repair:
+            repair_dataset(dataset, prompts)
+        return verify(dataset=dataset, **options)
+
+    return run
 
 
-def repair(arguments: argparse.Namespace) -> None:
-    """Mends a dataset where something is wrong with it."""
-    dataset = pathlib.Path(arguments.dataset)
+def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
+    """Repairs a dataset where something is wrong with it.
+
+    prompts: the file that the prompts came from, None for the 12 tasks that come with headswap.
+    """
     verify = importlib.import_module("sql.console.verify_command")
-    if problems := verify.problems_of(verify.find(dataset)):
-        mend = importlib.import_module("ingest.repair").repair
-        made = mend(dataset, problems, arguments.prompts)
+    if problems := verify.problems_of(verify.run_checks(dataset)):
+        made = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
         importlib.import_module("sql.graph.export").write_views(dataset)
         print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
 
 
-def _sentence(summary: str) -> str:
-    return summary[0].upper() + summary[1:] + "."
+@click.command
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=pathlib.Path,
+    required=True,
+    help="where the dataset and the report go",
+)
+def demo(out: pathlib.Path) -> int:
+    """Runs the study `demo` in a folder that must be named."""
+    return run_study("demo", out)
+
+
+@click.command
+@click.argument(
+    "study",
+    metavar="STUDY",
+    help="a study file, or a study that comes with headswap: interpgpt (the released pair), demo",
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=pathlib.Path,
+    help="where its relative paths of results start (default: the file's folder; for a study that "
+    "comes with headswap a folder of its name)",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="print a line of JSON for each stage, and one of the run",
+)
+def run(study: str, out: pathlib.Path | None, as_json: bool) -> int:
+    """Runs a study."""
+    return run_study(study, out, as_json)
+
+
+def run_study(name: str, out: pathlib.Path | None = None, as_json: bool = False) -> int:
+    """Runs a study by its file or name, and returns the exit code.
+
+    out: where its relative paths of results start, None for the folder that `read_study` states.
+    as_json: print a line of JSON for each stage, and one of the run.
+    """
+    from reports.study import study_run
+    from reports.study.study import read_study
+
+    ingest = functools.partial(ingest_study, as_json=as_json)
+    return study_run.run_study(read_study(name, out), ingest, __version__, as_json)
+
+
+def ingest_study(study: Study, as_json: bool = False) -> None:
+    """Ingests the models of a study that its dataset lacks, and prints what was done.
+
+    What the study leaves open is left to the defaults of ingest.
+    """
+    from ingest.command import ingest_and_print
+    from ingest.models.options import LoadOptions
+    from ingest.models.source import ModelSource
+    from ingest.prompts.prompt_set import PAIRED_TASKS, read_prompts
+    from sql.graph.export import write_views
+
+    file = study.prompts.file
+    ingest_and_print(
+        [ModelSource(model, source) for model, source in study.models.items()],
+        study.dataset,
+        read_prompts(
+            pathlib.Path(file) if file else PAIRED_TASKS, **study.prompts.given("variant")
+        ),
+        study.prompts.structural,
+        LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
+        as_json,
+    )
+    write_views(study.dataset)
 
 
 if __name__ == "__main__":

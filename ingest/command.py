@@ -2,104 +2,138 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from ingest.dataset.manifest import PRECISIONS
+from ingest.kernel.command_line import gathered, json_option
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
-from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS
+from ingest.models.source import ModelSource, parse_model_sources
+from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
 
 if TYPE_CHECKING:
     from ingest.pipeline import Estimate
     from ingest.prompts.prompt_set import PromptSet
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap ingest`."""
-    parser.add_argument(
-        "--model",
-        dest="models",
-        metavar="NAME=SOURCE",
-        action="append",
-        required=True,
-        help="a model and the name it gets in the dataset; once for each model. SOURCE is a local "
-        "folder (an InterpGPT bundle with hooked_transformer.pt and tokenizer.json, or a saved "
-        "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME; "
-        "untrained:SOURCE for its architecture with random weights",
-    )
-    parser.add_argument(
-        "--prompts",
-        metavar="FILE",
-        type=Path,
-        default=PAIRED_TASKS,
-        help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
-        "text (default: the 12 paired tasks)",
-    )
-    parser.add_argument(
-        "--variant",
-        default="standard",
-        help="which variant of each pair every model reads: standard (default), adhd, any other "
-        f"in the file, or {ALL_VARIANTS}",
-    )
-    parser.add_argument(
-        "--structural",
-        metavar="REGEX",
-        help="the tokens that structural mass counts: those in which this is found (default: the "
-        "markers, or a plain text's special tokens)",
-    )
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to run")
-    parser.add_argument(
+def _load_options(options: Mapping[str, Any]) -> LoadOptions:
+    return LoadOptions(**options)
+
+
+@click.command
+@click.option(
+    "--model",
+    "models",
+    metavar="NAME=SOURCE",
+    multiple=True,
+    required=True,
+    help="a model and the name it gets in the dataset; once for each model. SOURCE is a local "
+    "folder (an InterpGPT bundle with hooked_transformer.pt and tokenizer.json, or a saved "
+    "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME; "
+    "untrained:SOURCE for its architecture with random weights",
+)
+@click.option(
+    "--prompts",
+    "prompts_file",
+    metavar="FILE",
+    type=Path,
+    default=PAIRED_TASKS,
+    help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
+    "text (default: the 12 paired tasks)",
+)
+@click.option(
+    "--variant",
+    metavar="NAME",
+    default="standard",
+    help="which variant of each pair every model reads: standard (default), adhd, any other "
+    f"in the file, or {ALL_VARIANTS}",
+)
+@click.option(
+    "--structural",
+    metavar="REGEX",
+    help="the tokens that structural mass counts: those in which this is found (default: the "
+    "markers, or a plain text's special tokens)",
+)
+@gathered(
+    "options",
+    _load_options,
+    click.option(
+        "--device", type=click.Choice(DEVICES), default="auto", help="where to run (default: auto)"
+    ),
+    click.option(
         "--dtype",
-        choices=DTYPES,
+        type=click.Choice(DTYPES),
         default="float32",
         help="precision to run in (default: float32)",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--precision",
-        choices=tuple(PRECISIONS),
+        type=click.Choice(PRECISIONS),
         default="float32",
         help="to store weights in: float32 loses nothing (default), float16 takes half the room",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--trust-remote-code",
-        action="store_true",
+        is_flag=True,
         help="run code that a model brings along; the manifest says so",
-    )
-    parser.add_argument(
-        "--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder"
-    )
-    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
-
-
-def run(arguments: argparse.Namespace) -> int:
+    ),
+)
+@click.option("--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder")
+@json_option("what was done")
+def command(
+    models: tuple[str, ...],
+    prompts_file: Path,
+    variant: str,
+    structural: str | None,
+    options: LoadOptions,
+    out: Path,
+    as_json: bool,
+) -> int:
     """Ingests, and prints what the dataset now holds."""
-    from ingest.models.source import parse_model_sources
-    from ingest.prompts.prompt_set import read_prompts
-
-    sources = parse_model_sources(arguments.models)
-    prompts = read_prompts(arguments.prompts, arguments.variant)
-    from ingest.pipeline import ingest
-
-    options = LoadOptions(
-        arguments.device, arguments.dtype, arguments.trust_remote_code, arguments.precision
+    ingest_and_print(
+        parse_model_sources(models),
+        out,
+        read_prompts(prompts_file, variant),
+        structural,
+        options,
+        as_json,
     )
+    return 0
+
+
+def ingest_and_print(
+    sources: Sequence[ModelSource],
+    out: Path,
+    prompts: PromptSet,
+    structural: str | None = None,
+    options: LoadOptions | None = None,
+    as_json: bool = False,
+) -> None:
+    """Ingests as `ingest.pipeline.ingest`, and prints what the dataset now holds.
+
+    Raises: as `ingest.pipeline.ingest`.
+    """
+    from ingest.pipeline import ingest  # seconds less where a prompt file cannot be read
+
     done = ingest(
         sources,
         prompts,
-        arguments.out,
-        arguments.structural,
+        out,
+        structural,
         options,
-        on_checked=lambda estimate: _tell_what_comes(prompts, estimate),
+        on_checked=lambda estimate: _print_plan(prompts, estimate),
     )
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
-    if arguments.json:
+    if as_json:
         print(
             json.dumps(
                 {
-                    "dataset": str(arguments.out),
+                    "dataset": str(out),
                     "prompts": len(prompts.prompts),
                     "left_out": prompts.left_out,
                     "added": {name: rows[name] for name in done.added},
@@ -107,16 +141,15 @@ def run(arguments: argparse.Namespace) -> int:
                 }
             )
         )
-        return 0
+        return
     for name in done.added:
         print(f"{name}: {rows[name]:,} attention rows added")
     for name in done.skipped:
         print(f"{name}: in the dataset already, nothing to do")
-    print(f"{arguments.out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
-    return 0
+    print(f"{out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
 
 
-def _tell_what_comes(prompts: PromptSet, estimate: Estimate | None) -> None:
+def _print_plan(prompts: PromptSet, estimate: Estimate | None) -> None:
     """Says on stderr what of a prompt file is not used, and how much will be written."""
     for field, count in sorted(prompts.ignored_fields.items()):
         print(f"ignored the field {field!r} in {count} records", file=sys.stderr)

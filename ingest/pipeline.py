@@ -25,6 +25,7 @@ from ingest.dataset.writer import write_table
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.kernel.files import sha256_of
 from ingest.models.options import LoadOptions
+from ingest.models.packages import needing_packages
 from ingest.models.source import ModelFiles, ModelSource, find_files, tokenizer_name
 from ingest.producers.attention import (
     close_journals,
@@ -70,6 +71,7 @@ class Ingested:
         return self.manifest.rows_of("attention", model)
 
 
+@needing_packages()
 def ingest(
     sources: Sequence[ModelSource],
     prompts: PromptSet,
@@ -89,8 +91,9 @@ def ingest(
     the markers or special tokens. on_checked: called once everything was found to fit, with what
     will be written, None where nothing is.
 
-    Raises: InputError where the models, the prompts or the dataset cannot be used; HeadswapError
-    where another ingest writes there, or the disk lacks the room.
+    Raises: InputError where the models, the prompts or the dataset cannot be used, or the packages
+    that run models are not installed; HeadswapError where another ingest writes there, or the disk
+    lacks the room.
     """
     options = options or LoadOptions()
     pattern = structural_pattern(structural)

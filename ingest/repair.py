@@ -25,6 +25,7 @@ from ingest.dataset.writer import write_table
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
 from ingest.kernel.progress import Progress
 from ingest.models.options import LoadOptions
+from ingest.models.packages import needing_packages
 from ingest.models.source import ModelSource, find_files
 from ingest.pipeline import encode_all, load, token_rows
 from ingest.producers.attention import Capture, batches_of, count_rows, part_path, versions
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _WORKSHOP = ".repair"
 
 
+@needing_packages()
 def repair(dataset: Path, problems: Sequence[Problem], prompts_file: Path | None) -> list[str]:
     """Mends what a verification found and returns the paths of the files that it made again.
 
@@ -142,8 +144,8 @@ class _Workshop:
                     is_model = table == "models"
                     rows = [model.row()] if is_model else token_rows(model, prompts, pattern)
                     self._put(write_table(self._folder, file.path, table, rows, owner))
-        progress = Progress(f"{model.name:<14}", count_rows(model, encoded))
-        with ThreadPoolExecutor(max_workers=1) as encoder:
+        progress = Progress(f"{model.name:<14}", count_rows(model, encoded), "rows")
+        with progress, ThreadPoolExecutor(max_workers=1) as encoder:
             capture = Capture(model, prompts, encoded, self._folder, encoder, progress)
             for number, batch in enumerate(batches_of(model, encoded)):
                 path = part_path(model.name, number)

@@ -136,7 +136,7 @@ def completed(parameters: Parameters, dataset: Dataset) -> Parameters:
     """Fills what was left open from the dataset, and checks the rest against it."""
     manifest = dataset.manifest
     names = [model.name for model in manifest.models]
-    _check_numbers(parameters)
+    check_values(parameters)
     reference = parameters.reference_model or names[0]
     check_model(dataset, reference)
     _check_pairs(parameters, reference, dataset)
@@ -173,7 +173,11 @@ def _own_variant(dataset: Dataset) -> str:
     return "standard" if has_standard else "all"
 
 
-def _check_numbers(parameters: Parameters) -> None:
+def check_values(parameters: Parameters) -> None:
+    """Checks what can be checked without a dataset.
+
+    Raises: InputError where a number is out of its range, or there is no such similarity.
+    """
     if not 1 <= parameters.bins <= 10_000:
         raise InputError(f"{parameters.bins} bins are not possible", hint="give 1 to 10,000")
     if parameters.similarity not in SIMILARITIES:

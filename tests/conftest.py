@@ -45,10 +45,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
 
     def run_command(*words: object) -> Outcome:
         capfd.readouterr()
-        try:
-            code = headswap.main([str(word) for word in words])
-        except SystemExit as stop:  # argparse leaves this way
-            code = int(stop.code or 0)
+        code = headswap.main([str(word) for word in words])
         out, err = capfd.readouterr()
         return Outcome(code, out, err)
 

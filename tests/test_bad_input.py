@@ -180,7 +180,7 @@ def test_dataset_with_another_model_of_the_name_is_refused_unchanged(
     assert before == {path: path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("words", [[], ["nothing"], ["ingest"], ["sql"]], ids=str)
+@pytest.mark.parametrize("words", [["nothing"], ["ingest"], ["sql"], ["--debug"]], ids=str)
 def test_usage_errors_exit_with_2(words: list[str], run: Run) -> None:
     outcome = run(*words)
     assert outcome.code == 2

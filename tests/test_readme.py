@@ -22,7 +22,7 @@ def test_rendered_parts_are_current() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_shown(command: str) -> None:
     assert f"headswap {command}" in TEXT
-    assert help_of(command).startswith(f"usage: headswap {command}")
+    assert help_of(command).startswith(f"Usage: headswap {command} ")
 
 
 def test_every_query_runs(reference_session: Session) -> None:

@@ -30,25 +30,26 @@ class DatasetError(InputError):
     """A folder that is no readable dataset, or one that contradicts its manifest."""
 
 
-def told(work: Callable[[], int], debug: bool) -> int:
+def run_with_messages(work: Callable[[], int], is_debugging: Callable[[], bool]) -> int:
     """Does some work and returns its exit code; an error becomes its message and its code.
 
-    debug: the traceback is printed, too. What is not ours to explain is raised.
+    is_debugging: asked after an error, whether its traceback is printed as well. An error that is
+    a bug is raised.
     """
     try:
         code = work()
         sys.stdout.flush()
         return code
     except HeadswapError as error:
-        if debug:
+        if is_debugging():
             traceback.print_exc()
-        return tell(error)
+        return print_error(error)
     except BrokenPipeError:
         # Whoever read our output has stopped (`| head`); that is no failure of ours.
         _abandon_stdout()
         return 0
     except OSError as error:
-        if debug:
+        if is_debugging():
             traceback.print_exc()
         if error.filename is None:  # most likely what stdout leads to is full
             _abandon_stdout()
@@ -62,7 +63,7 @@ def _abandon_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def tell(error: HeadswapError) -> int:
+def print_error(error: HeadswapError) -> int:
     """Prints an error to stderr, in a line and a hint, and returns its exit code."""
     print(f"headswap: {printable(str(error))}", file=sys.stderr)
     if error.hint:

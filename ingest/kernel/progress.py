@@ -1,73 +1,104 @@
-"""A progress line on stderr for work that takes more than a moment."""
+"""The progress of work that takes more than a moment: a bar on stderr, drawn by tqdm."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
 
-_REDRAW_SECONDS = 0.2
-# Where lines cannot be redrawn: until the first, and between two.
-_FIRST_LINE_SECONDS, _LINE_SECONDS = 2.0, 60.0
+if TYPE_CHECKING:
+    from typing import Self
+
+PATIENCE_SECONDS = 2.0
+# Between two drawings; between two lines where a line cannot be redrawn.
+_REDRAW_SECONDS, _LINE_SECONDS = 0.2, 60.0
 
 
 class Progress:
-    """Counts rows towards a known total and shows how fast they come and how long they will take.
+    """Counts towards a total, and draws a bar once the work has taken 2 s; it goes at the end.
 
-    On a terminal one line is redrawn; elsewhere there is a line after 2 s and each minute, and the
-    closing one.
+    On a terminal one line is redrawn; elsewhere there is a line after 2 s and each minute.
     """
 
-    def __init__(self, label: str, total_rows: int, stream: TextIO | None = None) -> None:
-        self.label, self.total_rows = label, total_rows
-        self.rows = self.skipped = 0
+    def __init__(
+        self, label: str, total: int | None, unit: str, stream: TextIO | None = None
+    ) -> None:
+        self.done = self.skipped = 0
+        self._label, self._total, self._unit = label, total, unit
         self._stream = stream or sys.stderr
-        self._is_terminal = self._stream.isatty()
         self._started = time.monotonic()
-        self._next = self._started + (0.0 if self._is_terminal else _FIRST_LINE_SECONDS)
+        self._bar: Any = None
 
-    def add(self, rows: int) -> None:
-        """Counts rows that were written."""
-        self.rows += rows
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + (_REDRAW_SECONDS if self._is_terminal else _LINE_SECONDS)
-            self._write(self._line(now), end="" if self._is_terminal else "\n")
+    def __enter__(self) -> Self:
+        return self
 
-    def skip(self, rows: int) -> None:
-        """Counts rows that an earlier run had written."""
-        self.rows += rows
-        self.skipped += rows
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
-    def close(self) -> None:
-        """Prints the closing line."""
-        self._write(self._line(time.monotonic()), end="\n")
+    def add(self, count: int) -> None:
+        """Counts what was done."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() - self._started >= PATIENCE_SECONDS:
+            self._bar = self._drawn()
 
-    def _write(self, line: str, end: str) -> None:
-        self._stream.write(f"\r{line}\x1b[K{end}" if self._is_terminal else f"{line}{end}")
-        self._stream.flush()
+    def skip(self, count: int) -> None:
+        """Counts what an earlier, interrupted run had done."""
+        self.skipped += count
 
-    def _line(self, now: float) -> str:
-        seconds = max(now - self._started, 1e-9)
-        share = self.rows / self.total_rows if self.total_rows else 1.0
-        rate = (self.rows - self.skipped) / seconds
-        left = self.total_rows - self.rows
-        to_come = f", about {duration(left / rate)} left" if left and rate else ""
+    def summary(self) -> str:
+        """A closing line: how much was done, how fast, and in what time."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        reached = self.done + self.skipped
+        share = reached / self._total if self._total else 1.0
         earlier = f"  ({self.skipped:,} from an interrupted run)" if self.skipped else ""
         return (
-            f"{self.label}  {share:4.0%}  {self.rows:,} of {self.total_rows:,} rows  "
-            f"{rate:,.0f} rows/s  {seconds:.1f} s{to_come}{earlier}"
+            f"{self._label}  {share:4.0%}  {reached:,} of {self._total or reached:,} {self._unit}  "
+            f"{self.done / seconds:,.0f} {self._unit}/s  {seconds:.1f} s{earlier}"
         )
 
+    def _drawn(self) -> Any:
+        """The bar, of work that has gone on for a while."""
+        from tqdm import tqdm  # not at the top: most work is done before it would be needed
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them, to two figures of the larger unit.
+        is_terminal = self._stream.isatty()
+        bar = tqdm(
+            desc=self._label,
+            initial=self.skipped,
+            total=self._total,
+            unit=f" {self._unit}",
+            unit_scale=True,
+            file=self._stream if is_terminal else _Lines(self._stream),
+            mininterval=_REDRAW_SECONDS if is_terminal else _LINE_SECONDS,
+            miniters=1,
+            smoothing=0,  # the rate since the beginning
+            delay=PATIENCE_SECONDS,  # the time that has passed, as far as tqdm knows
+            leave=False,
+            postfix=f"{self.skipped:,} from an interrupted run" if self.skipped else None,
+        )
+        bar.start_t -= time.monotonic() - self._started
+        bar.last_print_t = bar.start_t
+        bar.update(self.done)
+        return bar
 
-    >>> duration(7.3), duration(90), duration(4000), duration(200_000)
-    ('7 s', '90 s', '67 min', '56 h')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h"
+
+class _Lines:
+    """A stream on which what tqdm redraws in place becomes lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            self._stream.write(f"{text.strip()}\n")
+
+    def flush(self) -> None:
+        self._stream.flush()

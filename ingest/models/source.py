@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,10 +27,20 @@ _SOURCE_HINT = (
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What the user wrote: a name for the model, and where it comes from."""
+    """What the user wrote: a name for the model, and where it comes from.
+
+    Raises: InputError where the name cannot be one.
+    """
 
     name: str
     source: str
+
+    def __post_init__(self) -> None:
+        if not MODEL_NAME_PATTERN.fullmatch(self.name):
+            raise InputError(
+                f"{self.name!r} cannot name a model",
+                hint="use letters, digits, '.', '_' and '-', at most 64, starting with no sign",
+            )
 
 
 @dataclass(frozen=True)
@@ -78,11 +89,6 @@ def parse_model_sources(arguments: Sequence[str]) -> list[ModelSource]:
             raise InputError(
                 f"--model {argument!r} is not NAME=SOURCE",
                 hint="for example --model adhd=demo:adhd or --model mine=path/to/folder",
-            )
-        if not MODEL_NAME_PATTERN.fullmatch(name):
-            raise InputError(
-                f"{name!r} cannot name a model",
-                hint="use letters, digits, '.', '_' and '-', at most 64, starting with no sign",
             )
         if name in {earlier.name for earlier in sources}:
             raise InputError(f"two models are named {name!r}", hint="give each its own name")
@@ -133,7 +139,8 @@ def tokenizer_name(sha256: str) -> str:
 
 def _local_path(source: ModelSource) -> Path:
     if not source.source.startswith(DEMO_PREFIX):
-        return Path(source.source).expanduser()
+        # Not Path.expanduser, which fails where there is no such user.
+        return Path(os.path.expanduser(source.source))  # noqa: PTH111
     demo = source.source.removeprefix(DEMO_PREFIX)
     known = sorted(path.name for path in DEMO_FOLDER.glob("*") if path.is_dir())
     if demo not in known:

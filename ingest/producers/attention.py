@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -78,10 +79,10 @@ def write_attention(
 ) -> tuple[FileEntry, ...]:
     """Captures and writes the attention of one model, one file a batch."""
     batches = batches_of(model, encoded)
-    progress = Progress(f"{model.name:<14}", count_rows(model, encoded))
+    progress = Progress(f"{model.name:<14}", count_rows(model, encoded), "rows")
     journal = Journal(out, model.name, _work(model, prompts, batches))
     entries = []
-    with ThreadPoolExecutor(max_workers=1) as encoder:
+    with progress, ThreadPoolExecutor(max_workers=1) as encoder:
         capture = Capture(model, prompts, encoded, out, encoder, progress)
         for number, batch in enumerate(batches):
             path = part_path(model.name, number)
@@ -92,7 +93,7 @@ def write_attention(
                 journal.add(entry)
                 _give_back_memory()
             entries.append(entry)
-    progress.close()
+    print(progress.summary(), file=sys.stderr)
     return tuple(entries)
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sql.console.options import add_dataset_argument, add_parameter_options, parameters_from
+import click
+
+from ingest.kernel.command_line import gathered, json_option
+from sql.console.completion import complete_file, complete_model, complete_model_head
+from sql.console.options import dataset_argument, parameter_options
+
+if TYPE_CHECKING:
+    from reports.figures.figures import Choice
+    from sql.parameters import Parameters
 
 NAMES = {
     "profiles": "structural mass along the prompt, of one or two heads",
@@ -20,80 +29,99 @@ NAMES = {
 THEMES = ("light", "dark", "print")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap figure`."""
-    add_dataset_argument(parser)
-    parser.add_argument(
-        "name",
-        metavar="NAME",
-        choices=NAMES,
-        help="; ".join(f"{name}: {summary}" for name, summary in NAMES.items()),
+def _choice_from(options: Mapping[str, Any]) -> Choice:
+    """What the options choose to draw.
+
+    Raises: InputError where the width is not possible.
+    """
+    from ingest.kernel.errors import InputError
+    from reports.charts.theme import THEMES as COLOURS
+    from reports.figures.figure_files import pixels
+    from reports.figures.figures import Choice
+
+    if not 40 <= options["width"] <= 1000:
+        raise InputError(f"a figure of {options['width']:g} mm", hint="give --width 40 to 1000")
+    return Choice(
+        heads=options["heads"],
+        other=options["other"],
+        prompt=options["prompt"],
+        theme=COLOURS[options["theme"]],
+        width=pixels(options["width"]),
     )
-    parser.add_argument(
-        "-o",
-        "--out",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="the file, in the form that its name ends in: .svg, .png (300 pixels an inch), .pdf, "
-        "or .csv for the numbers under the figure",
-    )
-    parser.add_argument(
+
+
+@click.command
+@dataset_argument
+@click.argument(
+    "name",
+    metavar="NAME",
+    type=click.Choice(list(NAMES)),
+    help="; ".join(f"{name}: {summary}" for name, summary in NAMES.items()),
+)
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    type=Path,
+    required=True,
+    shell_complete=complete_file,
+    help="the file, in the form that its name ends in: .svg, .png (300 pixels an inch), .pdf, "
+    "or .csv for the numbers under the figure",
+)
+@gathered(
+    "choice",
+    _choice_from,
+    click.option(
         "--head",
-        dest="heads",
+        "heads",
         metavar="MODEL:HEAD",
-        action="append",
-        default=[],
+        multiple=True,
+        shell_complete=complete_model_head,
         help="the head of a pattern, or one or two of profiles, for instance standard:L3H0 "
         "(default: the reference head, and its best match)",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--prompt",
         metavar="ID",
         type=int,
         help="prompt_id of the prompt of a pattern (default: the shortest)",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--other",
         metavar="MODEL",
+        shell_complete=complete_model,
         help="the model in which the reference head's match is looked for (default: the first)",
-    )
-    parser.add_argument(
-        "--theme", choices=THEMES, default="print", help="its colours (default: print)"
-    )
-    parser.add_argument(
+    ),
+    click.option(
+        "--theme",
+        type=click.Choice(THEMES),
+        default="print",
+        help="its colours (default: print)",
+    ),
+    click.option(
         "--width",
         metavar="MM",
         type=float,
         default=89.0,
         help="width in millimetres, all included (default: 89, a column; 183 is a page)",
-    )
-    add_parameter_options(parser)
-    parser.add_argument("--json", action="store_true", help="print the file's path as JSON")
-
-
-def run(arguments: argparse.Namespace) -> int:
+    ),
+)
+@parameter_options
+@json_option("the file's path")
+def command(
+    dataset: Path, name: str, out: Path, choice: Choice, parameters: Parameters, as_json: bool
+) -> int:
     """Writes the figure and prints its path."""
-    from ingest.kernel.errors import InputError
-    from reports.charts.theme import THEMES as COLOURS
-    from reports.figures.figure_files import check_figure_file, pixels, write_figure
-    from reports.figures.figures import FIGURES, Choice
+    from reports.figures.figure_files import check_figure_file, write_figure
+    from reports.figures.figures import FIGURES
+    from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    if not 40 <= arguments.width <= 1000:
-        raise InputError(f"a figure of {arguments.width:g} mm", hint="give --width 40 to 1000")
-    check_figure_file(arguments.out)
-    choice = Choice(
-        heads=tuple(arguments.heads),
-        other=arguments.other,
-        prompt=arguments.prompt,
-        theme=COLOURS[arguments.theme],
-        width=pixels(arguments.width),
-    )
-    with open_session(arguments.dataset, parameters_from(arguments)) as session:
-        drawn = FIGURES[arguments.name](session, choice)
+    check_figure_file(out)
+    with open_session(dataset, parameters) as session, interruptible(session.connection):
+        drawn = FIGURES[name](session, choice)
     for note in drawn.notes:
         print(note, file=sys.stderr)
-    write_figure(drawn, arguments.out)
-    print(json.dumps({"figure": str(arguments.out)}) if arguments.json else arguments.out)
+    write_figure(drawn, out)
+    print(json.dumps({"figure": str(out)}) if as_json else out)
     return 0

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import write_text_aside, write_texts_aside
+from ingest.kernel.progress import Progress
 from reports.data import wording
 from reports.data.prompt_texts import read_prompt_texts
 from reports.data.provenance import read_provenance
 from reports.data.queries import read_report
+from reports.data.report import Report
 from reports.site import drawings
 from reports.site.atlas import as_json, read_atlas
 from reports.site.rendering import MENU, Page, document, fill, script_json
@@ -22,18 +25,26 @@ PAGE_NAME = "index.html"
 _MOST_RUNS = 200
 
 
-def write_report(session: Session, out: Path, single_file: bool = False) -> Path:
+def write_report(
+    session: Session, out: Path, single_file: bool = False, report: Report | None = None
+) -> Path:
     """Writes the pages of a dataset into a folder; returns the path of the first, `index.html`.
 
-    single_file: all of them in that one file. The same dataset, parameters and earlier runs give
-    the same bytes.
+    single_file: all of them in that one file. report: what `read_report` read of this session, None
+    to read it. The same dataset, parameters and earlier runs give the same bytes.
 
     Raises: InputError where no stored prompt is of the variant that was asked for, or `out` is a
     file; HeadswapError where a page cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder with --out")
-    pages = [*_pages(session), _history(read_runs(out))]
+    pages = []
+    with Progress("report", len(MENU), "pages") as progress:
+        for page in itertools.chain(
+            _pages(session, report or read_report(session)), [_history(read_runs(out))]
+        ):
+            pages.append(page)
+            progress.add(1)
     site = [page.name for page in pages]
     if single_file:
         write_text_aside(out / PAGE_NAME, document(pages, site))
@@ -51,8 +62,7 @@ def write_history(out: Path) -> None:
     write_text_aside(out / HISTORY_NAME, document([page], site))
 
 
-def _pages(session: Session) -> Iterator[Page]:
-    report = read_report(session)
+def _pages(session: Session, report: Report) -> Iterator[Page]:
     atlas = read_atlas(session)
     shared = (("atlas", script_json(as_json(atlas))), ("scores", script_json(wording.SCORES)))
     yield Page(

@@ -12,19 +12,16 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
 
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.kernel.files import writing_to
+from ingest.kernel.typed import decode_json
 
 RUNS_NAME = "runs.jsonl"
 HISTORY_NAME = "history.html"
-# In the line that follows a torn one, and only there.
-_AFTER_TORN = "after_torn_line"
 
 
 @dataclass(frozen=True)
@@ -86,6 +83,13 @@ class Run:
     reference: str
     pairs: tuple[PairNumbers, ...]
     claims: tuple[ClaimNumbers, ...]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What a line says of the file. after_torn_line: the line before it was torn."""
+
+    after_torn_line: bool = False
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ def append_run(folder: Path, run: Run) -> None:
         try:
             text = run_line(run)
             if _ends_torn(descriptor):
-                text = "\n" + json.dumps({_AFTER_TORN: True} | json.loads(text))
+                text = "\n" + json.dumps(asdict(_Line(after_torn_line=True)) | json.loads(text))
             line = f"{text}\n".encode()
             n_written = os.write(descriptor, line)
             os.fsync(descriptor)
@@ -216,59 +220,25 @@ def read_runs(folder: Path) -> tuple[Run, ...]:
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
     runs: list[Run] = []
     torn: list[int] = []
-    # From the end: a line without one may be torn, and the line after a torn one says so.
+    # From the last line to the first: the one after a torn line says that it was torn.
     may_be_torn = not content.endswith(b"\n")
     for number, line in reversed(list(enumerate(lines, start=1))):
         try:
-            record = json.loads(line)
-            runs.append(_run_from(record))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            run = decode_json(line, Run)
+            datetime.fromisoformat(run.time)
+            follows_torn = decode_json(line, _Line).after_torn_line
+        except ValueError as error:
             if not may_be_torn:
-                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
                 raise InputError(
-                    f"{path}, line {number}: not the record of a run ({reason})",
+                    f"{path}, line {number}: not the record of a run ({error})",
                     hint=f"remove the line, or move {RUNS_NAME} away to begin anew",
                 ) from error
             torn.append(number)
         else:
-            may_be_torn = _AFTER_TORN in record
+            runs.append(run)
+            may_be_torn = follows_torn
     if torn:
         places = ", ".join(f"line {number}" for number in reversed(torn))
         counted = f"{len(runs)} run{'s' * (len(runs) != 1)} counted"
         print(f"{path}: {places} torn, by a run that was stopped; {counted}", file=sys.stderr)
     return tuple(reversed(runs))
-
-
-def _run_from(content: Any) -> Run:
-    run: Run = _checked(content, Run, "the line")
-    datetime.fromisoformat(run.time)
-    return run
-
-
-def _checked(content: Any, kind: Any, name: str) -> Any:
-    """A value of JSON as the type that a field states; keys that this headswap does not know pass.
-
-    Raises: KeyError, TypeError or ValueError where it is another.
-    """
-    if is_dataclass(kind):
-        values = _typed(content, dict, name)
-        hints = get_type_hints(kind)
-        return kind(**{field: _checked(values[field], hints[field], field) for field in hints})  # type: ignore[operator]
-    if get_origin(kind) is UnionType:
-        return None if content is None else _checked(content, get_args(kind)[0], name)
-    if get_origin(kind) is tuple:
-        return tuple(
-            _checked(item, get_args(kind)[0], name) for item in _typed(content, list, name)
-        )
-    if get_origin(kind) is dict:
-        items = _typed(content, dict, name).items()
-        return {key: _checked(value, get_args(kind)[1], name) for key, value in items}
-    if kind is float and type(content) is int:
-        return float(content)
-    return _typed(content, kind, name)
-
-
-def _typed(content: Any, kind: Any, name: str) -> Any:
-    if type(content) is not kind:
-        raise TypeError(f"{name!r} is not of type {kind.__name__}")
-    return content

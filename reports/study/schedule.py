@@ -6,14 +6,18 @@ only what is missing, with absolute paths: schedulers start in folders and with 
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import click
+
+from ingest.kernel.command_line import gathered, json_option
 
 FORMS = {
     "cron": "a line of a crontab (local time)",
@@ -161,83 +165,95 @@ jobs:
 _FILES = {"cron": cron_files, "systemd": systemd_files, "github-actions": github_files}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap schedule`."""
-    parser.add_argument("study", metavar="STUDY", type=Path, help="a study file")
-    forms = parser.add_mutually_exclusive_group(required=True)
-    for form, summary in FORMS.items():
-        forms.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=summary)
-    parser.add_argument(
+def _schedule_from(options: Mapping[str, Any]) -> tuple[str, Schedule]:
+    """The form and the schedule that the options state.
+
+    Raises: InputError where they state none.
+    """
+    from ingest.kernel.errors import InputError
+    from reports.study.study import read_study
+
+    chosen = [form for form in FORMS if options[form.replace("-", "_")]]
+    if len(chosen) != 1:
+        forms = ", ".join(f"--{form}" for form in FORMS)
+        raise InputError(
+            f"{len(chosen)} forms of a schedule are chosen, not one", hint=f"give one of {forms}"
+        )
+    at = _TIME.fullmatch(options["at"])
+    if not at:
+        raise InputError(
+            f"--at {options['at']!r} is not a time of day", hint="write HH:MM, as in 06:30"
+        )
+    path = Path.cwd() / options["study"]
+    study = read_study(str(path))
+    if not str(path).isprintable():
+        raise InputError(f"{str(path)!r} has characters that no scheduler takes in a command")
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-").lower()
+    return chosen[0], Schedule(
+        study=path,
+        name=f"headswap-{slug}" if slug else "headswap",
+        dataset=study.dataset,
+        report=study.report,
+        hour=None if options["every"] == "hour" else int(at[1]),
+        minute=int(at[2]),
+        weekly=options["every"] == "week",
+        installed=options["install"],
+    )
+
+
+@click.command
+@gathered(
+    "form_and_schedule",
+    _schedule_from,
+    click.argument("study", metavar="STUDY", type=Path, help="a study file"),
+    *(click.option(f"--{form}", is_flag=True, help=summary) for form, summary in FORMS.items()),
+    click.option(
         "--every",
-        choices=("hour", "day", "week"),
+        type=click.Choice(("hour", "day", "week")),
         default="day",
         help="how often; a week's run is on Monday (default: day)",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--at",
         metavar="HH:MM",
         default="06:00",
         help="when; of an hourly run only the minutes count (default: 06:00)",
-    )
-    parser.add_argument(
-        "-o",
-        "--out",
-        metavar="DIR",
-        type=Path,
-        help="write the files into this folder, in place of printing them",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--install",
         metavar="REQUIREMENT",
         default=_INSTALLED,
         help=f"what pip installs in a workflow, for instance a git+https address "
         f"(default: {_INSTALLED})",
-    )
-    parser.add_argument("--json", action="store_true", help="print the files as JSON, by name")
-
-
-def run(arguments: argparse.Namespace) -> int:
+    ),
+)
+@click.option(
+    "-o",
+    "--out",
+    metavar="DIR",
+    type=Path,
+    help="write the files into this folder, in place of printing them",
+)
+@json_option("the files, by name,")
+def command(form_and_schedule: tuple[str, Schedule], out: Path | None, as_json: bool) -> int:
     """Prints the files, or writes them and prints their paths; on stderr how to install them."""
     from ingest.kernel.files import write_texts_aside
 
-    files = _FILES[arguments.form](_schedule_from(arguments))
-    if arguments.out is not None:
-        written = {arguments.out / name: text for name, text in files.items()}
+    form, schedule = form_and_schedule
+    files = _FILES[form](schedule)
+    if out is not None:
+        written = {out / name: text for name, text in files.items()}
         write_texts_aside(written)
         paths = list(map(str, written))
-        print(json.dumps({"files": paths}) if arguments.json else "\n".join(paths))
-    elif arguments.json:
+        print(json.dumps({"files": paths}) if as_json else "\n".join(paths))
+    elif as_json:
         print(json.dumps({"files": files}))
     elif len(files) == 1:
         print(*files.values(), end="")
     else:
         print("\n".join(f"# {name}\n{text}" for name, text in files.items()), end="")
-    print(_advice(arguments.form, list(files)), file=sys.stderr)
+    print(_advice(form, list(files)), file=sys.stderr)
     return 0
-
-
-def _schedule_from(arguments: argparse.Namespace) -> Schedule:
-    from ingest.kernel.errors import InputError
-    from reports.study.study import read_study
-
-    at = _TIME.fullmatch(arguments.at)
-    if not at:
-        raise InputError(f"--at {arguments.at!r} is no time", hint="write HH:MM, as in 06:30")
-    path = Path.cwd() / arguments.study
-    study = read_study(str(path))
-    if not str(path).isprintable():
-        raise InputError(f"{str(path)!r} has characters that no scheduler takes in a command")
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", path.stem).strip("-").lower()
-    return Schedule(
-        study=path,
-        name=f"headswap-{slug}" if slug else "headswap",
-        dataset=study.dataset,
-        report=study.report,
-        hour=None if arguments.every == "hour" else int(at[1]),
-        minute=int(at[2]),
-        weekly=arguments.every == "week",
-        installed=arguments.install,
-    )
 
 
 def _headswap() -> Sequence[str]:

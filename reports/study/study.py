@@ -1,53 +1,93 @@
-"""Reading a study: the TOML file checked, and turned into the commands that it stands for."""
+"""Studies: what a TOML file says of models, prompts, analysis and results, as one typed value."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
+from ingest.kernel.typed import MismatchError, Place, convert, path_of
+from sql.parameters import Parameters, check_values, parse_claim, parse_model_head
 
 STUDIES_FOLDER = Path(__file__).parent
 EXAMPLE = STUDIES_FOLDER / "example.toml"
 
-# section: its keys with their types; the models' keys are names that the study chooses
-_KEYS: dict[str, dict[str, type]] = {
-    "": {"dataset": str, "report": str},
-    "prompts": {"file": str, "variant": str, "structural": str},
-    "run": {"device": str, "dtype": str, "precision": str, "trust_remote_code": bool},
-    "analysis": {
-        "reference": str,
-        "bins": int,
-        "pairs": list,
-        "similarity": str,
-        "claims": list,
-    },
-}
-_TYPE_NAMES = {str: "a text", int: "a whole number", bool: "true or false", list: "a list"}
-_HEAD = re.compile(r"[lL]\d{1,4}[hH]\d{1,4}")
 _HINT = "`headswap init` writes an example with every key"
+_UNTRAINED = re.compile(r"untrained:(\d+:)?")
+_HEADER = re.compile(r"""\s*\[\s*["']?(?P<name>[^\]"']+?)["']?\s*\]""")
+_SETTING = r"""\s*["']?{}["']?\s*[=.]"""
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of the file: every key that it may have, with its type."""
+
+    def given(self, *keys: str) -> dict[str, Any]:
+        """The values of some keys, by name, without those that leave a choice open."""
+        values = {key: getattr(self, key) for key in keys}
+        return {key: value for key, value in values.items() if value is not None}
+
+
+class Prompts(_Section, frozen=True):
+    """What every model reads; None leaves the choice to the ingest."""
+
+    file: str | None = None
+    variant: str | None = None
+    structural: str | None = None
+
+
+class RunOptions(_Section, frozen=True):
+    """How the models run; None leaves the choice to the ingest."""
+
+    device: str | None = None
+    dtype: str | None = None
+    precision: str | None = None
+    trust_remote_code: bool = False
+
+
+class _Analysis(_Section, frozen=True):
+    reference: str | None = None
+    bins: int = Parameters.bins
+    pairs: tuple[tuple[str, ...], ...] = ()
+    similarity: str = Parameters.similarity
+    claims: tuple[str, ...] = ()
+
+
+class _File(_Section, frozen=True):
+    """A whole study file. models: sources by the names that the study gives them."""
+
+    dataset: str
+    report: str
+    models: dict[str, str] = {}
+    prompts: Prompts = Prompts()
+    run: RunOptions = RunOptions()
+    analysis: _Analysis = _Analysis()
 
 
 @dataclass(frozen=True)
 class Study:
     """What a study file says, its paths made absolute or relative to where headswap runs.
 
-    prompts, run, analysis: the keys that the file sets, by their names there. text_sha256: of the
-    file's text, paths as they stand in it.
+    models: sources by name, the first the one whose reference head is looked for. analysis: what
+    every view, page and claim of the study is asked with. text_sha256: of the file's text, paths
+    as they stand in it.
     """
 
     dataset: Path
     report: Path
     models: Mapping[str, str]
-    prompts: Mapping[str, Any]
-    run: Mapping[str, Any]
-    analysis: Mapping[str, Any]
+    prompts: Prompts
+    run: RunOptions
+    analysis: Parameters
     text_sha256: str
 
     def sha256(self) -> str:
@@ -56,49 +96,8 @@ class Study:
         That of the models is the dataset's, which an ingest holds against their sources.
         """
         # The default prompts are named by the dataset's manifest, as every other file's content is.
-        prompts = sha256_of(Path(self.prompts["file"])) if "file" in self.prompts else ""
+        prompts = sha256_of(Path(self.prompts.file)) if self.prompts.file is not None else ""
         return hashlib.sha256(f"{self.text_sha256}{prompts}".encode()).hexdigest()
-
-    def ingest_words(self) -> list[str]:
-        """The words of `headswap ingest` that the study stands for."""
-        words = [f"--model={name}={source}" for name, source in self.models.items()]
-        words += [f"--prompts={self.prompts['file']}"] if "file" in self.prompts else []
-        for key, section in (
-            ("variant", self.prompts),
-            ("structural", self.prompts),
-            ("device", self.run),
-            ("dtype", self.run),
-            ("precision", self.run),
-        ):
-            words += [f"--{key}={section[key]}"] if key in section else []
-        words += ["--trust-remote-code"] if self.run.get("trust_remote_code") else []
-        return ["ingest", *words, f"--out={self.dataset}"]
-
-    def analysis_words(self) -> list[str]:
-        """The options that its analysis adds to every command over the dataset."""
-        words = [
-            f"--{key}={self.analysis[key]}" for key in ("reference", "bins") if key in self.analysis
-        ]
-        return words + [
-            f"--pair={first}:{second}" for first, second in self.analysis.get("pairs", ())
-        ]
-
-    def check_words(self) -> list[str]:
-        """The words of `headswap check` for the rows that the study stands for."""
-        return ["check", str(self.dataset)]
-
-    def claim_words(self) -> list[str]:
-        """The words of `headswap check` for its claims; none where it states none."""
-        if not self.analysis.get("claims"):
-            return []
-        words = [f"--claim={claim}" for claim in self.analysis["claims"]]
-        if "similarity" in self.analysis:
-            words.append(f"--similarity={self.analysis['similarity']}")
-        return ["check", str(self.dataset), "--claims-only", *self.analysis_words(), *words]
-
-    def report_words(self) -> list[str]:
-        """The words of `headswap report` that the study stands for."""
-        return ["report", str(self.dataset), f"--out={self.report}", *self.analysis_words()]
 
 
 def built_in_studies() -> list[str]:
@@ -121,31 +120,19 @@ def read_study(name: str, out: Path | None = None) -> Study:
 
 
 def _study_from(path: Path, sources: Path, results: Path) -> Study:
+    """sources, results: the folders at which relative paths of either kind start."""
     text = _read_text(path)
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: no valid TOML: {error}", hint=_HINT) from error
-    _check_keys(content, text, path)
-    models = content["models"]
-    for key in ("dataset", "report"):
-        if key not in content:
-            raise InputError(f'{path}: "{key}" is missing', hint=_HINT)
-    prompts = dict(content.get("prompts", {}))
-    if "file" in prompts:
-        prompts["file"] = str(sources / prompts["file"])
-    analysis = content.get("analysis", {})
-    _check_claims(analysis.get("claims", []), f"{path}, line {_line_of('claims', text)}")
-    _check_pairs(analysis.get("pairs", []), models, f"{path}, line {_line_of('pairs', text)}")
-    where = f"{path}, line {_line_of('reference', text)}"
-    _check_reference(analysis.get("reference"), models, where)
+    file = _checked_file(text, path)
+    prompts = file.prompts
+    if prompts.file is not None:
+        prompts = msgspec.structs.replace(prompts, file=str(sources / prompts.file))
     return Study(
-        dataset=results / content["dataset"],
-        report=results / content["report"],
-        models={model: _source(source, sources) for model, source in models.items()},
+        dataset=results / file.dataset,
+        report=results / file.report,
+        models={model: _source(source, sources) for model, source in file.models.items()},
         prompts=prompts,
-        run=content.get("run", {}),
-        analysis=analysis,
+        run=file.run,
+        analysis=_parameters(file, text, path),
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
@@ -158,75 +145,129 @@ def _read_text(path: Path) -> str:
             f"there is no study {path}",
             hint=f"give a TOML file, or one of {', '.join(built_in_studies())}",
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # a ValueError: not UTF-8, or no path
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise InputError(f"{path} cannot be read: {reason}", hint=_HINT) from error
 
 
-def _check_keys(content: Mapping[str, Any], text: str, path: Path) -> None:
-    """Raises InputError at a key that no study has, or whose value is of another type."""
-    sections = {name: content.get(name, {}) for name in (*_KEYS, "models") if name}
-    sections[""] = {key: value for key, value in content.items() if key not in sections}
-    for section, values in sections.items():
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: [{section}] is no table", hint=_HINT)
-        for key, value in values.items():
-            wanted = str if section == "models" else _KEYS[section].get(key)
-            where = f"{path}, line {_line_of(key, text)}"
-            place = f" in [{section}]" if section else ""
-            if wanted is None:
-                known = _KEYS[section] if section else (*_KEYS[""], *filter(None, sections))
-                hint = f"known are {', '.join(known)}"
-                raise InputError(f"{where}: unknown key {key!r}{place}", hint=hint)
-            if type(value) is not wanted:
-                raise InputError(f"{where}: {key!r}{place} is not {_TYPE_NAMES[wanted]}")
-    if not sections["models"]:
+def _checked_file(text: str, path: Path) -> _File:
+    """The file's content as its types.
+
+    Raises: InputError where it is no TOML, has a key that no study has, or a value of another type.
+    """
+    try:
+        file = convert(tomllib.loads(text), _File)
+    except MismatchError as error:
+        section, *inner = error.place
+        name = f"{path_of(inner)!r} in [{section}]" if inner else repr(section)
+        what = f"unknown key {name}" if error.known else f"{name} {error.reason}"
+        hint = f"known are {', '.join(error.known)}" if error.known else _HINT
+        raise InputError(f"{_where(error.place, text, path)}: {what}", hint=hint) from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(f"{path}: no valid TOML: {reason}", hint=_HINT) from error
+    if not file.models:
         raise InputError(f"{path} names no model", hint='add [models] with NAME = "SOURCE"')
+    return file
 
 
-def _check_pairs(pairs: list[Any], models: Mapping[str, str], where: str) -> None:
-    for pair in pairs:
-        names = [name for name in pair if name in models] if isinstance(pair, list) else []
-        if names != pair or len(set(names)) != 2:
-            raise InputError(
-                f"{where}: {pair!r} is no pair of two of the models",
-                hint='for example pairs = [["standard", "adhd"]]',
-            )
+def _parameters(file: _File, text: str, path: Path) -> Parameters:
+    """What the views are asked with.
+
+    Whether the models have the heads that are named is found out when the dataset is opened.
+
+    Raises: InputError, naming the line, where a value cannot be what its key stands for.
+    """
+    given = file.analysis
+
+    def naming_the_line(key: str) -> contextlib.AbstractContextManager[None]:
+        return _errors_at(_where(("analysis", key), text, path))
+
+    with naming_the_line("bins"):
+        check_values(Parameters(bins=given.bins))
+    with naming_the_line("similarity"):
+        check_values(Parameters(similarity=given.similarity))
+    model, layer, head = None, None, None
+    if given.reference is not None:
+        with naming_the_line("reference"):
+            model, layer, head = parse_model_head(given.reference)
+            _check_models([model] if model else [], file.models)
+    with naming_the_line("pairs"):
+        pairs = tuple(_pair(names, file.models) for names in given.pairs)
+    with naming_the_line("claims"):
+        claims = tuple(map(parse_claim, given.claims))
+        for claim in claims:
+            _check_models([claim.model_a, claim.model_b], file.models)
+    return Parameters(
+        bins=given.bins,
+        reference_model=model,
+        reference_layer=layer,
+        reference_head=head,
+        pairs=pairs,
+        similarity=given.similarity,
+        claims=claims,
+    )
 
 
-def _check_claims(claims: list[Any], where: str) -> None:
-    """Whether they are texts; what they say is read where they are evaluated."""
-    for claim in claims:
-        if not isinstance(claim, str):
-            raise InputError(
-                f"{where}: {claim!r} is no text",
-                hint='for example claims = ["standard:L3H0 ~ adhd:L3H5 above same index"]',
-            )
-
-
-def _check_reference(reference: str | None, models: Mapping[str, str], where: str) -> None:
-    """What can be said before the models ran; whether the model has the head, the report tells."""
-    if reference is None:
-        return
-    model, colon, head = reference.rpartition(":")
-    if (colon and model not in models) or not _HEAD.fullmatch(head):
+def _pair(names: Sequence[str], models: Mapping[str, str]) -> tuple[str, str]:
+    if len(names) != 2 or names[0] == names[1]:
         raise InputError(
-            f"{where}: {reference!r} names no head of the models",
-            hint="write model, layer and head, as in standard:L3H0",
+            f"{list(names)!r} is not a pair of models",
+            hint='for example pairs = [["standard", "adhd"]]',
         )
+    _check_models(names, models)
+    return names[0], names[1]
 
 
-def _line_of(key: str, text: str) -> int:
-    """The first line that sets a key, counted from 1; 1 where it is written in another way."""
-    setting = re.compile(rf"""\s*\[?["']?{re.escape(key)}["']?\s*[=\].]""")
-    lines = text.splitlines()
-    return next((n for n, line in enumerate(lines, 1) if setting.match(line)), 1)
+def _check_models(names: Sequence[str], models: Mapping[str, str]) -> None:
+    for name in names:
+        if name not in models:
+            raise InputError(
+                f"{name!r} is not one of the models", hint=f"they are {', '.join(models)}"
+            )
+
+
+@contextlib.contextmanager
+def _errors_at(where: str) -> Iterator[None]:
+    """Puts a place of the file before the messages of errors."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}", hint=error.hint) from error
+
+
+def _where(place: Place, text: str, path: Path) -> str:
+    """The file, and the line that sets a key of it where that is found."""
+    line = _line_of([str(key) for key in place[:2]], text)
+    return f"{path}, line {line}" if line else str(path)
+
+
+def _line_of(keys: Sequence[str], text: str) -> int | None:
+    r"""The line, counted from 1, that sets a key or opens a section.
+
+    >>> _line_of(["run", "dtype"], "dtype = 1\n[run]\ndtype = 2")
+    3
+
+    keys: a key, or a section and a key. For a key in a form that is not looked for, such as an
+    inline table, the line of its section; None where that is not found either.
+    """
+    *section, key = keys
+    inside: list[str] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if header := _HEADER.match(line):
+            inside = [header["name"]]
+            if inside == keys:
+                return number
+        elif inside == section and re.match(_SETTING.format(re.escape(key)), line):
+            return number
+    return _line_of(section, text) if section else None
 
 
 def _source(source: str, folder: Path) -> str:
-    """A model's source; a path that exists from the study's folder is told from there."""
-    prefix = re.match(r"untrained:(\d+:)?", source)
+    """A model's source; a path that exists from the study's folder is named from there."""
+    prefix = _UNTRAINED.match(source)
     untrained = prefix[0] if prefix else ""
     named = source.removeprefix(untrained)
-    local = folder / Path(named).expanduser()
-    return f"{untrained}{local if local.exists() else named}"
+    # Not pathlib's functions: they fail where there is no such user, or a name is too long.
+    local = folder / os.path.expanduser(named)  # noqa: PTH111
+    return f"{untrained}{local if os.path.exists(local) else named}"  # noqa: PTH110

@@ -1,132 +1,158 @@
-"""A run of a study from the end of its ingest on: its numbers, or that nothing changed."""
+"""A run of a study: ingest, check of the rows, report, check of the claims; recorded at its end."""
 
 from __future__ import annotations
 
-import argparse
-import json
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.study.basis import Basis, is_unchanged, page_hashes
-from reports.study.runs import ClaimNumbers, PairNumbers, Run, append_run, changes, run_line
-from sql.console.check_command import claim_line, count_failed
-from sql.console.options import parameters_from
+from ingest.dataset.reader import open_dataset
+from reports.data.rounding import rounded_or_none
+from reports.site.report_command import print_page
+from reports.study import commands
+from reports.study.basis import Basis, basis_of, is_unchanged, page_hashes
+from reports.study.runs import (
+    ClaimNumbers,
+    PairNumbers,
+    Run,
+    append_run,
+    changes,
+    read_runs,
+    run_line,
+)
+from reports.study.study import Study
+from sql.console.check_command import (
+    claim_line,
+    count_failed,
+    print_checks,
+    read_claims,
+    read_row_checks,
+)
 
 if TYPE_CHECKING:
     from reports.data.report import Claim, Head
 
-# As `reports.data.queries` rounds what a page shows.
-_DIGITS = 9
 
+def run_study(
+    study: Study, ingest: Callable[[Study], None], version: str, as_json: bool = False
+) -> int:
+    """Does what the commands of a study would do, shows them on stderr, and records the run.
 
-def carried_over(runs: Sequence[Run], basis: Basis, out: Path, began: datetime) -> Run | None:
-    """The last run as one that found nothing changed; None where something did, or there is none.
+    The ingest always runs, and compares the models with their sources. What follows is done only
+    where something changed since the last run, in one session: every row is checked once.
 
-    out: the report's folder. began: when this run did.
+    ingest: writes into the study's dataset what it lacks, and prints what it did. version: that of
+    headswap. as_json: a line of JSON for each stage, and one of the run.
+
+    Returns: 0; 1 where rows are not sound, which ends the run unrecorded, or a claim does not hold.
+
+    Raises: HeadswapError as the stages do.
     """
-    if not runs or not is_unchanged(runs[-1], basis, out):
-        return None
-    return replace(runs[-1], unchanged=True, **_times(began))
+    began = datetime.now(UTC)
+    earlier = read_runs(study.report)
+    _show(commands.ingest_command(study))
+    ingest(study)
+    basis = basis_of(open_dataset(study.dataset), study.sha256(), version)
+    if earlier and is_unchanged(earlier[-1], basis, study.report):
+        run = replace(earlier[-1], unchanged=True, **_times(began))
+        _print_unchanged(study, run, earlier, as_json)
+    else:
+        made = _check_and_report(study, basis, began, as_json)
+        if made is None:
+            return 1
+        run = made
+    _record(run, earlier, study.report, as_json)
+    return 0 if all(claim.holds for claim in run.claims) else 1
 
 
-def tell_unchanged(run: Run, runs: Sequence[Run], out: Path, as_json: bool) -> int:
-    """Prints what a full run would print of its page and claims; returns its exit code."""
-    made = next((earlier.time for earlier in reversed(runs) if not earlier.unchanged), runs[0].time)
-    print(f"nothing changed since {made}", file=sys.stderr)
-    page = str(out / run.page)
-    print(json.dumps({"page": page}) if as_json else page)
-    claims = [asdict(claim) for claim in run.claims]
-    if not as_json:
-        for claim in claims:
-            print(claim_line(claim))
-    return 1 if count_failed(claims) else 0
-
-
-def measured(
-    report: argparse.Namespace,
-    claims: argparse.Namespace | None = None,
-    *,
-    basis: Basis,
-    began: datetime,
-) -> Run:
-    """The numbers of a run that wrote its pages.
-
-    report, claims: the arguments of the commands that wrote them and that checked the claims, if
-    there are any.
-    """
-    from reports.data.queries import compared_models, read_pair, read_reference
-    from reports.site.pages import PAGE_NAME
+def _check_and_report(study: Study, basis: Basis, began: datetime, as_json: bool) -> Run | None:
+    """Checks rows and claims and writes the pages; None where the rows are not sound."""
+    from reports.data.queries import read_report
+    from reports.site.pages import PAGE_NAME, write_report
+    from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    with open_session(report.dataset, parameters_from(report)) as session:
-        manifest = session.dataset.manifest
-        reference = read_reference(session).head
-        others = compared_models(session, reference.model)
-        pairs = [
-            _pair_numbers(pair.claim)
-            for other in others
-            if (pair := read_pair(session, reference, other))
-        ]
-    rows = []
-    if claims:
-        with open_session(claims.dataset, parameters_from(claims)) as session:
-            rows = session.rows("select * from claims order by claim")
+    with (
+        open_session(study.dataset, study.analysis) as session,
+        interruptible(session.connection),
+    ):
+        _show(commands.row_check_command(study))
+        if print_checks(study.dataset, read_row_checks(session), [], as_json):
+            return None
+        _show(commands.report_command(study))
+        report = read_report(session)
+        print_page(write_report(session, study.report, report=report), as_json)
+        if claims := read_claims(session):
+            _show(commands.claim_check_command(study))
+            print_checks(study.dataset, [], claims, as_json)
     return Run(
         **vars(basis),
         **_times(began),
         page=PAGE_NAME,
-        files=page_hashes(report.out),
+        files=page_hashes(study.report),
         unchanged=False,
-        models=tuple(model.name for model in manifest.models),
-        n_prompts=manifest.rows_of("prompts"),
-        reference=_named(reference),
-        pairs=tuple(pairs),
-        claims=tuple(map(_claim_numbers, rows)),
+        models=tuple(model.name for model in report.models),
+        n_prompts=report.n_prompts,
+        reference=_name(report.reference.head),
+        pairs=tuple(_pair_numbers(pair.claim) for pair in report.pairs),
+        claims=tuple(map(_claim_numbers, claims)),
     )
 
 
-def record(run: Run, runs: Sequence[Run], out: Path, as_json: bool) -> None:
-    """Appends a run to the earlier ones, and tells on stderr which verdicts it changed.
+def _print_unchanged(study: Study, run: Run, earlier: Sequence[Run], as_json: bool) -> None:
+    """Prints what a full run would print of its page and claims."""
+    times = (before.time for before in reversed(earlier) if not before.unchanged)
+    print(f"nothing changed since {next(times, earlier[0].time)}", file=sys.stderr)
+    print_page(study.report / run.page, as_json)
+    claims = list(map(asdict, run.claims))
+    if not as_json:
+        print(*map(claim_line, claims), sep="\n", end="\n" if claims else "")
+    count_failed(claims)
 
-    The page of the runs is written anew where the others were.
+
+def _record(run: Run, earlier: Sequence[Run], folder: Path, as_json: bool) -> None:
+    """Appends a run to the earlier ones of a report folder, and prints which verdicts it changed.
+
+    The page of the runs is written anew where the other pages were.
     """
-    append_run(out, run)
+    append_run(folder, run)
     if not run.unchanged:
         from reports.site.pages import write_history
 
-        write_history(out)
-    for change in changes([*runs[-1:], run]):
+        write_history(folder)
+    for change in changes([*earlier[-1:], run]):
         print(change, file=sys.stderr)
     if as_json:
         print(run_line(run))
 
 
+def _show(command: Sequence[str]) -> None:
+    """Prints a command on stderr as it would be typed."""
+    print("$", shlex.join(command), file=sys.stderr)
+
+
 def _pair_numbers(claim: Claim) -> PairNumbers:
     return PairNumbers(
         model=claim.match.best.model,
-        match=_named(claim.match.best),
+        match=_name(claim.match.best),
         cosine=claim.match.cosine,
         same_index_reference=claim.same_index_reference,
         same_index_match=claim.same_index_match,
-        p_value=_rounded(claim.chance.p_value),
+        p_value=rounded_or_none(claim.chance.p_value),
         holds=claim.holds,
     )
 
 
 def _claim_numbers(row: dict[str, Any]) -> ClaimNumbers:
-    rounded = {name: _rounded(row[name]) for name in ("value", "bound")}
+    rounded = {name: rounded_or_none(row[name]) for name in ("value", "bound")}
     return ClaimNumbers(**row | rounded)
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS) + 0.0
-
-
-def _named(head: Head) -> str:
+def _name(head: Head) -> str:
     """A head as an option of a command names it, as in standard:L2H2."""
     return f"{head.model}:{head.index}"
 

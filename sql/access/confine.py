@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from ingest.kernel.errors import HeadswapError, InputError, tell
+from ingest.kernel.errors import HeadswapError, InputError, print_error
 
 # Beside the memory of the query: what libraries reserve, and results on their way out.
 _SPARE_BYTES = 2 << 30
@@ -23,12 +23,16 @@ _GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
 
-def confined(work: Callable[[], int], memory: int, seconds: float | None) -> int:
+def confined(
+    work: Callable[[], int], memory: int, seconds: float | None, is_prompt: bool = False
+) -> int:
     """Runs `work` in a forked process and returns the exit code that it returns.
 
     What `work` raises is a bug, or that the memory did not suffice.
 
-    memory: bytes that it may take beside what the program has by now; seconds: None for no bound.
+    memory: bytes that it may take beside what the program has by now; seconds: for each query, and
+    for the process, too, unless it is a prompt; None for no bound. is_prompt: Ctrl-C is left to
+    the process, where it ends a query and not the prompt.
 
     Raises: HeadswapError where the process had to be ended; InputError where the system cannot
     confine one.
@@ -43,7 +47,11 @@ def confined(work: Callable[[], int], memory: int, seconds: float | None) -> int
     pid = os.fork()
     if pid == 0:
         _run_and_leave(work, memory)
-    deadline = time.monotonic() + seconds + _GRACE_SECONDS if seconds else float("inf")
+    deadline = float("inf")
+    if is_prompt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    elif seconds is not None:
+        deadline = time.monotonic() + seconds + _GRACE_SECONDS
     done = status = 0
     try:
         while not done:
@@ -81,7 +89,7 @@ def _run_and_leave(work: Callable[[], int], memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         code = work()
     except MemoryError:
-        code = tell(_out_of_memory())
+        code = print_error(_out_of_memory())
     except KeyboardInterrupt:
         code = 130  # the program that waits for this one says so
     except Exception:
@@ -92,6 +100,6 @@ def _run_and_leave(work: Callable[[], int], memory: int) -> None:
 
 
 def _own_bytes() -> int:
-    """The address space that this process has; 0 where the system does not tell."""
+    """The address space that this process has; 0 where the system does not say."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0

@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sql.console.options import (
-    add_dataset_argument,
-    add_parameter_options,
-    add_statistics_options,
-    parameters_from,
-)
+import click
 
+from ingest.kernel.command_line import json_option
+from sql.console.options import dataset_argument, statistics_options
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap check`."""
-    add_dataset_argument(parser)
-    add_parameter_options(parser)
-    add_statistics_options(parser)
-    parser.add_argument(
-        "--claims-only", action="store_true", help="do not read the rows again, only the claims"
-    )
-    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+if TYPE_CHECKING:
+    from sql.parameters import Parameters
+    from sql.session import Session
 
 
-def run(arguments: argparse.Namespace) -> int:
+@click.command
+@dataset_argument
+@statistics_options
+@click.option("--claims-only", is_flag=True, help="do not read the rows again, only the claims")
+@json_option("the checks")
+def command(dataset: Path, parameters: Parameters, claims_only: bool, as_json: bool) -> int:
     """Prints one line a model and a claim; returns 1 where rows are not sound or a claim fails."""
+    from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    parameters = parameters_from(arguments)
-    with open_session(arguments.dataset, parameters) as session:
-        checks = (
-            [] if arguments.claims_only else session.rows("select * from row_checks order by model")
-        )
-        claims = session.rows("select * from claims order by claim") if parameters.claims else []
-    if arguments.json:
-        found = {"dataset": str(arguments.dataset), "checks": checks, "claims": claims}
-        print(json.dumps(found))
+    with open_session(dataset, parameters) as session, interruptible(session.connection):
+        checks = [] if claims_only else read_row_checks(session)
+        claims = read_claims(session)
+    return print_checks(dataset, checks, claims, as_json)
+
+
+def read_row_checks(session: Session) -> list[dict[str, Any]]:
+    """The view `row_checks`: one row a model. Reads all attention rows, once a session."""
+    return session.rows("select * from row_checks order by model")
+
+
+def read_claims(session: Session) -> list[dict[str, Any]]:
+    """The view `claims`: one row a claim that the session was opened with."""
+    if not session.parameters.claims:
+        return []
+    return session.rows("select * from claims order by claim")
+
+
+def print_checks(
+    dataset: Path,
+    checks: Sequence[Mapping[str, Any]],
+    claims: Sequence[Mapping[str, Any]],
+    as_json: bool,
+) -> int:
+    """Prints rows of `row_checks` and `claims`; returns 1 where one is not as it should be."""
+    if as_json:
+        print(json.dumps({"dataset": str(dataset), "checks": checks, "claims": claims}))
     else:
         for line in (*map(_check_line, checks), *map(claim_line, claims)):
             print(line)
@@ -58,7 +73,7 @@ def count_failed(claims: Sequence[Mapping[str, Any]]) -> int:
     return n_failed
 
 
-def _check_line(check: dict[str, Any]) -> str:
+def _check_line(check: Mapping[str, Any]) -> str:
     if check["largest_error"] is None:
         return f"{check['model']}: NOT SOUND: no rows"
     return (

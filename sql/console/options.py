@@ -2,100 +2,121 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import click
+
+from ingest.kernel.command_line import Decorator, gathered
 from ingest.kernel.errors import InputError
+from sql.console.completion import complete_folder, complete_head, complete_pair
 from sql.parameters import SIMILARITIES, Parameters, parse_claim, parse_model_head
 
+dataset_argument = click.argument(
+    "dataset",
+    metavar="DATASET",
+    type=Path,
+    help="the folder that ingest wrote",
+    shell_complete=complete_folder,
+)
 
-def add_dataset_argument(parser: argparse.ArgumentParser) -> None:
-    """The dataset's folder."""
-    parser.add_argument(
-        "dataset", metavar="DATASET", type=Path, help="the folder that ingest wrote"
-    )
-
-
-def add_parameter_options(parser: argparse.ArgumentParser) -> None:
-    """What the views are asked with."""
-    parser.add_argument(
-        "--bins", type=int, default=20, help="bins of a profile along the prompt (default: 20)"
-    )
-    parser.add_argument(
-        "--variant", help="which stored variant the views use, or all (default: the stored one)"
-    )
-    parser.add_argument(
+_VIEW_OPTIONS: tuple[Decorator, ...] = (
+    click.option(
+        "--bins",
+        metavar="N",
+        type=int,
+        default=20,
+        help="bins of a profile along the prompt (default: 20)",
+    ),
+    click.option(
+        "--variant",
+        metavar="NAME",
+        help="which stored variant the views use, or all (default: the stored one)",
+    ),
+    click.option(
         "--reference",
         metavar="HEAD",
+        shell_complete=complete_head,
         help="the reference head, for instance L3H0 or MODEL:L3H0 (default: the head of the first "
         "model with the highest mean structural mass over the later half of its profile)",
-    )
-    parser.add_argument(
+    ),
+    click.option(
         "--pair",
-        dest="pairs",
+        "pairs",
         metavar="MODEL:MODEL",
-        action="append",
-        default=[],
+        multiple=True,
+        shell_complete=complete_pair,
         help="two models to compare; once for each pair (default: every two)",
-    )
-
-
-def add_statistics_options(parser: argparse.ArgumentParser) -> None:
-    """What matches, intervals, chance and claims are asked with."""
-    parser.add_argument(
+    ),
+    click.option(
         "--similarity",
         metavar="NAME",
         default="profile",
         help="which form of the profiles matches, intervals and chance are about: "
         f"{', '.join(SIMILARITIES)} (default: profile, as published)",
-    )
-    parser.add_argument(
+    ),
+)
+_STATISTICS_OPTIONS: tuple[Decorator, ...] = (
+    click.option(
         "--resamples",
+        metavar="N",
         type=int,
         default=1000,
         help="resamples of prompts behind intervals, draws behind chance (default: 1000)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="seed of all that is drawn at random (default: 0)"
-    )
-    parser.add_argument(
+    ),
+    click.option(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="seed of all that is drawn at random (default: 0)",
+    ),
+    click.option(
         "--claim",
-        dest="claims",
+        "claims",
         metavar="CLAIM",
-        action="append",
-        default=[],
+        multiple=True,
         help="a claim for the view claims: MODEL:HEAD ~ MODEL:HEAD and one of: above same index, "
         "best match, beyond chance, at least 0.99; once for each",
-    )
+    ),
+)
 
 
-def parameters_from(arguments: argparse.Namespace) -> Parameters:
-    """The parameters that the options state.
+def parameters_from(options: Mapping[str, Any]) -> Parameters:
+    """The parameters that the values of the options state, by name.
 
-    Raises: InputError where the reference names no head, a pair no two models, or a claim is none.
+    Raises: InputError where the reference names no head, a pair does not name two models, or a
+    claim cannot be read.
     """
     model, layer, head = None, None, None
-    if arguments.reference:
-        model, layer, head = parse_model_head(arguments.reference)
+    if options["reference"]:
+        model, layer, head = parse_model_head(options["reference"])
     parameters = Parameters(
-        bins=arguments.bins,
-        variant=arguments.variant,
+        bins=options["bins"],
+        variant=options["variant"],
         reference_model=model,
         reference_layer=layer,
         reference_head=head,
-        pairs=tuple(_pair_from(pair) for pair in arguments.pairs),
+        pairs=tuple(_pair_from(pair) for pair in options["pairs"]),
+        similarity=options["similarity"],
     )
-    if "similarity" not in arguments:
+    if "claims" not in options:
         return parameters
     return replace(
         parameters,
-        similarity=arguments.similarity,
-        n_resamples=arguments.resamples,
-        n_draws=arguments.resamples,
-        seed=arguments.seed,
-        claims=tuple(parse_claim(claim) for claim in arguments.claims),
+        n_resamples=options["resamples"],
+        n_draws=options["resamples"],
+        seed=options["seed"],
+        claims=tuple(parse_claim(claim) for claim in options["claims"]),
     )
+
+
+# What the views are asked with; the command's function gets it as `parameters`.
+parameter_options = gathered("parameters", parameters_from, *_VIEW_OPTIONS)
+# The same, and what random draws and claims are asked with.
+statistics_options = gathered("parameters", parameters_from, *_VIEW_OPTIONS, *_STATISTICS_OPTIONS)
 
 
 def _pair_from(text: str) -> tuple[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 import tempfile
 import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ _COPY_OPTIONS = {
     "parquet": "format parquet, compression zstd",
 }
 _MAX_CELL_WIDTH = 60
+# Of a table that is printed, unless more are asked for.
+SHOWN_ROWS = 50
+_ALIGNED_ROWS = 1000
 
 
 def format_for(chosen: str | None, path: Path | None) -> str:
@@ -32,31 +37,66 @@ def format_for(chosen: str | None, path: Path | None) -> str:
     return ending if ending in FORMATS else "table"
 
 
+def parse_rows(text: str) -> int | None:
+    """A number of rows to show; None for `all`.
+
+    >>> parse_rows("20"), parse_rows("all")
+    (20, None)
+
+    Raises: InputError where it is neither.
+    """
+    if text == "all":
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
+        raise InputError(f"{text!r} is not a number of rows", hint="give 1 or more, or all")
+    return int(text)
+
+
 def write_result(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path | None) -> None:
-    """Writes a query's result to a file, replaced in one step, or to stdout.
+    """Writes a query's whole result to a file, replaced in one step, or to stdout.
 
     Raises: InputError for Parquet on a terminal, HeadswapError where the file cannot be written.
     """
-    if result_format == "table":
-        text = table_text(relation.columns, relation.fetchall())
-        if path is None:
-            print(text)
-            return
-        with written_aside(path) as partial:
-            partial.write_text(text + "\n", encoding="utf-8")
-        return
     if path is not None:
         with written_aside(path) as partial:
-            _copy(relation, result_format, partial)
-        return
-    if result_format == "parquet" and sys.stdout.isatty():
+            if result_format == "table":
+                _write_lines(table_lines(relation.columns, relation.iter_rows()), partial)
+            else:
+                _copy(relation, result_format, partial)
+    elif result_format == "table":
+        print_table(relation, None)
+    elif result_format == "parquet" and sys.stdout.isatty():
         raise InputError("Parquet is not for a terminal", hint="name a file with -o FILE")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "result"
-        _copy(relation, result_format, file)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "result"
+            _copy(relation, result_format, file)
+            sys.stdout.flush()
+            with file.open("rb") as content:
+                shutil.copyfileobj(content, sys.stdout.buffer)
+
+
+def print_table(relation: duckdb.DuckDBPyRelation, n_shown: int | None, hint: str = "") -> None:
+    """Prints a query's result as a table.
+
+    n_shown: the most rows, None for all. hint: printed on stderr where there are more.
+    """
+    if n_shown is None:
+        for line in table_lines(relation.columns, relation.iter_rows()):
+            print(line)
+        return
+    # One row more than is shown tells that there are more, without computing them all.
+    rows = relation.limit(n_shown + 1).fetchall()
+    for line in table_lines(relation.columns, rows[:n_shown]):
+        print(line)
+    if len(rows) > n_shown:
         sys.stdout.flush()
-        with file.open("rb") as content:
-            shutil.copyfileobj(content, sys.stdout.buffer)
+        print(f"the first {n_shown:,} rows, there are more: {hint}", file=sys.stderr)
+
+
+def _write_lines(lines: Iterable[str], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
 
 
 def _copy(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path) -> None:
@@ -73,28 +113,33 @@ def _copy(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path) -> 
         ) from error
 
 
-def table_text(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
-    """Rows as an aligned table; numbers stand on the right.
+def table_lines(columns: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
+    r"""Rows as the lines of an aligned table; numbers stand on the right.
 
-    >>> print(table_text(["head", "cosine"], [("L3H0", 0.5), ("L3H10", None)]))
+    The widths are those of the first 1,000 rows, so that no more of a long result is held at once.
+
+    >>> print("\n".join(table_lines(["head", "cosine"], [("L3H0", 0.5), ("L3H10", None)])))
     head   cosine
     -----  ------
     L3H0      0.5
     L3H10    null
     """
-    cells = [[_cell(value) for value in row] for row in rows]
+    rest = iter(rows)
+    first = list(itertools.islice(rest, _ALIGNED_ROWS))
+    cells = [list(map(_cell, row)) for row in first]
     widths = [
         max([_width(name), *(_width(row[index]) for row in cells)])
         for index, name in enumerate(columns)
     ]
     is_number = [
-        any(_is_number(row[index]) for row in rows)
-        and all(row[index] is None or _is_number(row[index]) for row in rows)
+        any(_is_number(row[index]) for row in first)
+        and all(row[index] is None or _is_number(row[index]) for row in first)
         for index in range(len(columns))
     ]
-    lines = [_line(columns, widths, is_number), "  ".join("-" * width for width in widths)]
-    lines += [_line(row, widths, is_number) for row in cells]
-    return "\n".join(lines)
+    yield _line(columns, widths, is_number)
+    yield "  ".join("-" * width for width in widths)
+    for row in itertools.chain(cells, (list(map(_cell, row)) for row in rest)):
+        yield _line(row, widths, is_number)
 
 
 def _line(cells: list[str], widths: list[int], is_number: list[bool]) -> str:

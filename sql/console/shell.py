@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ingest.kernel.errors import InputError
+from ingest.kernel.errors import HeadswapError, InputError, print_error
+from sql.access.interrupts import interruptible
 from sql.console.examples import examples
-from sql.console.output import write_result
+from sql.console.output import SHOWN_ROWS, parse_rows, print_table
 from sql.console.views_command import view_list, view_text
 from sql.graph.catalog import relations
 from sql.session import Session
@@ -21,6 +22,7 @@ A query ends with a semicolon. Commands:
 .views          the views, a line each
 .describe VIEW  what a view is for, its grain and its columns
 .examples       questions with the queries that answer them
+.rows N         show at most N rows of an answer, or all (50 at first)
 .quit           leave (or the end of input)"""
 _KEYWORDS = ("select", "from", "where", "group by", "order by", "inner join", "limit", "describe")
 _HISTORY_LINES = 1000
@@ -29,8 +31,10 @@ _HISTORY_LINES = 1000
 def run_shell(session: Session, read: Callable[[str], str] = input) -> None:
     """Reads queries and commands until the input ends, and prints their answers.
 
-    A query that fails prints one line on stderr and the prompt goes on.
+    A query that fails prints one line on stderr, one that Ctrl-C stops as well, and the prompt goes
+    on.
     """
+    n_shown: int | None = SHOWN_ROWS
     print(f"{session.dataset.path}: .help lists the commands", file=sys.stderr)
     lines: list[str] = []
     while True:
@@ -44,13 +48,19 @@ def run_shell(session: Session, read: Callable[[str], str] = input) -> None:
             lines = []
             continue
         if not lines and line.lstrip().startswith("."):
-            if line.strip() in (".quit", ".exit"):
+            name, _, argument = line.strip().partition(" ")
+            if name in (".quit", ".exit"):
                 return
-            _command(*line.split(maxsplit=1))
+            with _staying():
+                if name == ".rows":
+                    n_shown = _rows_from(argument, n_shown)
+                else:
+                    _command(name, argument.strip())
         elif line.strip() or lines:
             lines.append(line)
             if line.rstrip().endswith(";"):
-                _answer(session, "\n".join(lines))
+                with _staying():
+                    _answer(session, "\n".join(lines), n_shown)
                 lines = []
 
 
@@ -92,7 +102,7 @@ def complete(text: str, state: int) -> str | None:
     if dot and prefix in relations():
         words = [f"{prefix}.{column.name}" for column in relations()[prefix].columns]
     elif text.startswith("."):
-        words = [".views", ".describe", ".examples", ".help", ".quit"]
+        words = [".views", ".describe", ".examples", ".rows", ".help", ".quit"]
     else:
         columns = {column.name for view in relations().values() for column in view.columns}
         words = [*relations(), *sorted(columns - relations().keys()), *_KEYWORDS]
@@ -100,14 +110,14 @@ def complete(text: str, state: int) -> str | None:
     return found[state] if state < len(found) else None
 
 
-def _command(name: str, argument: str = "") -> None:
-    view = relations().get(argument.strip())
+def _command(name: str, argument: str) -> None:
+    view = relations().get(argument)
     if name == ".views":
         print(view_list())
     elif name == ".describe" and view:
         print(view_text(view))
     elif name == ".describe":
-        print(f"there is no view {argument.strip()!r}: .views lists them", file=sys.stderr)
+        print(f"there is no view {argument!r}: .views lists them", file=sys.stderr)
     elif name == ".examples":
         print("\n\n".join(f"-- {example.question}\n{example.query};" for example in examples()))
     elif name == ".help":
@@ -116,12 +126,28 @@ def _command(name: str, argument: str = "") -> None:
         print(f"there is no command {name}: .help lists them", file=sys.stderr)
 
 
-def _answer(session: Session, query: str) -> None:
+@contextlib.contextmanager
+def _staying() -> Iterator[None]:
+    """Ends what is being done at Ctrl-C, and not the prompt."""
     try:
-        with session.ask(query) as relation:
-            write_result(relation, "table", None)
+        yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+
+
+def _rows_from(argument: str, before: int | None) -> int | None:
+    """The number of rows to show from now on; the one before where this is not a number."""
+    try:
+        return parse_rows(argument.strip())
     except InputError as error:
-        print(f"headswap: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"Hint: {error.hint}", file=sys.stderr)
-    sys.stdout.flush()
+        print_error(error)
+        return before
+
+
+def _answer(session: Session, query: str, n_shown: int | None) -> None:
+    try:
+        with interruptible(session.connection), session.ask(query) as relation:
+            print_table(relation, n_shown, ".rows N or .rows all shows more")
+    except HeadswapError as error:
+        print_error(error)

@@ -2,115 +2,174 @@
 
 from __future__ import annotations
 
-import argparse
+import re
 import sys
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ingest.kernel.errors import InputError, told
-from sql.console.options import (
-    add_dataset_argument,
-    add_parameter_options,
-    add_statistics_options,
-    parameters_from,
-)
+import click
+
+from ingest.kernel.command_line import Settings, gathered
+from ingest.kernel.errors import InputError, run_with_messages
+from sql.console.completion import complete_file
+from sql.console.options import dataset_argument, statistics_options
 
 if TYPE_CHECKING:
     from sql.access.limits import Limits
     from sql.parameters import Parameters
 
+# A word before which no option of ours stands: `-- why` begins a query, `--claim=a b` does not.
+_COMMENT = re.compile(r"--[^\s=]*\s")
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap sql`."""
-    add_dataset_argument(parser)
-    parser.add_argument(
-        "query",
-        metavar="QUERY",
-        nargs="?",
-        help="one query, or - to read it from stdin (default: a prompt for many)",
-    )
-    parser.add_argument(
+
+class QueryCommand(click.Command):
+    """A command one of whose arguments is a query, which may begin with a comment."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the words; a space before a comment keeps it from being taken for an option."""
+        return super().parse_args(
+            ctx, [f" {word}" if _COMMENT.match(word) else word for word in args]
+        )
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a result goes, and in which form. format: None where it was not chosen."""
+
+    format: str | None
+    file: Path | None
+    rows: str
+
+
+def _output_from(options: Mapping[str, Any]) -> Output:
+    chosen = "json" if options["as_json"] else options["format"]
+    return Output(chosen, options["output"], options["rows"])
+
+
+def _limits_from(options: Mapping[str, Any]) -> Limits:
+    """The bounds that the options state; in a sandbox those left out are its own."""
+    from sql.access.limits import SANDBOX, Limits, parse_memory
+
+    seconds, memory, rows = options["timeout"], options["memory_limit"], options["max_rows"]
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise InputError(f"--timeout {seconds:g} is not possible", hint="give seconds above 0")
+    if rows is not None and rows < 0:
+        raise InputError(f"--max-rows {rows} is not possible", hint="give 0 or more")
+    chosen = {"seconds": seconds, "memory": memory and parse_memory(memory), "rows": rows}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return replace(SANDBOX if options["sandbox"] else Limits(), **given)
+
+
+@click.command(cls=QueryCommand)
+@dataset_argument
+@click.argument(
+    "query",
+    metavar="[QUERY]",
+    required=False,
+    help="one query, or - to read it from stdin (default: a prompt for many)",
+)
+@gathered(
+    "output",
+    _output_from,
+    click.option(
         "--format",
-        choices=("table", "csv", "json", "parquet"),
+        type=click.Choice(("table", "csv", "json", "parquet")),
         help="default: the ending of FILE, else table",
-    )
-    parser.add_argument("--json", action="store_true", help="short for --format json")
-    parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="write the result to a file"
-    )
-    parser.add_argument(
+    ),
+    click.option("--json", "as_json", is_flag=True, help="short for --format json"),
+    click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        shell_complete=complete_file,
+        help="write the whole result to a file",
+    ),
+    click.option(
+        "--rows",
+        metavar="N",
+        default="50",
+        help="how many rows of a table to print, or all (default: 50); the other formats and FILE "
+        "always hold all",
+    ),
+)
+@gathered(
+    "limits",
+    _limits_from,
+    click.option(
         "--sandbox",
-        action="store_true",
+        is_flag=True,
         help="for other people's queries: no file but the dataset's can be read, none written, "
         "with the limits 60 s, 2GB and 100,000 rows unless others are given",
-    )
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, help="stop a query that takes longer"
-    )
-    parser.add_argument(
-        "--memory-limit", metavar="SIZE", help="what DuckDB may use, for instance 2GB"
-    )
-    parser.add_argument("--max-rows", metavar="N", type=int, help="refuse a result with more rows")
-    add_parameter_options(parser)
-    add_statistics_options(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
+    ),
+    click.option("--timeout", metavar="SECONDS", type=float, help="stop a query that takes longer"),
+    click.option("--memory-limit", metavar="SIZE", help="what DuckDB may use, for instance 2GB"),
+    click.option("--max-rows", metavar="N", type=int, help="refuse a result with more rows"),
+)
+@statistics_options
+@click.pass_obj
+def command(
+    settings: Settings,
+    dataset: Path,
+    query: str | None,
+    output: Output,
+    limits: Limits,
+    parameters: Parameters,
+) -> int:
     """Runs one query over a dataset and prints or writes its rows; without one, a prompt."""
-    if arguments.query is None and (arguments.json or arguments.format or arguments.output):
+    if query is None and (output.format or output.file):
         raise InputError("a format or a file, but no query", hint="give the query, too")
-    if arguments.query is None and not sys.stdin.isatty():
+    if query is None and not sys.stdin.isatty():
         raise InputError("no query", hint="give one, or - to read it from stdin")
-    parameters, limits = parameters_from(arguments), _limits_from(arguments)
-    work = partial(_prompt if arguments.query is None else _answer, arguments, parameters, limits)
+
+    def work() -> int:
+        if query is None:
+            return _prompt(dataset, parameters, limits)
+        return _answer(query, output, dataset, parameters, limits)
+
     if not limits.sandbox:
         return work()
     from sql.access.confine import confined
 
     assert limits.memory is not None  # every sandbox has a bound
-    seconds = None if arguments.query is None else limits.seconds
-    return confined(lambda: told(work, arguments.debug), limits.memory, seconds)
+    return confined(
+        lambda: run_with_messages(work, lambda: settings.debug),
+        limits.memory,
+        limits.seconds,
+        is_prompt=query is None,
+    )
 
 
-def _answer(arguments: argparse.Namespace, parameters: Parameters, limits: Limits) -> int:
+def _answer(
+    query: str, output: Output, dataset: Path, parameters: Parameters, limits: Limits
+) -> int:
     """Answers the one query."""
-    from sql.console.output import format_for, write_result
+    from sql.access.interrupts import interruptible
+    from sql.console.output import format_for, parse_rows, print_table, write_result
     from sql.session import open_session
 
-    query = sys.stdin.read() if arguments.query == "-" else arguments.query
-    chosen = "json" if arguments.json else arguments.format
+    n_shown = parse_rows(output.rows)
+    result_format = format_for(output.format, output.file)
+    text = sys.stdin.read() if query == "-" else query
     with (
-        open_session(arguments.dataset, parameters, limits) as session,
-        session.ask(query) as relation,
+        open_session(dataset, parameters, limits) as session,
+        interruptible(session.connection),
+        session.ask(text) as relation,
     ):
-        write_result(relation, format_for(chosen, arguments.output), arguments.output)
+        if result_format == "table" and output.file is None:
+            print_table(relation, n_shown, "--rows N or all shows more, -o FILE writes all")
+        else:
+            write_result(relation, result_format, output.file)
     return 0
 
 
-def _prompt(arguments: argparse.Namespace, parameters: Parameters, limits: Limits) -> int:
+def _prompt(dataset: Path, parameters: Parameters, limits: Limits) -> int:
     """Answers queries that are typed in, until the input ends."""
     from sql.console.shell import line_editing, run_shell
     from sql.session import open_session
 
-    with open_session(arguments.dataset, parameters, limits) as session, line_editing():
+    with open_session(dataset, parameters, limits) as session, line_editing():
         run_shell(session)
     return 0
-
-
-def _limits_from(arguments: argparse.Namespace) -> Limits:
-    """The bounds that the options state; in a sandbox those left out are its own."""
-    from sql.access.limits import SANDBOX, Limits, parse_memory
-
-    if arguments.timeout is not None and not 0 < arguments.timeout < float("inf"):
-        raise InputError(f"{arguments.timeout:g} s is no time", hint="give a number above 0")
-    if arguments.max_rows is not None and arguments.max_rows < 0:
-        raise InputError(f"{arguments.max_rows} is no number of rows", hint="give 0 or more")
-    chosen = {
-        "seconds": arguments.timeout,
-        "memory": arguments.memory_limit and parse_memory(arguments.memory_limit),
-        "rows": arguments.max_rows,
-    }
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return replace(SANDBOX if arguments.sandbox else Limits(), **given)

@@ -2,61 +2,63 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import click
+
 from ingest.dataset.checks import Check, Problem
 from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.errors import DatasetError
+from ingest.kernel.command_line import json_option
+from ingest.kernel.progress import Progress
 from ingest.kernel.text import printable
-from sql.console.options import add_dataset_argument
+from sql.console.completion import complete_file
+from sql.console.options import dataset_argument
 
 _MAX_LISTED = 20
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap verify`."""
-    add_dataset_argument(parser)
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="read no file as a whole: neither checksums nor rows",
-    )
-    parser.add_argument(
-        "--repair",
-        action="store_true",
-        help="remove what belongs to nothing and make damaged files again, bit for bit, from the "
-        "models that the manifest names",
-    )
-    parser.add_argument(
-        "--prompts",
-        metavar="FILE",
-        type=Path,
-        help="with --repair: the file that the prompts came from (default: the 12 tasks that come "
-        "with headswap)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+@click.command
+@dataset_argument
+@click.option("--quick", is_flag=True, help="read no file as a whole: neither checksums nor rows")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="remove what belongs to nothing and make damaged files again, bit for bit, from the "
+    "models that the manifest names",
+)
+@click.option(
+    "--prompts",
+    metavar="FILE",
+    type=Path,
+    shell_complete=complete_file,
+    help="with --repair: the file that the prompts came from (default: the 12 tasks that come "
+    "with headswap)",
+)
+@json_option("the checks")
+def command(dataset: Path, quick: bool, as_json: bool) -> int:
+    """Prints a line a check and what is wrong; returns 1 where something is.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Prints a line a check and what is wrong; returns 1 where something is."""
-    checks = find(arguments.dataset, arguments.quick)
-    show(arguments.dataset, checks, arguments.json)
+    The repair before it runs models, so `headswap.py` takes these two options.
+    """
+    checks = run_checks(dataset, quick)
+    show(dataset, checks, as_json)
     return 1 if problems_of(checks) else 0
 
 
-def find(dataset: Path, quick: bool = False) -> list[Check]:
+def run_checks(dataset: Path, quick: bool = False) -> list[Check]:
     """All checks of a dataset: its contract, the views beside it, and what is kept of them.
 
     Raises: DatasetError where the folder never was a dataset.
     """
     from ingest.dataset.verification import verify
 
-    checks = verify(dataset, quick, _Reading())
+    with Progress("verifying", None, "rows") as progress:
+        checks = verify(dataset, quick, progress.add)
     if not any(check.n_checked for check in checks if check.name == "files"):
         return checks  # without a manifest nothing else can be said
     return [*checks, _views_text(dataset, checks), _kept(dataset)]
@@ -88,7 +90,7 @@ def show(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
     if problems:
         number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         print(f"headswap: {dataset} is not sound: {number}", file=sys.stderr)
-        print("Hint: `headswap verify --repair` mends what can be mended", file=sys.stderr)
+        print("Hint: `headswap verify --repair` repairs what can be repaired", file=sys.stderr)
 
 
 def _absent_tables(dataset: Path) -> list[str]:
@@ -123,15 +125,3 @@ def _kept(dataset: Path) -> Check:
             name = path.relative_to(dataset).as_posix()
             check.problems.append(Problem(name, "has other bytes", is_superfluous=True))
     return check
-
-
-class _Reading:
-    """Tells a person on a terminal how many rows were read."""
-
-    def __init__(self) -> None:
-        self._rows = 0
-
-    def __call__(self, rows: int) -> None:
-        before, self._rows = self._rows, self._rows + rows
-        if sys.stderr.isatty() and before // 1_000_000 != self._rows // 1_000_000:
-            print(f"\r{self._rows:,} rows read\x1b[K", end="", file=sys.stderr, flush=True)

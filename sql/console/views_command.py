@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import click
+
+from ingest.kernel.command_line import json_option
 from ingest.kernel.errors import InputError
+from sql.console.completion import complete_view
 
 if TYPE_CHECKING:
     from sql.graph.relation import Relation
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `headswap views`."""
-    parser.add_argument(
-        "view",
-        metavar="VIEW",
-        nargs="?",
-        help="one view, with its columns (default: all, a line each)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the views as JSON")
-
-
-def run(arguments: argparse.Namespace) -> int:
+@click.command
+@click.argument(
+    "view",
+    metavar="[VIEW]",
+    required=False,
+    help="one view, with its columns (default: all, a line each)",
+    shell_complete=complete_view,
+)
+@json_option("the views")
+def command(view: str | None, as_json: bool) -> int:
     """Prints the views, or one view with its columns."""
     from sql.graph.catalog import relations
 
-    if arguments.view is not None and arguments.view not in relations():
-        raise InputError(
-            f"there is no relation {arguments.view!r}", hint="`headswap views` lists them"
-        )
-    chosen = (
-        [relations()[arguments.view]] if arguments.view is not None else list(relations().values())
-    )
-    if arguments.json:
+    if view is not None and view not in relations():
+        raise InputError(f"there is no relation {view!r}", hint="`headswap views` lists them")
+    chosen = [relations()[view]] if view is not None else list(relations().values())
+    if as_json:
         print(json.dumps([asdict(view) for view in chosen]))
-    elif arguments.view:
+    elif view:
         print(view_text(chosen[0]))
     else:
         print(view_list())

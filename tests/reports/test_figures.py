@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import re
@@ -10,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from reports.charts.theme import THEMES
@@ -180,8 +180,10 @@ def test_what_a_figure_leaves_out_is_said(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_command_offers_every_figure_and_theme() -> None:
-    parser = argparse.ArgumentParser()
-    figure_command.add_arguments(parser)
-    offered = {action.dest: action.choices for action in parser._actions}
-    assert list(offered["name"] or ()) == list(FIGURES)
-    assert list(offered["theme"] or ()) == list(THEMES)
+    offered = {
+        parameter.name: parameter.type.choices
+        for parameter in figure_command.command.params
+        if isinstance(parameter.type, click.Choice)
+    }
+    assert list(offered["name"]) == list(FIGURES)
+    assert list(offered["theme"]) == list(THEMES)

@@ -125,12 +125,25 @@ def _without(name: str) -> str:
 
 
 MALFORMED = {
-    "no JSON": ("nothing", "Expecting value"),
-    "empty": ("", "Expecting value"),
-    "no object": ("[]", "'the line' is not of type dict"),
+    "no JSON": ("nothing", "JSON is malformed: invalid character (byte 4)"),
+    "empty": ("", "Input data was truncated"),
+    "no object": ("[]", "the value is a list, not a table of keys"),
     "a key missing": (_without("fingerprint"), "'fingerprint' is missing"),
-    "a text for a number": (run_line(REMEMBERED).replace("2.0", '"2.0"'), "'seconds' is not of"),
-    "a number for a verdict": (run_line(REMEMBERED).replace("true", "1"), "'holds' is not of"),
+    "a text for a number": (
+        run_line(REMEMBERED).replace("2.0", '"2.0"'),
+        "'seconds' is a text, not a number",
+    ),
+    "a number for a verdict": (
+        run_line(REMEMBERED).replace("true", "1"),
+        "'pairs[0].holds' is a whole number, not",
+    ),
+    "a number for a hash": (
+        run_line(REMEMBERED).replace(json.dumps("3" * 64), "3"),
+        "'files.index.html' is a whole number, not a text",
+    ),
+    "no finite number": (run_line(REMEMBERED).replace("2.0", "NaN"), "JSON is malformed"),
+    "nested too deeply": ('{"mood": ' + "[" * 100_000, "JSON is nested too deeply"),
+    "no UTF-8": (run_line(REMEMBERED).replace("0.1.0", "\udcff"), "'utf-8' codec can't decode"),
     "no time": (run_line(REMEMBERED).replace("2026-", "last "), "Invalid isoformat"),
 }
 
@@ -139,7 +152,9 @@ MALFORMED = {
 def test_a_malformed_line_is_named(case: str, tmp_path: Path) -> None:
     line, message = MALFORMED[case]
     file = tmp_path / "runs.jsonl"
-    file.write_text(f"{run_line(REMEMBERED)}\n{line}\n{run_line(REMEMBERED)}\n")
+    file.write_text(
+        f"{run_line(REMEMBERED)}\n{line}\n{run_line(REMEMBERED)}\n", errors="surrogateescape"
+    )
     with pytest.raises(InputError) as raised:
         read_runs(tmp_path)
     assert f"{file}, line 2: not the record of a run ({message}" in str(raised.value)

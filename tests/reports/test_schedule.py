@@ -134,8 +134,8 @@ def test_files_are_printed_alike(study: Path, run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--cron", "--at=25:00"], "--at '25:00' is no time"),
-        (["--cron", "--at=6"], "--at '6' is no time"),
+        (["--cron", "--at=25:00"], "--at '25:00' is not a time of day"),
+        (["--cron", "--at=6"], "--at '6' is not a time of day"),
         (["--github-actions"], "is in no git repository"),
         (["--cron", "-o", "/proc/x"], "/proc/x"),
     ],

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from headswap import command_line
 from ingest.dataset.manifest import checksum_of, read_manifest
-from reports.study.study import EXAMPLE, built_in_studies, read_study
+from reports.study import commands
+from reports.study.study import EXAMPLE, Study, built_in_studies, read_study
+from sql.console.options import parameters_from
+from sql.parameters import Parameters, parse_claim
 from tests.support.running import REFERENCE, Run
 
 STUDY = f"""
@@ -125,22 +131,66 @@ def test_init_writes_an_example_that_reads_and_overwrites_nothing(
     assert (tmp_path / "study.toml").read_text() == "mine"
 
 
-def test_every_setting_of_the_example_is_a_real_one(tmp_path: Path) -> None:
-    """With its comments opened, the example still is a study."""
+@pytest.fixture
+def opened_example(tmp_path: Path) -> Study:
+    """The example with its comments opened, so that every key has a value."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     opened = [line.removeprefix("# ") if " = " in line else line for line in lines]
     assert opened != lines
     path = tmp_path / "study.toml"
     path.write_text("\n".join(line for line in opened if "NAME = " not in line))
-    words = read_study(str(path)).ingest_words() + read_study(str(path)).analysis_words()
-    options = ("prompts", "variant", "structural", "device", "dtype", "precision", "reference")
-    for option in (*options, "bins"):
-        assert any(word.startswith(f"--{option}=") for word in words)
-    assert "--pair=standard:adhd" in words
-    assert read_study(str(path)).claim_words()[-2:] == [
-        "--claim=standard:L3H0 ~ adhd:L3H5 above same index",
-        "--similarity=profile_centred",
-    ]
+    return read_study(str(path))
+
+
+def test_every_setting_of_the_example_is_read(opened_example: Study, tmp_path: Path) -> None:
+    assert opened_example.prompts.given("file", "variant", "structural") == {
+        "file": str(tmp_path / "prompts.jsonl"),
+        "variant": "standard",
+        "structural": r"^\s*[.,;:!?]$",
+    }
+    assert opened_example.run.given("device", "dtype", "precision", "trust_remote_code") == {
+        "device": "auto",
+        "dtype": "float32",
+        "precision": "float32",
+        "trust_remote_code": False,
+    }
+    assert opened_example.analysis == Parameters(
+        bins=20,
+        reference_model="standard",
+        reference_layer=3,
+        reference_head=0,
+        pairs=(("standard", "adhd"),),
+        similarity="profile_centred",
+        claims=(parse_claim("standard:L3H0 ~ adhd:L3H5 above same index"),),
+    )
+
+
+def options_of(command: list[str]) -> dict[str, Any]:
+    """What the command line understands, by the names of the command's parameters."""
+    program, *words = command
+    with command_line().make_context(program, list(words)) as context:
+        name, found, rest = command_line().resolve_command(context, words)
+        assert found
+        return found.make_context(name, rest, parent=context).params
+
+
+def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> None:
+    study = opened_example
+    ingest = options_of(commands.ingest_command(study))
+    assert ingest["models"] == tuple(f"{name}={source}" for name, source in study.models.items())
+    assert (str(ingest["prompts_file"]), ingest["out"]) == (study.prompts.file, study.dataset)
+    given = study.prompts.given("variant", "structural")
+    given |= study.run.given("device", "dtype", "precision", "trust_remote_code")
+    assert given.items() <= ingest.items()
+
+    check = options_of(commands.row_check_command(study))
+    report = options_of(commands.report_command(study))
+    claims = options_of(commands.claim_check_command(study))
+    assert [options["dataset"] for options in (check, report, claims)] == [study.dataset] * 3
+    assert report["out"] == study.report
+    assert parameters_from(report) == replace(study.analysis, claims=())
+    assert parameters_from(claims) == study.analysis
+    assert (check["claims_only"], claims["claims_only"]) == (False, True)
 
 
 def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +202,9 @@ def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "standard": "connaaa/interpgpt-standard-23M",
         "adhd": "connaaa/interpgpt-adhd-23M",
     }
-    assert released.report_words() == [
+    assert (released.dataset, released.report) == (tmp_path / "dataset", tmp_path / "report")
+    assert commands.report_command(released) == [
+        "headswap",
         "report",
         str(tmp_path / "dataset"),
         f"--out={tmp_path / 'report'}",
@@ -175,32 +227,70 @@ def test_sources_are_told_from_the_study_file(tmp_path: Path) -> None:
 
 START = 'dataset = "d"\nreport = "r"\n'
 MODELS = '[models]\na = "demo:standard"\nb = "demo:adhd"\n'
+ANALYSIS = START + MODELS + "[analysis]\n"
 UNSOUND = {
     "no TOML": ("dataset = \n", "no valid TOML: Invalid value (at line 1"),
+    "nested too deeply": ("dataset = " + "[" * 100_000, "no valid TOML: it is nested too deeply"),
+    "a number too long": (START + "bins = " + "9" * 5000, "no valid TOML: Exceeds the limit"),
     "no models": (START, "names no model"),
-    "no dataset": ('report = "r"\n' + MODELS, '"dataset" is missing'),
-    "unknown key": (START + "color = 1\n" + MODELS, "line 3: unknown key 'color'"),
+    "no dataset": ('report = "r"\n' + MODELS, "study.toml: 'dataset' is missing"),
+    "unknown key": (START + "color = 1\n" + MODELS, "line 3: unknown key 'color'\n"),
     "unknown key of a section": (
         START + MODELS + "[run]\ndevise = 'cpu'\n",
-        "line 7: unknown key 'devise' in [run]",
+        "line 7: unknown key 'devise' in [run]\n"
+        "Hint: known are device, dtype, precision, trust_remote_code",
     ),
-    "section that is a value": ('prompts = "p.jsonl"\n' + START + MODELS, "[prompts] is no table"),
-    "wrong type": (START + MODELS + '[analysis]\nbins = "20"\n', "line 7: 'bins' in [analysis]"),
-    "a model that is a number": (START + "[models]\na = 1\n", "line 4: 'a' in [models] is not a"),
-    "a pair of one": (START + MODELS + '[analysis]\npairs = [["a"]]\n', "line 7: ['a'] is no pair"),
+    "unknown key of the name that a section has": (
+        START + 'file = "p.jsonl"\n[prompts]\nfile = "p.jsonl"\n' + MODELS,
+        "line 3: unknown key 'file'\nHint: known are dataset, report, models",
+    ),
+    "unknown section": (START + MODELS + "[prompt]\n", "line 6: unknown key 'prompt'"),
+    "section that is a value": (
+        'prompts = "p.jsonl"\n' + START + MODELS,
+        "line 1: 'prompts' is a text, not a table of keys",
+    ),
+    "wrong type": (ANALYSIS + 'bins = "20"\n', "line 7: 'bins' in [analysis] is a text, not a"),
+    "wrong type in an inline table": (
+        START + 'run = {device = 1}\n[models]\na = "a"\n',
+        "line 3: 'device' in [run] is a whole number, not a text",
+    ),
+    "a model that is a number": (
+        START + '[models]\nb = "b"\na = 1\n',
+        "line 5: 'a' in [models] is a whole number, not a text",
+    ),
+    "a name that no model can have": (START + '[models]\n"../a" = "a"\n', "cannot name a model"),
+    "a home of nobody": (START + '[models]\na = "~nobody-at-all/x"\n', "is not a folder"),
+    "bins that are none": (ANALYSIS + "bins = 0\n", "line 7: 0 bins are not possible"),
+    "a pair of one": (ANALYSIS + 'pairs = [["a"]]\n', "line 7: ['a'] is not a pair of models"),
     "a pair of strangers": (
-        START + MODELS + '[analysis]\npairs = [["a", "c"]]\n',
-        "line 7: ['a', 'c'] is no pair",
+        ANALYSIS + 'pairs = [["a", "c"]]\n',
+        "line 7: 'c' is not one of the models\nHint: they are a, b",
+    ),
+    "a pair of numbers": (
+        ANALYSIS + "pairs = [[1, 2]]\n",
+        "line 7: 'pairs[0][0]' in [analysis] is a whole number, not a text",
+    ),
+    "an unknown similarity": (
+        ANALYSIS + 'bins = 2\nsimilarity = "profil"\n',
+        "line 8: there is no similarity 'profil'",
+    ),
+    "no claim": (ANALYSIS + 'claims = ["a is b"]\n', "line 7: 'a is b' is no claim"),
+    "a claim about a stranger": (
+        ANALYSIS + 'claims = ["a:L0H0 ~ c:L0H0 best match"]\n',
+        "line 7: 'c' is not one of the models",
     ),
     "a model that is nowhere": (START + '[models]\na = "nowhere"\n', "nowhere is not a folder"),
-    "unknown device": (START + MODELS + '[run]\ndevice = "tpu"\n', "invalid choice: 'tpu'"),
+    "unknown device": (
+        START + MODELS + '[run]\ndevice = "tpu"\n',
+        "there is no device 'tpu'\nHint: choose one of auto, cpu, cuda, mps",
+    ),
     "a reference that is none": (
-        START + MODELS + '[analysis]\nreference = "third"\n',
+        ANALYSIS + 'reference = "third"\n',
         "line 7: 'third' names no head",
     ),
     "a reference in a stranger": (
-        START + MODELS + '[analysis]\nreference = "c:L0H0"\n',
-        "line 7: 'c:L0H0' names no head",
+        ANALYSIS + 'reference = "c:L0H0"\n',
+        "line 7: 'c' is not one of the models",
     ),
 }
 

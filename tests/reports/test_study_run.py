@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import headswap
@@ -259,6 +261,63 @@ def test_a_claim_that_changed_its_verdict_is_flagged(run: Run, folder: Path) -> 
     again = run("run", folder / "study.toml")
     assert "claim changed" not in again.err
     assert again.code == outcome.code
+
+
+def test_a_similarity_applies_to_report_and_claims_alike(run: Run, folder: Path) -> None:
+    claims = json.dumps([HOLDS, FAILS])
+    path = folder / "study.toml"
+    path.write_text(STUDY.replace(claims, f'{claims}\nsimilarity = "profile_centred"'))
+    outcome = run("run", path)
+    assert "Traceback" not in outcome.err
+    remembered = read_runs(folder / "page")[-1]
+    assert {claim.similarity for claim in remembered.claims} == {"profile_centred"}
+    asked = read_study(str(path)).analysis
+    with open_session(folder / "rows", asked) as session:
+        (match,) = session.rows(
+            "select value from matches where model_a = 'standard' and layer_a = 0 and head_a = 0"
+        )
+    assert [pair.cosine for pair in remembered.pairs] == [round(match["value"], 9)]
+    assert [pair.p_value for pair in remembered.pairs] == [None]
+    shown = [line for line in outcome.err.splitlines() if line.startswith("$ headswap ")]
+    assert ["--similarity=profile_centred" in line for line in shown] == [False, False, True, True]
+    page = (folder / "page" / "index.html").read_bytes()
+    assert run(*shlex.split(shown[2])[2:]).code == 0
+    assert (folder / "page" / "index.html").read_bytes() == page
+
+
+def test_a_run_checks_every_row_once_in_one_session(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = duckdb.connect
+    opened: list[duckdb.DuckDBPyConnection] = []
+
+    def connect_and_log(database: str) -> duckdb.DuckDBPyConnection:
+        connection = connect(database)
+        connection.execute("set enable_external_file_cache = false")
+        connection.execute("call enable_logging('FileSystem')")
+        opened.append(connection)  # stays open when the run closes its cursor
+        return connection.cursor()
+
+    monkeypatch.setattr(duckdb, "connect", connect_and_log)
+    _comment(folder)
+    assert "nothing changed" not in run("run", folder / "study.toml").err
+    (session,) = opened
+
+    def bytes_read() -> int:
+        (n_bytes,) = session.execute(
+            "select sum(bytes) from duckdb_logs_parsed('FileSystem') "
+            "where op = 'READ' and path like '%/attention/%'"
+        ).fetchall()[0]
+        return int(n_bytes)
+
+    before = bytes_read()
+    assert before > 0
+    # What the run printed and what its page shows are one reading.
+    assert len(session.execute("select * from row_checks").fetchall()) == 2
+    assert bytes_read() == before
+    # The log does count: another pass over the rows is seen.
+    session.execute("select sum(weight) from attention").fetchall()
+    assert bytes_read() > before
 
 
 def test_an_unchanged_run_loads_nothing_that_takes_long(folder: Path) -> None:

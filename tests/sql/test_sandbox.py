@@ -270,10 +270,10 @@ def test_results_have_a_bound(run: Run, dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--timeout=0", "0 s is no time"),
-        ("--timeout=nan", "nan s is no time"),
-        ("--timeout=inf", "inf s is no time"),
-        ("--max-rows=-1", "-1 is no number of rows"),
+        ("--timeout=0", "--timeout 0 is not possible"),
+        ("--timeout=nan", "--timeout nan is not possible"),
+        ("--timeout=inf", "--timeout inf is not possible"),
+        ("--max-rows=-1", "--max-rows -1 is not possible"),
         ("--memory-limit=much", "'much' is no amount of memory"),
         ("--memory-limit=-1GB", "'-1GB' is no amount of memory"),
         ("--memory-limit=1KB", "'1KB' is no amount of memory"),

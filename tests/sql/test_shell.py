@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +14,7 @@ from sql.graph.catalog import relations
 from sql.session import Session, open_session
 from tests.support.running import Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
+from tests.support.terminal import CTRL_D, TAB, terminal
 
 
 @pytest.fixture(scope="module")
@@ -121,30 +118,30 @@ def test_without_a_terminal_a_query_is_asked_for(
 
 def test_in_a_real_terminal(dataset: Path, tmp_path: Path) -> None:
     """Completion by the tab key, an answer, and a history that the next prompt finds."""
-    state = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "dumb"}
     command = [sys.executable, "-m", "headswap", "sql", str(dataset)]
-    process, terminal = pty.fork()
-    if process == 0:  # pragma: no cover - the child becomes headswap
-        os.execvpe(command[0], command, state)
-    seen = _read_until(terminal, "headswap> ")
-    os.write(terminal, b"select count(*) as n_found from similarity_r\t;\n")
-    seen = _read_until(terminal, "headswap> ")
-    assert "similarity_ranking" in seen
-    assert "288" in seen  # 6 x 6 heads, both orders, four similarities
-    os.write(terminal, b"\x04")
-    _, status = os.waitpid(process, 0)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 0
+    with terminal(command, {"XDG_STATE_HOME": str(tmp_path)}) as shell:
+        shell.read_until("headswap> ")
+        shell.type(f"select count(*) as n_found from similarity_r{TAB};\n")
+        seen = shell.read_until("headswap> ")
+        assert "similarity_ranking" in seen
+        assert "288" in seen  # 6 x 6 heads, both orders, four similarities
+        shell.type(CTRL_D)
+        assert shell.wait() == 0
     assert "similarity_ranking" in (tmp_path / "headswap" / "history").read_text()
 
 
-def _read_until(terminal: int, text: str) -> str:
-    seen, limit = "", time.monotonic() + 120
-    while text not in seen:
-        assert time.monotonic() < limit, seen
-        if select.select([terminal], [], [], 1)[0]:
-            seen += os.read(terminal, 4096).decode()
-    return seen
+def test_a_long_answer_is_cut_and_says_so(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = "select range from range(60);"
+    talk(session, query, ".rows 3", query, ".rows all", query, ".rows many", ".rows 0")
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == (2 + 50) + (2 + 3) + (2 + 60)
+    said = "rows, there are more: .rows N or .rows all shows more"
+    assert f"the first 50 {said}" in err
+    assert f"the first 3 {said}" in err
+    assert "'many' is not a number of rows" in err
+    assert "'0' is not a number of rows" in err
 
 
 def test_no_progress_bar_is_drawn_into_the_data(session: Session) -> None:

@@ -372,7 +372,7 @@ def _cases() -> Iterator[list[str]]:
     yield ["ingest", MODEL, "--out={d}"]
     yield from (["run", f"{{t}}/study-{number}.toml"] for number in range(len(STUDIES)))
     yield from (["run", name] for name in ("nothing", "", "{t}", "{t}/nothing.toml"))
-    yield from ([], [""], ["nothing"], ["--nothing"], ["demo"], ["run"], ["init", "a", "b"])
+    yield from ([""], ["nothing"], ["--nothing"], ["demo"], ["run"], ["init", "a", "b"])
 
 
 CASES = list(_cases())

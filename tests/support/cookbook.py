@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from sql.console.examples import examples
-from sql.console.output import table_text
+from sql.console.output import table_lines
 from sql.session import Session, open_session
 
 COOKBOOK = Path(__file__).parents[2] / "docs" / "cookbook.md"
@@ -28,7 +28,7 @@ def cookbook(session: Session) -> str:
     parts = [_HEAD]
     for example in examples():
         relation = session.query(example.query)
-        answer = table_text(relation.columns, relation.fetchall())
+        answer = "\n".join(table_lines(relation.columns, relation.fetchall()))
         query = f"```sql\n{example.query}\n```"
         parts.append(f"## {example.question}\n\n{query}\n\n```\n{answer.rstrip()}\n```\n")
     return "\n".join(parts)

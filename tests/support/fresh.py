@@ -81,8 +81,6 @@ def _run(words: list[str], out: IO[bytes], err: IO[bytes]) -> None:
     code = 1
     try:
         code = headswap.main(words)
-    except SystemExit as stop:  # argparse leaves this way
-        code = int(stop.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
+
+import click
 
 import headswap
 from sql.graph.catalog import relations
@@ -25,17 +26,12 @@ def rendered(text: str) -> str:
 
 
 def help_of(command: str) -> str:
-    """What `headswap COMMAND --help` prints in a window of 80 columns."""
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "80"
-    try:
-        parser = headswap.build_parser(command)
-        subparsers = next(action for action in parser._actions if action.dest == "command")
-        return str(subparsers.choices[command].format_help())  # type: ignore[index]
-    finally:
-        os.environ.pop("COLUMNS")
-        if before is not None:
-            os.environ["COLUMNS"] = before
+    """What `headswap COMMAND --help` prints."""
+    group = headswap.command_line()
+    with group.make_context("headswap", [command]) as context:
+        loaded = group.get_command(context, command)
+        assert loaded
+        return loaded.get_help(click.Context(loaded, parent=context, info_name=command)) + "\n"
 
 
 def _content(command: str | None) -> str:

@@ -1,0 +1,52 @@
+"""The commands that a study's run does the work of, as a person would type them.
+
+They are shown, and never read again: a run calls functions with the study's values.
+"""
+
+from __future__ import annotations
+
+from reports.study.study import Study
+from sql.parameters import Parameters
+
+
+def ingest_command(study: Study) -> list[str]:
+    """`headswap ingest` of the study's models and prompts."""
+    words = [f"--model={name}={source}" for name, source in study.models.items()]
+    prompts = study.prompts.file
+    options = {} if prompts is None else {"prompts": prompts}
+    options |= study.prompts.given("variant", "structural")
+    options |= study.run.given("device", "dtype", "precision")
+    words += [f"--{name}={value}" for name, value in options.items()]
+    words += ["--trust-remote-code"] if study.run.trust_remote_code else []
+    return ["headswap", "ingest", *words, f"--out={study.dataset}"]
+
+
+def row_check_command(study: Study) -> list[str]:
+    """`headswap check` of the stored rows."""
+    return ["headswap", "check", str(study.dataset)]
+
+
+def report_command(study: Study) -> list[str]:
+    """`headswap report` of the study's dataset."""
+    options = _options(study.analysis)
+    return ["headswap", "report", str(study.dataset), f"--out={study.report}", *options]
+
+
+def claim_check_command(study: Study) -> list[str]:
+    """`headswap check` of the study's claims."""
+    options = _options(study.analysis)
+    options += [f"--claim={claim.text}" for claim in study.analysis.claims]
+    return ["headswap", "check", str(study.dataset), "--claims-only", *options]
+
+
+def _options(analysis: Parameters) -> list[str]:
+    """The options of what is not left to its default, the claims aside."""
+    words = []
+    if analysis.reference_layer is not None:
+        head = f"L{analysis.reference_layer}H{analysis.reference_head}"
+        words.append(f"--reference={':'.join(filter(None, (analysis.reference_model, head)))}")
+    for name in ("bins", "similarity"):
+        value = getattr(analysis, name)
+        if value != getattr(Parameters, name):
+            words.append(f"--{name}={value}")
+    return words + [f"--pair={':'.join(pair)}" for pair in analysis.pairs]
