@@ -262,9 +262,10 @@ def test_command_imports_stages_only_inside_functions():
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     inside = {
         id(child)
-        for function in ast.walk(tree)
-        if isinstance(function, functions)
-        for child in ast.walk(function)
+        for block in ast.walk(tree)
+        if isinstance(block, functions)
+        or (isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING")
+        for child in ast.walk(block)
     }
     outside = ast.Module(
         body=[

@@ -193,7 +193,7 @@ UNSOUND = {
         "line 7: ['a', 'c'] is no pair",
     ),
     "a model that is nowhere": (START + '[models]\na = "nowhere"\n', "nowhere is not a folder"),
-    "unknown device": (START + MODELS + '[run]\ndevice = "tpu"\n', "invalid choice: 'tpu'"),
+    "unknown device": (START + MODELS + '[run]\ndevice = "tpu"\n', "'tpu' is not one of"),
     "a reference that is none": (
         START + MODELS + '[analysis]\nreference = "third"\n',
         "line 7: 'third' names no head",
