@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 _BYTES_A_ROW = {"float32": 3.9, "float16": 2.0}
 # What an ingest that never finished may have left in the folder, which is not yet a dataset.
 _LEFT_BEHIND = re.compile(
-    r"attention|\.lock|README\.md|((models|prompts|tokens)(-\d+)?\.parquet|manifest(\.backup)?\.json)(\.partial)?"
+    r"attention|\.lock|"
+    r"(README\.md|(models|prompts|tokens)(-\d+)?\.parquet|manifest(\.backup)?\.json)(\.partial)?"
 )
 
 

@@ -53,6 +53,9 @@ class Progress:
     def skip(self, count: int) -> None:
         """Counts what an earlier, interrupted run had done."""
         self.skipped += count
+        if self._bar is not None:
+            self._bar.initial += count
+            self._bar.n += count
 
     def summary(self) -> str:
         """A closing line: how much was done, how fast, and in what time."""
@@ -80,13 +83,13 @@ class Progress:
             mininterval=_REDRAW_SECONDS if is_terminal else _LINE_SECONDS,
             miniters=1,
             smoothing=0,  # the rate since the beginning
-            delay=PATIENCE_SECONDS,  # the time that has passed, as far as tqdm knows
+            delay=PATIENCE_SECONDS,  # or it would be drawn before what was done is known to it
             leave=False,
             postfix=f"{self.skipped:,} from an interrupted run" if self.skipped else None,
         )
         bar.start_t -= time.monotonic() - self._started
-        bar.last_print_t = bar.start_t
-        bar.update(self.done)
+        bar.n = bar.last_print_n = self.skipped + self.done
+        bar.refresh()
         return bar
 
 

@@ -141,8 +141,8 @@ def start_up(rounds: int) -> Iterator[Figure]:
         dataset = drawn_dataset(Path(name) / "dataset", 200_000)
         words = {"headswap --help": ["--help"], "headswap sql": ["sql", str(dataset), "select 1"]}
         found = best({what: partial(_run, given) for what, given in words.items()}, rounds)
-        yield Figure("headswap --help", found["headswap --help"], 0.3, 0.15, " s")
-        yield Figure('headswap sql DATASET "select 1"', found["headswap sql"], 0.6, 0.3, " s")
+        yield Figure("headswap --help", found["headswap --help"], 0.08, 0.05, " s")
+        yield Figure('headswap sql DATASET "select 1"', found["headswap sql"], 0.3, 0.2, " s")
 
 
 def _run(words: list[str]) -> None:

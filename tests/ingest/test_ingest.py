@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.reader import open_dataset
-from ingest.kernel.progress import Progress
 from sql.parameters import Parameters
 from sql.session import open_session
 from tests.support.running import REFERENCE, Run
@@ -104,22 +101,6 @@ def test_left_out_prompts_and_progress_are_shown(run: Run, tmp_path: Path) -> No
     with open_session(tmp_path / "dataset") as session:
         (written,) = session.rows("select count(*) as rows from attention_rows")
     assert f"12 prompts, {written['rows']:,} rows, about " in outcome.err
-
-
-def test_progress_tells_the_time_left_also_where_no_line_can_be_redrawn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    moments = iter([0.0, 1.0, 2.0, 30.0, 62.5, 125.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(moments))
-    stream = StringIO()
-    progress = Progress("standard", 5000, stream)
-    for _ in range(5):
-        progress.add(1000)
-    lines = stream.getvalue().splitlines()
-    assert [line.split()[1] for line in lines] == ["40%", "80%", "100%"]
-    assert lines[0].endswith("1,000 rows/s  2.0 s, about 3 s left")
-    assert lines[1].endswith("64 rows/s  62.5 s, about 16 s left")
-    assert lines[2].endswith("40 rows/s  125.0 s")
 
 
 def test_prompts_alone_and_together_give_the_same_rows(

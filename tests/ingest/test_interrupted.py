@@ -162,3 +162,14 @@ def test_a_lock_that_the_file_system_refuses_is_told(tmp_path: Path) -> None:
     (tmp_path / "dataset" / LOCK_NAME).mkdir(parents=True)
     with pytest.raises(HeadswapError, match="cannot lock"), writing(tmp_path / "dataset"):
         pass
+
+
+def test_half_written_files_do_not_stop_the_next_ingest(tmp_path: Path) -> None:
+    """What is left where an ingest is killed while it writes any of its files but the rows."""
+    out, log = tmp_path / "dataset", tmp_path / "log.txt"
+    out.mkdir()
+    for name in ("README.md", "models.parquet", "tokens.parquet", "manifest.json"):
+        (out / f"{name}.partial").write_text("half")
+    assert Process(ingest_words(out), log).wait() == 0, log.read_text()
+    assert is_complete(out)
+    assert not list(out.glob("*.partial"))

@@ -20,7 +20,7 @@ from ingest.dataset.manifest import FileEntry, Manifest, read_manifest
 from ingest.dataset.verification import verify
 from ingest.dataset.writer import file_entry
 from ingest.prompts.prompt_set import PAIRED_TASKS
-from sql.console.verify_command import find, problems_of
+from sql.console.verify_command import problems_of, run_checks
 from sql.graph.export import write_views
 from tests.support import flips
 from tests.support.interrupted import content
@@ -176,9 +176,9 @@ def test_the_flip_of_a_bit_is_found_in_every_file(dataset: Path) -> None:
     for path in content(dataset):
         original = (dataset / path).read_bytes()
         flips.flip(dataset / path, generator)
-        assert problems_of(find(dataset)), path
+        assert problems_of(run_checks(dataset)), path
         (dataset / path).write_bytes(original)
-    assert not problems_of(find(dataset))
+    assert not problems_of(run_checks(dataset))
 
 
 def test_what_is_wrong_is_listed_and_the_exit_code_says_so(dataset: Path, run: Run) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import headswap
 from ingest.repair import repair
-from sql.console.verify_command import find, problems_of
+from sql.console.verify_command import problems_of, run_checks
 from sql.graph.export import write_views
 from sql.session import open_session
 from tests.support.interrupted import content, ingest_words
@@ -35,7 +35,7 @@ def flip_and_repair(dataset: Path, prompts: Path, n_flips: int, seed: int = 0) -
         path = generator.choice(paths)
         original = (dataset / path).read_bytes()
         flip(dataset / path, generator)
-        problems = problems_of(find(dataset))
+        problems = problems_of(run_checks(dataset))
         n_found += bool(problems)
         repair(dataset, problems, prompts)
         write_views(dataset)
