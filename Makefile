@@ -26,6 +26,7 @@ lint: $(STAMP) ## check style and types, change nothing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/deptry .
 
 format: $(STAMP) ## rewrite the code in the project's format, and what README shows of it
 	$(BIN)/ruff check --fix

@@ -30,6 +30,7 @@ from sql.parameters import Parameters, completed
 if TYPE_CHECKING:
     from types import TracebackType
 
+    import polars as pl
     import pyarrow as pa
 
 _WORD = re.compile(r"\w+")
@@ -52,7 +53,7 @@ class Session:
         self.limits = limits or Limits()
         self.connection = duckdb.connect(":memory:")
         lock(self.connection, self.limits, dataset.files())
-        self._asked = Asked(dataset, self.parameters)
+        self._asked = Asked(dataset, self.parameters, self.connection)
         self._known_names: dict[str, tuple[str, ...]] = {}
         self._built: set[str] = set()
         self._is_listed = False
@@ -114,6 +115,11 @@ class Session:
         """The rows of one query, each as a dict by column."""
         relation = self.query(sql, parameters)
         return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+
+    def frame(self, sql: str, parameters: dict[str, Any] | None = None) -> pl.DataFrame:
+        """The rows of one query as a polars data frame."""
+        frame: pl.DataFrame = self.query(sql, parameters).pl()
+        return frame
 
     def names_in(self, sql: str) -> tuple[str, ...]:
         """The relations that one statement names, in alphabetical order."""

@@ -11,8 +11,8 @@ import pytest
 
 import headswap
 from tests.support.running import Run
+from tests.support.services.terminal import TAB, terminal
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
-from tests.support.terminal import TAB, terminal
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import msgspec
-
 from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.errors import DatasetError
 from ingest.kernel.files import sha256_of
@@ -175,7 +173,7 @@ def read_manifest(dataset: Path, name: str = MANIFEST_NAME) -> Manifest:
     _check_version(path, content)
     try:
         return _manifest_from(content)
-    except (msgspec.ValidationError, ValueError) as error:
+    except ValueError as error:
         raise DatasetError(
             f"{path} is not a valid manifest: {error}",
             hint="`headswap verify --repair` may restore it; else get the dataset again",
@@ -183,10 +181,12 @@ def read_manifest(dataset: Path, name: str = MANIFEST_NAME) -> Manifest:
 
 
 def _manifest_from(content: Any) -> Manifest:
-    """Checks a manifest's content: its types by msgspec, what they cannot say here."""
+    """Checks a manifest's content: first its types, then what types cannot say."""
+    from ingest.kernel.typed import convert  # not at the top: names and limits are read without it
+
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f'"format" is not "{FORMAT}"')
-    manifest = msgspec.convert(content, Manifest)
+    manifest = convert(content, Manifest)
     for table in manifest.tables:
         if table not in STORED_TABLES:
             raise ValueError(f"unknown table {table!r}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from pathlib import Path
 
@@ -89,8 +87,4 @@ def _sized(svg: str, units_an_inch: float, unit: str) -> str:
 
 
 def _as_csv(drawn: Drawn) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(drawn.rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(drawn.rows)
-    return text.getvalue().encode()
+    return drawn.frame.write_csv().encode()

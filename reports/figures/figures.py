@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
@@ -38,6 +38,9 @@ from reports.data.wording import compared_by
 from sql.parameters import check_head, check_model, parse_model_head
 from sql.session import Session
 
+if TYPE_CHECKING:
+    import polars as pl
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -46,6 +49,13 @@ class Drawn:
     chart: alt.Chart | alt.LayerChart
     rows: Sequence[dict[str, Any]]
     notes: tuple[str, ...] = ()
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The numbers as a data frame, which Altair and files take as it is."""
+        import polars as pl
+
+        return pl.DataFrame(self.rows, infer_schema_length=None)
 
 
 @dataclass(frozen=True)

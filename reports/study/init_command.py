@@ -19,7 +19,7 @@ import click
 def command(path: Path) -> int:
     """Writes the commented example, and says how to run it."""
     from ingest.kernel.errors import HeadswapError, InputError
-    from reports.study.study import EXAMPLE
+    from reports.study.built_in import EXAMPLE
 
     try:
         with path.open("x", encoding="utf-8") as file:

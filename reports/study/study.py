@@ -17,10 +17,8 @@ import msgspec
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
 from ingest.kernel.typed import MismatchError, Place, convert, path_of
+from reports.study.built_in import STUDIES_FOLDER, built_in_studies
 from sql.parameters import Parameters, check_values, parse_claim, parse_model_head
-
-STUDIES_FOLDER = Path(__file__).parent
-EXAMPLE = STUDIES_FOLDER / "example.toml"
 
 _HINT = "`headswap init` writes an example with every key"
 _UNTRAINED = re.compile(r"untrained:(\d+:)?")
@@ -98,11 +96,6 @@ class Study:
         # The default prompts are named by the dataset's manifest, as every other file's content is.
         prompts = sha256_of(Path(self.prompts.file)) if self.prompts.file is not None else ""
         return hashlib.sha256(f"{self.text_sha256}{prompts}".encode()).hexdigest()
-
-
-def built_in_studies() -> list[str]:
-    """The names of the studies that come with headswap."""
-    return sorted(path.stem for path in STUDIES_FOLDER.glob("*.toml") if path != EXAMPLE)
 
 
 def read_study(name: str, out: Path | None = None) -> Study:

@@ -67,9 +67,9 @@ def complete_model_head(
 
 def complete_view(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The views."""
-    from sql.graph.catalog import relations
+    from sql.graph.catalog import declared
 
-    return _starting_with(incomplete, list(relations()))
+    return _starting_with(incomplete, list(declared()))
 
 
 def model_names(context: click.Context) -> list[str]:

@@ -12,8 +12,8 @@ import click
 
 from ingest.dataset.checks import Check, Problem
 from ingest.dataset.relations import STORED_TABLES
-from ingest.kernel.errors import DatasetError
 from ingest.kernel.command_line import json_option
+from ingest.kernel.errors import DatasetError
 from ingest.kernel.progress import Progress
 from ingest.kernel.text import printable
 from sql.console.completion import complete_file

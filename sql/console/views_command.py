@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -21,38 +22,44 @@ if TYPE_CHECKING:
     "view",
     metavar="[VIEW]",
     required=False,
-    help="one view, with its columns (default: all, a line each)",
+    help="one relation, with its columns (default: all, a line each)",
     shell_complete=complete_view,
 )
-@json_option("the views")
+@json_option("the relations")
 def command(view: str | None, as_json: bool) -> int:
-    """Prints the views, or one view with its columns."""
-    from sql.graph.catalog import relations
+    """Prints the relations, or one with its columns."""
+    from sql.graph.catalog import declared, relations
 
-    if view is not None and view not in relations():
+    if view is not None and view not in declared():
         raise InputError(f"there is no relation {view!r}", hint="`headswap views` lists them")
-    chosen = [relations()[view]] if view is not None else list(relations().values())
     if as_json:
-        print(json.dumps([asdict(view) for view in chosen]))
+        chosen = [relations()[view]] if view is not None else relations().values()
+        print(json.dumps([asdict(relation) for relation in chosen]))
     elif view:
-        print(view_text(chosen[0]))
+        print(view_text(relations()[view]))
     else:
         print(view_list())
     return 0
 
 
-def view_text(view: Relation) -> str:
-    """A view explained: what for, one row per what, its columns, what it is made from."""
-    width = max(len(column.name) for column in view.columns)
-    lines = [f"{view.name}: {view.purpose}", f"one row per {', '.join(view.grain)}", ""]
-    lines += [f"{c.name:{width}}  {c.type:9}  {c.meaning}" for c in view.columns]
-    lines += ["", f"made from {', '.join(view.reads)}"] if view.reads else []
+def view_text(relation: Relation) -> str:
+    """A relation explained: what for, one row per what, its columns, what it reads."""
+    width = max(len(column.name) for column in relation.columns)
+    lines = [f"{relation.name}: {relation.purpose}", f"one row per {', '.join(relation.grain)}", ""]
+    lines += [f"{c.name:{width}}  {c.type:9}  {c.meaning}" for c in relation.columns]
+    lines += ["", f"reads {', '.join(relation.reads)}"] if relation.reads else []
+    made_by = relation.made_by
+    lines += ["", f"written by `headswap {made_by}`"] if made_by else []
     return "\n".join(lines)
 
 
 def view_list() -> str:
-    """All views, a line each."""
-    from sql.graph.catalog import relations
+    """All relations by subject, a line each."""
+    from sql.graph.catalog import declared
 
-    width = max(map(len, relations()))
-    return "\n".join(f"{view.name:{width}}  {view.purpose}" for view in relations().values())
+    width = max(map(len, declared()))
+    groups = groupby(declared().values(), key=lambda relation: relation.subject)
+    return "\n\n".join(
+        "\n".join([f"{subject}:", *(f"  {r.name:{width}}  {r.purpose}" for r in members)])
+        for subject, members in groups
+    )

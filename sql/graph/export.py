@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.dataset.manifest import read_manifest
+from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.files import sha256_of, write_text_aside
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def write_views(path: Path) -> None:
 
 def _stamp(path: Path) -> str:
     """The first line of `views.sql`: a hash of the manifest and of all that declares relations."""
-    hashes = [read_manifest(path).sha256(), *map(sha256_of, _declarations())]
+    tables = repr(sorted(STORED_TABLES.items()))
+    hashes = [read_manifest(path).sha256(), tables, *map(sha256_of, _declarations())]
     return _STAMP.format(stamp=hashlib.sha256("".join(hashes).encode()).hexdigest())
 
 
@@ -54,6 +56,8 @@ def views_text(path: Path) -> str:
 
     What rests on a function of Python, or on a table that the dataset lacks, is left out.
     """
+    import duckdb
+
     from ingest.dataset.reader import open_dataset
     from sql.graph.catalog import relations, with_ancestors
     from sql.graph.literals import insert_rows
@@ -62,7 +66,7 @@ def views_text(path: Path) -> str:
     from sql.parameters import Parameters, completed
 
     dataset = open_dataset(path)
-    asked = Asked(dataset, completed(Parameters(), dataset))
+    asked = Asked(dataset, completed(Parameters(), dataset), duckdb.connect(":memory:"))
     absent = set(dataset.manifest.absent_tables())
     computed_names, absent_names, statements = [], [], []
     for name, relation in relations().items():

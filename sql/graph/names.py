@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from ingest.kernel.errors import InputError
+
+if TYPE_CHECKING:
+    import duckdb
 
 # DuckDB's parser shows every statement that reads as a tree, but not EXPLAIN: what follows it is
 # looked at.
@@ -49,7 +50,9 @@ def table_names(sql: str) -> frozenset[str]:
 
 @cache
 def _connection() -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(":memory:", config={"enable_external_access": False, "threads": 1})
+    import duckdb  # not at the top: the list of relations needs none of it
+
+    connection = duckdb.connect(":memory:")  # which only parses
     atexit.register(_connection.cache_clear)  # or DuckDB complains of it at the end of a program
     return connection
 

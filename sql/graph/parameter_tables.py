@@ -6,28 +6,31 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from ingest.dataset.reader import Dataset
 from sql.graph.literals import literal
 from sql.graph.relation import Column, Relation
 from sql.parameters import Parameters
 
+if TYPE_CHECKING:
+    import duckdb
+
 Rows = Sequence[Sequence[object]]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A dataset and what is asked of it."""
+    """A dataset and what is asked of it. connection: that of its session, to read files by."""
 
     dataset: Dataset
     parameters: Parameters
+    connection: duckdb.DuckDBPyConnection
 
     @cached_property
     def extent(self) -> Extent:
         """How far the dataset's numbers go, from the statistics of its small files."""
-        return extent_of(self.dataset)
+        return extent_of(self.dataset, self.connection)
 
     @property
     def models(self) -> list[str]:
@@ -59,7 +62,7 @@ class Extent:
     heads: int
 
 
-def extent_of(dataset: Dataset) -> Extent:
+def extent_of(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Extent:
     """Reads how far a dataset's numbers go."""
     selects = [
         f"(select coalesce(max({column}), {nothing}) from read_parquet([{files}]))"
@@ -71,9 +74,7 @@ def extent_of(dataset: Dataset) -> Extent:
         )
         for files in [", ".join(literal(str(path)) for path in dataset.table_files(table))]
     ]
-    with duckdb.connect(":memory:") as connection:
-        found = connection.execute(f"select {', '.join(selects)}").fetchone()
-    assert found is not None  # a SELECT without a table has one row
+    (found,) = connection.execute(f"select {', '.join(selects)}").fetchall()
     prompts, positions, layers, heads = map(int, found)
     return Extent(prompts + 1, positions + 1, layers, heads)
 

@@ -105,10 +105,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other format": (_edited(lambda m: m.update(format="x")), '"format" is not'),
     "newer version": (_edited(lambda m: m.update(format_version=99)), "version 99 is newer"),
     "older version": (_edited(lambda m: m.update(format_version=1)), "version 1 is older"),
-    "key missing": (_edited(lambda m: m.pop("tables")), "missing required field `tables`"),
+    "key missing": (_edited(lambda m: m.pop("tables")), "'tables' is missing"),
     "wrong type": (
         _edited(lambda m: m.update(tables=[])),
-        r"Expected `object`, got `array` - at `\$.tables`",
+        "'tables' is a list, not a table of keys",
     ),
     "table missing": (_edited(lambda m: m["tables"].pop("tokens")), "no table 'tokens'"),
     "unknown table": (_edited(lambda m: m["tables"].update(x=[])), "unknown table 'x'"),

@@ -23,7 +23,8 @@ from ingest.models.source import parse_model_sources
 from ingest.producers.batches import plan_batches
 from ingest.producers.patterns import stored_cells
 from ingest.prompts.prompt_set import read_prompts
-from reports.study.study import EXAMPLE, read_study
+from reports.study.built_in import EXAMPLE
+from reports.study.study import read_study
 from sql.access.limits import parse_memory
 from sql.parameters import parse_claim, parse_head
 from sql.session import Session, open_session

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.models.hub import HubId, _explained, parse_hub_id
-from tests.support.hub import TOKEN, Client, Fault, Hub, free_port, serve_hub
+from tests.support.services.hub import TOKEN, Client, Fault, Hub, free_port, serve_hub
 
 
 @pytest.fixture(scope="module")

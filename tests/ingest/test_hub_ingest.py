@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ingest.dataset.manifest import read_manifest
-from tests.support.hub import COMMAND, Client, Fault, Hub, serve_hub
 from tests.support.running import REFERENCE
+from tests.support.services.hub import COMMAND, Client, Fault, Hub, serve_hub
 
 PROMPT = {"pair_id": 0, "variant": "standard", "task": "Make tea", "steps": ["Boil water", "Pour"]}
 BUNDLE = "hooked_transformer.pt"

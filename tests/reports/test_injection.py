@@ -15,8 +15,8 @@ from ingest.dataset.verification import verify
 from ingest.dataset.writer import write_table
 from reports.site.pages import write_report
 from sql.session import open_session
-from tests.support.browser import running_browser
 from tests.support.running import Run
+from tests.support.services.browser import running_browser
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
 ATTACKS = (

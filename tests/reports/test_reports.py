@@ -22,8 +22,8 @@ from reports.data.report import Head, Report
 from reports.site.pages import write_report
 from sql.parameters import Parameters
 from sql.session import Session, open_session
-from tests.support.browser import Browser, Page, running_browser
 from tests.support.running import Run
+from tests.support.services.browser import Browser, Page, running_browser
 from tests.support.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset
 
 # Where each head of `standard` stands in `adhd`, as a flat index: places[there] == head.

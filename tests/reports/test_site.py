@@ -14,7 +14,7 @@ from reports.site.pages import write_history, write_report
 from reports.site.rendering import MENU
 from reports.study.runs import PairNumbers, Run, append_run
 from sql.session import Session, open_session
-from tests.support.browser import Browser, Page, running_browser
+from tests.support.services.browser import Browser, Page, running_browser
 from tests.support.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset
 
 PLACES = (4, 0, 5, 1, 2, 3)

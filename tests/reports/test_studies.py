@@ -14,7 +14,8 @@ import pytest
 from headswap import command_line
 from ingest.dataset.manifest import checksum_of, read_manifest
 from reports.study import commands
-from reports.study.study import EXAMPLE, Study, built_in_studies, read_study
+from reports.study.built_in import EXAMPLE, built_in_studies
+from reports.study.study import Study, read_study
 from sql.console.options import parameters_from
 from sql.parameters import Parameters, parse_claim
 from tests.support.running import REFERENCE, Run

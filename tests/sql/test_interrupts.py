@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.services.terminal import CTRL_C, CTRL_D, Terminal, terminal
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
-from tests.support.terminal import CTRL_C, CTRL_D, Terminal, terminal
 
 # Each runs for minutes: in one long step, in steps of a recursion, and while rows are written.
 ENDLESS = {

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -94,7 +95,7 @@ def test_a_changed_definition_is_computed_anew(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a relation itself, of one that it reads, and of a function that computes one."""
-    asked = Asked(open_dataset(dataset), FEW)
+    asked = Asked(open_dataset(dataset), FEW, duckdb.connect(":memory:"))
     hashes = {name: Ancestry(asked).sha256(name) for name in relations()}
 
     def changed() -> set[str]:

@@ -13,8 +13,8 @@ from sql.console.shell import complete, run_shell
 from sql.graph.catalog import relations
 from sql.session import Session, open_session
 from tests.support.running import Run
+from tests.support.services.terminal import CTRL_D, TAB, terminal
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
-from tests.support.terminal import CTRL_D, TAB, terminal
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from tests.support.running import Outcome
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 # A machine that is busy with other work may answer late.
 PATIENCE = {"HF_HUB_ETAG_TIMEOUT": "60", "HF_HUB_DOWNLOAD_TIMEOUT": "60"}
