@@ -115,7 +115,7 @@ def parse_claim(text: str) -> Claim:
     match = _CLAIM_PATTERN.fullmatch(text)
     if match is None or (match["test"] == "at least") != (match["bound"] is not None):
         raise InputError(
-            f"{text!r} is no claim",
+            f"{text!r} is not a claim",
             hint="write MODEL:HEAD ~ MODEL:HEAD and one of: above same index, best match, "
             "beyond chance, at least 0.99",
         )

@@ -21,7 +21,7 @@ from sql.graph.ancestry import Ancestry
 from sql.graph.catalog import declared, reads_of
 from sql.graph.kept import KeptRelations
 from sql.graph.literals import insert_rows
-from sql.graph.names import table_names
+from sql.graph.names import WORD, table_names
 from sql.graph.parameter_tables import Asked, compared_pairs, create_statement, parameter_rows
 from sql.graph.relation import Relation, create_table
 from sql.graph.stored import stored_select, stored_table
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-_WORD = re.compile(r"\w+")
 # What lists relations: the one query that needs them all there, though none computed.
 _CATALOG = re.compile(
     r"\b(show|information_schema|(duckdb|pg|sqlite|pragma)_\w+)\b|\bdescribe\s*;?\s*$"
@@ -125,7 +124,7 @@ class Session:
         """The relations that one statement names, in alphabetical order."""
         if sql not in self._known_names:
             # Parsing takes longer than many a query: only where a word is a relation's name.
-            words = declared().keys() & set(_WORD.findall(sql.lower()))
+            words = declared().keys() & set(WORD.findall(sql.lower()))
             self._known_names[sql] = tuple(sorted(words & table_names(sql))) if words else ()
         return self._known_names[sql]
 

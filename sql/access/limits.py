@@ -58,7 +58,9 @@ def parse_memory(text: str) -> int:
         base = 1024 if match["binary"] else 1000
         size = round(float(match["number"]) * base ** " KMGT".index(match["unit"].upper() or " "))
     if size < _LEAST_MEMORY:
-        raise InputError(f"{text!r} is no amount of memory to work with", hint="for instance 2GB")
+        raise InputError(
+            f"{text!r} is not an amount of memory that suffices", hint="for instance 2GB"
+        )
     return size
 
 

@@ -117,7 +117,7 @@ def _command(name: str, argument: str) -> None:
     elif name == ".describe" and view:
         print(view_text(view))
     elif name == ".describe":
-        print(f"there is no view {argument!r}: .views lists them", file=sys.stderr)
+        print(f"there is no relation {argument!r}: .views lists them", file=sys.stderr)
     elif name == ".examples":
         print("\n\n".join(f"-- {example.question}\n{example.query};" for example in examples()))
     elif name == ".help":

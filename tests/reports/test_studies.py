@@ -275,7 +275,7 @@ UNSOUND = {
         ANALYSIS + 'bins = 2\nsimilarity = "profil"\n',
         "line 8: there is no similarity 'profil'",
     ),
-    "no claim": (ANALYSIS + 'claims = ["a is b"]\n', "line 7: 'a is b' is no claim"),
+    "no claim": (ANALYSIS + 'claims = ["a is b"]\n', "line 7: 'a is b' is not a claim"),
     "a claim about a stranger": (
         ANALYSIS + 'claims = ["a:L0H0 ~ c:L0H0 best match"]\n',
         "line 7: 'c' is not one of the models",

@@ -108,11 +108,11 @@ def test_what_was_not_calibrated_has_no_p_value(dataset: Path, run: Run) -> None
 @pytest.mark.parametrize(
     ("claim", "message"),
     [
-        ("a:L1H1 b:L0H0 best match", "is no claim"),
-        ("a:L1H1 ~ b:L0H0", "is no claim"),
-        ("a:L1H1 ~ b:L0H0 at least", "is no claim"),
-        ("a:L1H1 ~ b:L0H0 at least 7", "is no claim"),
-        ("a:L1H1 ~ b:L0H0 best match 0.5", "is no claim"),
+        ("a:L1H1 b:L0H0 best match", "is not a claim"),
+        ("a:L1H1 ~ b:L0H0", "is not a claim"),
+        ("a:L1H1 ~ b:L0H0 at least", "is not a claim"),
+        ("a:L1H1 ~ b:L0H0 at least 7", "is not a claim"),
+        ("a:L1H1 ~ b:L0H0 best match 0.5", "is not a claim"),
         ("a:L1H1 ~ a:L0H0 best match", "about one model"),
         ("a:L1H1 ~ c:L0H0 best match", "not compared"),
         ("a:L1H1 ~ b:L0H9 best match", "no head L0H9"),

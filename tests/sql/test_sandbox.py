@@ -274,9 +274,9 @@ def test_results_have_a_bound(run: Run, dataset: Path) -> None:
         ("--timeout=nan", "--timeout nan is not possible"),
         ("--timeout=inf", "--timeout inf is not possible"),
         ("--max-rows=-1", "--max-rows -1 is not possible"),
-        ("--memory-limit=much", "'much' is no amount of memory"),
-        ("--memory-limit=-1GB", "'-1GB' is no amount of memory"),
-        ("--memory-limit=1KB", "'1KB' is no amount of memory"),
+        ("--memory-limit=much", "'much' is not an amount of memory"),
+        ("--memory-limit=-1GB", "'-1GB' is not an amount of memory"),
+        ("--memory-limit=1KB", "'1KB' is not an amount of memory"),
     ],
 )
 def test_bounds_must_make_sense(option: str, message: str, run: Run, dataset: Path) -> None:
