@@ -34,11 +34,19 @@ class Check:
             self.problems.append(Problem(path, what))
         return what is None
 
-    def record_text(self, dataset: Path, name: str, expected: str) -> bool:
-        """Counts one text file of a dataset, whose content follows from the rest of it."""
+    def record_text(
+        self,
+        dataset: Path,
+        name: str,
+        expected: str,
+        problem: str = "is not the text that follows from the manifest",
+    ) -> bool:
+        """Counts one text file of a dataset, whose content follows from the rest of it.
+
+        problem: what is said of another content.
+        """
         path = dataset / name
         if not path.is_file():
             return self.record(name, "is missing")
         differs = path.read_bytes() != expected.encode()
-        what = "is not the text that follows from the manifest" if differs else None
-        return self.record(name, what)
+        return self.record(name, problem if differs else None)

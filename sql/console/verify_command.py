@@ -108,7 +108,8 @@ def _views_text(dataset: Path, checks: Sequence[Check]) -> Check:
 
     check = Check("views.sql", "is the text of the views over these files")
     if not problems_of(checks):  # the views cannot be written over a dataset that is not sound
-        check.record_text(dataset, VIEWS_FILE, views_text(dataset))
+        text = views_text(dataset)
+        check.record_text(dataset, VIEWS_FILE, text, "this headswap writes another text for it")
     return check
 
 

@@ -56,10 +56,11 @@ def view_text(relation: Relation) -> str:
 def view_list() -> str:
     """All relations by subject, a line each."""
     from sql.graph.catalog import declared
+    from sql.graph.relation import SUBJECTS
 
     width = max(map(len, declared()))
     groups = groupby(declared().values(), key=lambda relation: relation.subject)
     return "\n\n".join(
-        "\n".join([f"{subject}:", *(f"  {r.name:{width}}  {r.purpose}" for r in members)])
+        "\n".join([f"{SUBJECTS[subject]}:", *(f"  {r.name:{width}}  {r.purpose}" for r in members)])
         for subject, members in groups
     )

@@ -5,17 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 
 from sql.graph.catalog import relations
-from sql.graph.relation import Relation
+from sql.graph.relation import SUBJECTS, Relation
 
-_SUBJECTS = {
-    "stored": "Stored tables",
-    "parameters": "What is asked",
-    "data": "Heads, prompts and rows",
-    "profiles": "Profiles",
-    "scores": "Head scores",
-    "similarity": "Similarity",
-    "chance": "Chance and claims",
-}
 _KINDS = {
     "stored": "files of the dataset",
     "parameters": "made of the parameters and the manifest",
@@ -26,10 +17,10 @@ _KINDS = {
 
 def reference_text() -> str:
     """The page: every relation with its grain, its columns and what it reads."""
-    ordered = sorted(relations().values(), key=lambda relation: _place(relation.subject))
+    order = list(SUBJECTS)
+    ordered = sorted(relations().values(), key=lambda relation: order.index(relation.subject))
     sections = [
-        f"## {_SUBJECTS.get(subject, subject.capitalize())}\n\n"
-        + "\n".join(_section(relation) for relation in members)
+        f"## {SUBJECTS[subject]}\n\n" + "\n".join(_section(relation) for relation in members)
         for subject, members in groupby(ordered, key=lambda relation: relation.subject)
     ]
     return (
@@ -37,11 +28,6 @@ def reference_text() -> str:
         "Everything that `headswap sql` can ask, written by `make format` from the declarations. "
         "All indices are 0-based.\n\n" + "\n".join(sections)
     )
-
-
-def _place(subject: str) -> tuple[int, str]:
-    order = list(_SUBJECTS)
-    return (order.index(subject) if subject in order else len(order), subject)
 
 
 def _section(relation: Relation) -> str:

@@ -12,6 +12,17 @@ Kind = Literal["stored", "parameters", "select", "computed"]
 # the data.
 Storage = Literal["view", "table", "kept"]
 
+# Kinds and folders of relations with the headings that they are listed under, in reading order.
+SUBJECTS = {
+    "stored": "Stored tables",
+    "parameters": "What is asked",
+    "data": "Heads, prompts and rows",
+    "profiles": "Profiles",
+    "scores": "Head scores",
+    "similarity": "Similarity",
+    "chance": "Chance and claims",
+}
+
 
 @dataclass(frozen=True)
 class Column:

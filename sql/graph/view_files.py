@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from sql.graph.relation import Column, Relation, Storage
+from sql.graph.relation import SUBJECTS, Column, Relation, Storage
 
 VIEWS_FOLDER = Path(__file__).parents[1] / "views"
 
@@ -16,8 +16,13 @@ _GRAIN = re.compile(r"one row per \((?P<columns>.+)\)")
 
 
 def read_view_files() -> list[Relation]:
-    """All of them, by folder and name, as far as they say themselves: a SELECT names no `reads`."""
-    return [_read(path) for path in sorted(VIEWS_FOLDER.glob("*/*.sql"))]
+    """All of them by subject and name, without what a SELECT reads: that is parsed when asked."""
+    order = list(SUBJECTS)
+    paths = VIEWS_FOLDER.glob("*/*.sql")
+    return [
+        _read(path)
+        for path in sorted(paths, key=lambda path: (order.index(path.parent.name), path.name))
+    ]
 
 
 def _read(path: Path) -> Relation:
