@@ -66,11 +66,11 @@ def test_commands_tell_what_there_is(session: Session, capsys: pytest.CaptureFix
     talk(session, ".views", ".describe profiles", ".examples", ".help", ".describe none")
     out, err = capsys.readouterr()
     for name in relations():
-        assert f"\n{name} " in f"\n{out}"
+        assert f"\n  {name} " in out
     assert "one row per model, layer, head, bin" in out
     assert examples()[0].question in out
     assert ".describe VIEW" in out
-    assert "no view 'none'" in err
+    assert "no relation 'none'" in err
 
 
 def test_quit_leaves(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
