@@ -19,6 +19,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 import headswap
+from reports.study.study import read_study
 from sql.parameters import Parameters, parse_claim
 from sql.session import Session, open_session
 from tests.support.running import REFERENCE, Outcome, Reference, Run
@@ -88,7 +89,6 @@ def reference_session(reference_dataset: Path) -> Iterator[Session]:
 def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The three demo models through the ordinary command, on the 12 paired tasks."""
     dataset = tmp_path_factory.mktemp("demo") / "dataset"
-    names = ("standard", "adhd", "standard-twin")
-    words = [f"--model={name}=demo:{name}" for name in names]
+    words = [f"--model={name}={source}" for name, source in read_study("demo").models.items()]
     assert headswap.main(["ingest", *words, "--out", str(dataset)]) == 0
     return dataset

@@ -72,7 +72,7 @@ INGEST_CASES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         "two models are named 'standard'",
     ),
     "model without a name": (lambda _: ["--model", "folder"], "is not NAME=SOURCE"),
-    "model name with a slash": (lambda _: ["--model", "../a=demo:adhd"], "cannot name a model"),
+    "model name with a slash": (lambda _: ["--model", "../a=demo:adhd-1"], "cannot name a model"),
     "line that is not JSON": (prompts_of(PROMPT, "{oops"), "line 2: not JSON"),
     "line that is no object": (prompts_of("[1]"), "line 1: not a JSON object"),
     "prompt without steps": (prompts_of(PROMPT | {"steps": []}), "line 1: the prompt has no steps"),

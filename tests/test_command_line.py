@@ -205,7 +205,7 @@ _MODEL_PACKAGES = "torch,transformers,transformer_lens,tokenizers,huggingface_hu
     "words",
     [
         ["ingest", f"--model=a={REFERENCE / 'standard'}", "--out={t}"],
-        ["ingest", "--model=a=demo:standard", "--out={t}"],
+        ["ingest", "--model=a=demo:standard-1", "--out={t}"],
         ["demo", "--out={t}"],
     ],
     ids=["bundle", "demo model", "demo"],

@@ -1,1 +1,1 @@
-"""The demo pair: three small models that the project trains itself."""
+"""The demo models: nine small models that the project trains itself."""

@@ -20,9 +20,9 @@ class Shape:
     d_vocab: int
     n_layers: int = 6
     n_heads: int = 8
-    d_model: int = 128
-    d_head: int = 16
-    d_mlp: int = 352
+    d_model: int = 96
+    d_head: int = 12
+    d_mlp: int = 264
     n_ctx: int = 256
     eps: float = 1e-6
     rotary_base: int = 10_000

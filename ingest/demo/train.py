@@ -1,8 +1,10 @@
 """Trains the demo models: python -m ingest.demo.train [--model NAME ...] [--out DIR] [--steps N].
 
 The same seed on the same machine gives the same weights: one thread, seeded text, seeded initial
-weights, seeded order of batches. `standard` and `adhd` start from the same weights, so that what
-sets them apart is the text; `standard-twin` reads the text of `standard` from another start.
+weights, seeded order of batches. `standard-1` to `-4` and `adhd-1` to `-4` start from eight
+different initial weights, so that a difference between the variants can be held against the
+differences between models of one variant. `adhd-shared` starts from the weights of `standard-1`:
+only the text sets these two apart.
 """
 
 from __future__ import annotations
@@ -29,23 +31,26 @@ from ingest.kernel.errors import HeadswapError, InputError
 from ingest.prompts.sequence import PAD, marker_ids
 
 LOG_NAME = "training_log.jsonl"
-LOG_EVERY = 50  # steps between two lines of the log
-PROGRESS_EVERY = 25  # steps between two lines of progress
+LOG_EVERY = 100  # steps between two lines of the log
+PROGRESS_EVERY = 50  # steps between two lines of progress
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What one model is trained on and how; token counts are a batch's, padding included."""
+    """What one model is trained on and how; token counts are a batch's, padding included.
+
+    n_pairs: enough that the standard variant's prompts are read about once in all steps.
+    """
 
     name: str
     variant: str
     seed: int
     text_seed: int = 0
-    n_pairs: int = 6_000
-    n_logged_prompts: int = 64
-    n_steps: int = 400
+    n_pairs: int = 90_000
+    n_logged_prompts: int = 128
+    n_steps: int = 4_000
     n_batch_tokens: int = 1_024
-    n_warmup_steps: int = 40
+    n_warmup_steps: int = 100
     peak_rate: float = 3e-3
     final_rate_share: float = 0.02
     weight_decay: float = 0.1
@@ -55,9 +60,15 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("standard", "standard", seed=1),
-        Recipe("adhd", "adhd", seed=1),
-        Recipe("standard-twin", "standard", seed=2),
+        Recipe("standard-1", "standard", seed=1),
+        Recipe("adhd-1", "adhd", seed=5),
+        Recipe("standard-2", "standard", seed=2),
+        Recipe("adhd-2", "adhd", seed=6),
+        Recipe("standard-3", "standard", seed=3),
+        Recipe("adhd-3", "adhd", seed=7),
+        Recipe("standard-4", "standard", seed=4),
+        Recipe("adhd-4", "adhd", seed=8),
+        Recipe("adhd-shared", "adhd", seed=1),
     )
 }
 

@@ -77,8 +77,8 @@ class ModelFiles:
 def parse_model_sources(arguments: Sequence[str]) -> list[ModelSource]:
     """Reads `NAME=SOURCE` arguments.
 
-    >>> parse_model_sources(["adhd=demo:adhd"])
-    [ModelSource(name='adhd', source='demo:adhd')]
+    >>> parse_model_sources(["adhd=demo:adhd-1"])
+    [ModelSource(name='adhd', source='demo:adhd-1')]
 
     Raises: InputError where one is malformed or two have one name.
     """
@@ -88,7 +88,7 @@ def parse_model_sources(arguments: Sequence[str]) -> list[ModelSource]:
         if not equals or not source:
             raise InputError(
                 f"--model {argument!r} is not NAME=SOURCE",
-                hint="for example --model adhd=demo:adhd or --model mine=path/to/folder",
+                hint="for example --model adhd=demo:adhd-1 or --model mine=path/to/folder",
             )
         if name in {earlier.name for earlier in sources}:
             raise InputError(f"two models are named {name!r}", hint="give each its own name")

@@ -40,7 +40,7 @@ class Prompts:
     """The 12 tasks as the demo models read them, and profiles on them."""
 
     def __init__(self) -> None:
-        self.network, tokenizer = load_bundle(MODELS_FOLDER / "standard")
+        self.network, tokenizer = load_bundle(MODELS_FOLDER / "standard-1")
         markers = list(marker_ids(tokenizer).values())
         self.ids = [
             token_ids(tokenizer, prompt.task or "", prompt.steps or ())

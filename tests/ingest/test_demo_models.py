@@ -21,7 +21,7 @@ from ingest.demo.text import VARIANTS, generate_pairs  # noqa: E402
 from ingest.demo.train import LOG_NAME, RECIPES  # noqa: E402
 from ingest.kernel.errors import InputError  # noqa: E402
 
-STORED_BYTES = 12_000_000
+STORED_BYTES = 16_000_000
 N_RECOMPUTED_PAIRS = 24
 OTHER = {"standard": "adhd", "adhd": "standard"}
 
@@ -35,6 +35,10 @@ def figures():
 def model(request):
     """Name, network and tokenizer of a stored model."""
     return request.param, *load_bundle(MODELS_FOLDER / request.param)
+
+
+def test_models_stored_are_those_of_the_recipes():
+    assert {folder.name for folder in MODELS_FOLDER.iterdir()} == set(RECIPES)
 
 
 def test_models_stored_within_their_size():
@@ -51,12 +55,12 @@ def test_bundle_has_the_released_names_and_shapes(name):
     bundle = torch.load(MODELS_FOLDER / name / WEIGHTS_NAME, weights_only=True)
     config, state = bundle["config"], bundle["model_state_dict"]
     assert {type(value) for value in config.values()} <= {bool, int, float, str}
-    assert (config["n_layers"], config["n_heads"], config["d_model"]) == (6, 8, 128)
+    assert (config["n_layers"], config["n_heads"], config["d_model"]) == (6, 8, 96)
     shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
-    assert shapes["embed.W_E"] == shapes["unembed.W_U"][::-1] == (config["d_vocab"], 128)
-    assert shapes["blocks.5.attn.W_Q"] == shapes["blocks.0.attn.W_V"] == (8, 128, 16)
-    assert shapes["blocks.5.attn.W_O"] == (8, 16, 128)
-    assert shapes["blocks.0.mlp.W_gate"] == shapes["blocks.0.mlp.W_in"] == (128, 352)
+    assert shapes["embed.W_E"] == shapes["unembed.W_U"][::-1] == (config["d_vocab"], 96)
+    assert shapes["blocks.5.attn.W_Q"] == shapes["blocks.0.attn.W_V"] == (8, 96, 12)
+    assert shapes["blocks.5.attn.W_O"] == (8, 12, 96)
+    assert shapes["blocks.0.mlp.W_gate"] == shapes["blocks.0.mlp.W_in"] == (96, 264)
     assert state["embed.W_E"].data_ptr() == state["unembed.W_U"].data_ptr()
     assert not any(tensor.any() for key, tensor in state.items() if ".b_" in key)
 
@@ -64,7 +68,7 @@ def test_bundle_has_the_released_names_and_shapes(name):
 @pytest.mark.parametrize("missing", [WEIGHTS_NAME, TOKENIZER_NAME])
 def test_load_incomplete_folder_is_an_input_error(tmp_path, missing):
     for name in {WEIGHTS_NAME, TOKENIZER_NAME} - {missing}:
-        (tmp_path / name).write_bytes((MODELS_FOLDER / "standard" / name).read_bytes())
+        (tmp_path / name).write_bytes((MODELS_FOLDER / "standard-1" / name).read_bytes())
     with pytest.raises(InputError, match=missing) as raised:
         load_bundle(tmp_path)
     assert raised.value.hint == "train it: python -m ingest.demo.train"
@@ -109,7 +113,7 @@ def test_loss_flattened_in_the_last_quarter(figures):
         training = item["training"]
         assert training["last_quarter_from_step"] >= 0.7 * training["n_steps"]
         whole = training["first_held_out_loss_nats"] - training["last_held_out_loss_nats"]
-        assert abs(training["last_quarter_drop_nats"]) < 0.05 * whole
+        assert abs(training["last_quarter_drop_nats"]) < 0.01 * whole
 
 
 def test_figures_recomputed_on_fewer_prompts_agree(model, figures):

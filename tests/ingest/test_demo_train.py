@@ -13,9 +13,10 @@ torch = pytest.importorskip("torch")
 from ingest.demo import train as training  # noqa: E402
 from ingest.demo.network import Network, Shape  # noqa: E402
 from ingest.demo.saved_bundle import WEIGHTS_NAME, load_bundle  # noqa: E402
+from ingest.demo.text import VARIANTS  # noqa: E402
 
 SHORT = replace(
-    training.RECIPES["standard"],
+    training.RECIPES["standard-1"],
     n_pairs=60,
     n_logged_prompts=8,
     n_steps=12,
@@ -57,6 +58,24 @@ def test_network_starts_where_its_seed_says():
     assert not torch.equal(starts[0], starts[2])
 
 
+def test_recipes_share_one_start_only():
+    starts = {name: recipe.seed for name, recipe in training.RECIPES.items()}
+    assert starts.pop("adhd-shared") == starts["standard-1"]
+    assert len(set(starts.values())) == len(starts) == 8
+
+
+def test_recipes_have_four_starts_each_variant():
+    numbered = [recipe for name, recipe in training.RECIPES.items() if name != "adhd-shared"]
+    for variant in VARIANTS:
+        names = [recipe.name for recipe in numbered if recipe.variant == variant]
+        assert names == [f"{variant}-{number}" for number in range(1, 5)]
+
+
+def test_recipes_differ_in_name_variant_and_seed_only():
+    common = {replace(recipe, name="", variant="", seed=0) for recipe in training.RECIPES.values()}
+    assert len(common) == 1
+
+
 def test_train_lowers_the_loss(trained):
     (folder, *_), _ = trained
     lines = (folder / training.LOG_NAME).read_text(encoding="utf-8").splitlines()
@@ -70,7 +89,7 @@ def test_train_lowers_the_loss(trained):
 
 def test_train_says_loss_and_time_left(trained):
     _, progress = trained
-    assert "standard: step 12/12, loss " in progress
+    assert "standard-1: step 12/12, loss " in progress
     assert "ETA 0 s" in progress
 
 
@@ -92,7 +111,7 @@ def test_learning_rate_warms_up_and_decays(step, share):
     ("arguments", "message"),
     [
         (["--model", "nobody"], "no demo model named 'nobody'\nHint: choose from standard"),
-        (["--model", "adhd", "--steps", "0"], "0 training steps\nHint: give --steps"),
+        (["--model", "adhd-1", "--steps", "0"], "0 training steps\nHint: give --steps"),
     ],
     ids=["model", "steps"],
 )

@@ -124,7 +124,7 @@ def test_init_writes_an_example_that_reads_and_overwrites_nothing(
     outcome = run("init")
     assert (outcome.code, outcome.out) == (0, "study.toml\n")
     study = read_study("study.toml")
-    assert study.models == {"standard": "demo:standard", "adhd": "demo:adhd"}
+    assert study.models == {"standard": "demo:standard-1", "adhd": "demo:adhd-shared"}
     (tmp_path / "study.toml").write_text("mine")
     outcome = run("init")
     assert outcome.code == 2
@@ -217,17 +217,17 @@ def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_sources_are_told_from_the_study_file(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "study.toml").write_text(
-        'dataset = "d"\nreport = "r"\n[models]\na = "mine"\nb = "org/name@main"\nc = "demo:adhd"\n'
+        'dataset = "d"\nreport = "r"\n[models]\na = "mine"\nb = "org/name@main"\nc = "demo:adhd-shared"\n'
     )
     assert read_study(str(tmp_path / "study.toml")).models == {
         "a": str(tmp_path / "mine"),
         "b": "org/name@main",
-        "c": "demo:adhd",
+        "c": "demo:adhd-shared",
     }
 
 
 START = 'dataset = "d"\nreport = "r"\n'
-MODELS = '[models]\na = "demo:standard"\nb = "demo:adhd"\n'
+MODELS = '[models]\na = "demo:standard-1"\nb = "demo:adhd-shared"\n'
 ANALYSIS = START + MODELS + "[analysis]\n"
 UNSOUND = {
     "no TOML": ("dataset = \n", "no valid TOML: Invalid value (at line 1"),
