@@ -217,7 +217,8 @@ def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_sources_are_told_from_the_study_file(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "study.toml").write_text(
-        'dataset = "d"\nreport = "r"\n[models]\na = "mine"\nb = "org/name@main"\nc = "demo:adhd-shared"\n'
+        'dataset = "d"\nreport = "r"\n[models]\na = "mine"\nb = "org/name@main"\n'
+        'c = "demo:adhd-shared"\n'
     )
     assert read_study(str(tmp_path / "study.toml")).models == {
         "a": str(tmp_path / "mine"),
