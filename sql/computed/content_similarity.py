@@ -37,7 +37,8 @@ def content_products(sums: HeadProducts, block_weights: Floats | None = None) ->
     A head of which position and role leave nothing has only zeros.
     """
     if block_weights is None:
-        return content_products(sums, np.ones((1, sums.n_blocks)))[0]
+        once: Floats = content_products(sums, np.ones((1, sums.n_blocks)))[0]
+        return once
     n_draws, n_heads = len(block_weights), sums.n_heads
     flat = sums.products.reshape(sums.n_blocks, -1)
     content: Floats = (block_weights @ flat).reshape(n_draws, n_heads, n_heads)
@@ -68,17 +69,17 @@ def content_gram(
     A head that does not differ from its layer's mean, as where a layer has one head, is undefined.
     """
     heads = np.concatenate([heads_a, heads_b])
-    chosen = content[..., heads[:, None], heads]
+    chosen: Floats = content[..., heads[:, None], heads]
     n_a, n_b = len(heads_a), len(heads_b)
     # No layer of a is one of b.
     layer = np.concatenate([layers[heads_a] * 2, layers[heads_b] * 2 + 1])
     is_same = layer[:, None] == layer
     centring = np.eye(n_a + n_b) - is_same / is_same.sum(axis=1)
-    centred = centring @ chosen @ centring
+    centred: Floats = centring @ chosen @ centring
     squares = np.diagonal(chosen, axis1=-2, axis2=-1)
     largest = np.where(is_same, squares[..., None, :], 0.0).max(axis=-1)  # [..., head]
     is_empty = np.diagonal(centred, axis1=-2, axis2=-1) <= NEGLIGIBLE * largest
-    centred[is_empty[..., :, None] | is_empty[..., None, :]] = 0.0
+    centred = np.where(is_empty[..., :, None] | is_empty[..., None, :], 0.0, centred)
     scale = np.repeat([n_a**-0.5, n_b**-0.5], [n_a, n_b])
     whitened = _whitened(centred * scale[:, None] * scale, n_a + n_b - len(np.unique(layer)))
     return PairGram(
@@ -99,5 +100,7 @@ def _whitened(gram: Floats, n_dimensions: int) -> Floats:
     trace = np.trace(gram, axis1=-2, axis2=-1)[..., None, None]
     ridge = np.where(trace > 0, trace / max(n_dimensions, 1), 1.0)
     identity = np.eye(gram.shape[-1])
-    found: Floats = np.linalg.solve(gram + ridge * identity, gram)
-    return (found + np.swapaxes(found, -1, -2)) / 2
+    solved: Floats = np.linalg.solve(gram + ridge * identity, gram)
+    # Symmetric but for rounding.
+    found: Floats = (solved + np.swapaxes(solved, -1, -2)) / 2
+    return found

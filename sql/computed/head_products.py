@@ -71,7 +71,7 @@ class HeadProducts:
 
     @property
     def n_heads(self) -> int:
-        return self.products.shape[1]
+        return int(self.products.shape[1])
 
 
 def blocks_of_units(units: NDArray[np.integer], n_blocks: int) -> Integers:

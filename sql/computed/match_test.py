@@ -192,4 +192,5 @@ def false_discovery_rates(p_value: Floats) -> Floats:
     raised = p_value[order] * len(p_value) / np.arange(1, len(p_value) + 1)
     adjusted = np.empty(len(p_value))
     adjusted[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
-    return adjusted
+    # p n / n may differ from p in the last bit.
+    return np.maximum(adjusted, p_value)
