@@ -100,7 +100,7 @@ def _whitened(gram: Floats, n_dimensions: int) -> Floats:
     trace = np.trace(gram, axis1=-2, axis2=-1)[..., None, None]
     ridge = np.where(trace > 0, trace / max(n_dimensions, 1), 1.0)
     identity = np.eye(gram.shape[-1])
-    solved: Floats = np.linalg.solve(gram + ridge * identity, gram)
+    solved = np.linalg.solve(gram + ridge * identity, gram)
     # Symmetric but for rounding.
-    found: Floats = (solved + np.swapaxes(solved, -1, -2)) / 2
+    found: Floats = np.asarray((solved + np.swapaxes(solved, -1, -2)) / 2, dtype=np.float64)
     return found
