@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,10 +34,11 @@ from ingest.demo.network import Block, Network, Shape
 from ingest.demo.text import generate_pairs
 from ingest.demo.vocabulary import variant_ids
 from ingest.sequence import STEPS, marker_ids
-from sql.computed.content_similarity import content_gram, content_products
+from sql.computed.content_similarity import content_products
 from sql.computed.gram import PairGram, profile_gram
 from sql.computed.head_products import PromptWeights, head_products
 from sql.computed.match_test import match_test
+from sql.computed.whitening import whitened_gram
 from tests.statistics_oracle import profile, profile_sums
 
 Floats = NDArray[np.float64]
@@ -52,7 +54,7 @@ NOISES = (0.2, 0.5, 0.75, 1.0)
 N_NOISE_SEEDS = 5
 # Apart from one another and from every seed that starts a model: the same seed would bring back
 # the very numbers that a model started from.
-FIRST_NOISE_SEED, FIRST_DEAL_SEED, FIRST_UNTRAINED_SEED = 700_000, 800_000, 900_000
+FIRST_NOISE_SEED, FIRST_CHANGE_SEED, FIRST_UNTRAINED_SEED = 700_000, 800_000, 900_000
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ class Text:
             profile(sums, counts, np.ones(len(patterns)), centred=False),
         )
 
-    def content(self, a: Attention, b: Attention, layers: Integers) -> PairGram:
-        """The pair by content; all prompts are one block."""
+    def content(self, a: Attention, b: Attention) -> Floats:
+        """Inner products of the heads of both by content; all prompts are one block."""
         prompts = (
             PromptWeights(
                 number,
@@ -114,14 +116,18 @@ class Text:
             )
             for number, cells in enumerate(self.cells)
         )
-        sums = head_products(prompts, dict.fromkeys(range(len(self.cells)), 0))
-        heads = np.arange(2 * len(layers))
-        first, second = np.split(heads, 2)
-        return content_gram(content_products(sums), first, second, np.tile(layers, 2))
+        return content_products(head_products(prompts, dict.fromkeys(range(len(self.cells)), 0)))
 
-    def profile(self, a: Attention, b: Attention, layers: Integers) -> PairGram:
-        """The pair by profiles."""
-        return profile_gram(a.profiles, b.profiles, layers, layers)
+    def grams(self, a: Attention, b: Attention, layers: Integers) -> dict[str, PairGram]:
+        """The pair by every similarity. layers: `[head]`, of either model."""
+        first, second = np.split(np.arange(2 * len(layers)), 2)
+        both = np.tile(layers, 2)
+        profiles = np.concatenate([a.profiles, b.profiles])
+        return {
+            "profile": profile_gram(a.profiles, b.profiles, layers, layers),
+            "profile_whitened": whitened_gram(profiles @ profiles.T, first, second, both, BINS),
+            "content": whitened_gram(self.content(a, b), first, second, both),
+        }
 
 
 def untrained(shape: Shape, seed: int) -> Network:
@@ -176,28 +182,175 @@ def stored_models(folder: Path) -> tuple[list[Start], Tokenizer]:
     return starts, tokenizer
 
 
-Pairs = Iterator[tuple[Network, Network]]
-
-
-def null_pairs(starts: Sequence[Start], kind: str, n_pairs: int) -> Pairs:
-    """Pairs of models of which no heads correspond; the trained one is a and b in turn."""
-    shape = starts[0].network.shape
-    changes: dict[str, Callable[[Network, int], Network]] = {
-        "keys dealt to other heads": keys_dealt,
-        "weights shuffled": shuffled,
-        "untrained": lambda network, seed: untrained(network.shape, seed + 50_000),
-    }
+def changed_pairs(
+    starts: Sequence[Start], kind: str, n_pairs: int
+) -> Iterator[tuple[Start, Network]]:
+    """Stored models, each with another of which no head corresponds to one of its heads."""
     # Of different starts where there are: heads of one start keep some of their places.
     couples = [(x, y) for x, y in itertools.permutations(starts, 2) if x.seed != y.seed]
     for number in range(n_pairs):
-        if kind == "both untrained":
-            seeds = (FIRST_UNTRAINED_SEED + 2 * number + side for side in (0, 1))
-            yield tuple(untrained(shape, seed) for seed in seeds)
-            continue
         kept, other = couples[number % len(couples)]
-        changed = changes[kind](other.network, FIRST_DEAL_SEED + number)
-        yield (kept.network, changed) if number // len(couples) % 2 else (changed, kept.network)
+        yield kept, CHANGES[kind](other.network, FIRST_CHANGE_SEED + number)
 
 
-KINDS = ("both untrained", "keys dealt to other heads", "weights shuffled", "untrained")
-SIMILARITIES = ("profile", "content")
+CHANGES: dict[str, Callable[[Network, int], Network]] = {
+    "keys dealt to other heads": keys_dealt,
+    "weights shuffled": shuffled,
+    "untrained": lambda network, seed: untrained(network.shape, seed),
+}
+SIMILARITIES = ("profile", "profile_whitened", "content")
+
+
+class Calibration:
+    """Level and power on one text."""
+
+    def __init__(self, starts: Sequence[Start], text: Text) -> None:
+        self.starts, self.text = starts, text
+        shape = starts[0].network.shape
+        self.n_layers, self.n_heads = shape.n_layers, shape.n_heads
+        self.layers = np.repeat(np.arange(shape.n_layers), shape.n_heads)
+        self.attention = {start.name: text.attention(start.network) for start in starts}
+
+    def level(self, n_untrained: int, n_changed: int) -> Iterator[dict[str, Any]]:
+        """The lowest p_family of every pair, in a row a kind of pair and similarity."""
+        shape = self.starts[0].network.shape
+        found = []
+        for seed in progress("untrained pairs", FIRST_UNTRAINED_SEED, n_untrained, step=2):
+            a, b = (self.text.attention(untrained(shape, seed + side)) for side in (0, 1))
+            found.append(self._lowest(a, b, seed))
+        yield from _level_rows("both untrained", "either in the other", found)
+        for kind in CHANGES:
+            pairs = changed_pairs(self.starts, kind, n_changed)
+            directions: dict[str, list[dict[str, float]]] = {
+                "trained in changed": [],
+                "changed in trained": [],
+            }
+            for seed, (start, network) in zip(progress(kind, 0, n_changed), pairs, strict=True):
+                sides = self.attention[start.name], self.text.attention(network)
+                for found, (a, b) in zip(directions.values(), (sides, sides[::-1]), strict=True):
+                    found.append(self._lowest(a, b, seed))
+            for direction, found in directions.items():
+                yield from _level_rows(kind, direction, found)
+
+    def _lowest(self, a: Attention, b: Attention, seed: int) -> dict[str, float]:
+        return {
+            similarity: float(np.nanmin(match_test(pair, N_DRAWS, generator(seed)).p_family))
+            for similarity, pair in self.text.grams(a, b, self.layers).items()
+        }
+
+    def power(self) -> Iterator[dict[str, Any]]:
+        """Heads called in noisy copies, in a row a noise and similarity."""
+        for noise in NOISES:
+            counts: dict[str, list[tuple[int, int, int]]] = {name: [] for name in SIMILARITIES}
+            for seed in progress(f"noise {noise:.0%}", FIRST_NOISE_SEED, N_NOISE_SEEDS):
+                for start in self.starts:
+                    for similarity, count in self._called(start, noise, seed).items():
+                        counts[similarity].append(count)
+            for similarity, values in counts.items():
+                found, wrong, nearest = np.mean(values, axis=0).round(2).tolist()
+                yield {
+                    "noise": noise,
+                    "similarity": similarity,
+                    "found": found,
+                    "wrong": wrong,
+                    "nearest": nearest,
+                    "found_in_each": [value[0] for value in values],
+                }
+
+    def _called(self, start: Start, noise: float, seed: int) -> dict[str, tuple[int, int, int]]:
+        """Heads called and right, called and wrong, and right whether called or not."""
+        # The heads are permuted within layers, so that the layers of the copy are layers.
+        places = np.concatenate(
+            [
+                layer * self.n_heads + generator(seed, layer).permutation(self.n_heads)
+                for layer in range(self.n_layers)
+            ]
+        )
+        other = self.text.attention(disturbed(start.network, noise, seed))
+        other = Attention([weights[places] for weights in other.weights], other.profiles[places])
+        counts = {}
+        for similarity, pair in self.text.grams(
+            self.attention[start.name], other, self.layers
+        ).items():
+            test = match_test(pair, N_DRAWS, generator(seed))
+            is_right = places[test.match] == np.arange(len(places))
+            is_called = test.p_family <= LEVEL
+            counts[similarity] = (
+                int((is_called & is_right).sum()),
+                int((is_called & ~is_right).sum()),
+                int(is_right.sum()),
+            )
+        return counts
+
+
+def generator(*seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def progress(label: str, first: int, n: int, step: int = 1) -> Iterator[int]:
+    """n seeds from the first on; says on stderr how far they are."""
+    for number in range(n):
+        print(f"\r{label}: {number + 1} of {n}", end="", file=sys.stderr, flush=True)
+        yield first + step * number
+    print(file=sys.stderr)
+
+
+def _level_rows(
+    kind: str, direction: str, found: Sequence[dict[str, float]]
+) -> Iterator[dict[str, Any]]:
+    for similarity in SIMILARITIES:
+        p_values = [round(pair[similarity], 4) for pair in found]
+        yield {
+            "pairs": kind,
+            "direction": direction,
+            "similarity": similarity,
+            "n_pairs": len(p_values),
+            "share_called": round(float(np.mean(np.array(p_values) <= LEVEL)), 4),
+            "lowest_p_family": p_values,
+        }
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Rows as a Markdown table."""
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines += [f"| {' | '.join(str(row[name]) for name in columns)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Prints the tables, writes docs/calibration.json."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.calibration",
+        description="How often the tests of matches are wrong.",
+    )
+    parser.add_argument("--models", type=Path, default=MODELS_FOLDER, help="the demo models")
+    parser.add_argument("--pairs", type=int, default=400, help="pairs of untrained models")
+    parser.add_argument("--changed-pairs", type=int, default=64, help="pairs of each other kind")
+    parser.add_argument("--prompts", type=int, default=48, help="held-out prompts")
+    parser.add_argument("--out", type=Path, default=DOCS / "calibration.json", help="the file")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    starts, tokenizer = stored_models(arguments.models)
+    assert all(start.seed < FIRST_NOISE_SEED for start in starts)
+    calibration = Calibration(starts, Text(tokenizer, arguments.prompts))
+    power = list(calibration.power())
+    print(table(power, ("noise", "similarity", "found", "wrong", "nearest")), flush=True)
+    level = list(calibration.level(arguments.pairs, arguments.changed_pairs))
+    print(table(level, ("pairs", "direction", "similarity", "n_pairs", "share_called")))
+    settings = {
+        "models": [start.name for start in starts],
+        "n_prompts": arguments.prompts,
+        "n_draws": N_DRAWS,
+        "level": LEVEL,
+    }
+    sections = {"settings": [settings], "power": power, "level": level}
+    text = ",\n".join(
+        f'"{name}": [\n' + ",\n".join(map(json.dumps, rows)) + "\n]"
+        for name, rows in sections.items()
+    )
+    arguments.out.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
