@@ -27,8 +27,6 @@ Integers = NDArray[np.int64]
 # Below this, differences of cosines and of z are rounding.
 _TOLERANCE = 1e-9
 _HIGH_SHARE = 0.95
-# Entries of [draw, head of a, head of b] that are in work at once: 16 MB.
-_ENTRIES_AT_A_TIME = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -112,17 +110,14 @@ def rotation_draws(pair: PairGram, n_draws: int, generator: np.random.Generator)
         heads = np.flatnonzero(pair.layers_b == layer)
         gram = pair.b[np.ix_(heads, heads)]
         shortest = NEGLIGIBLE * gram.diagonal().max()
-        step = max(_ENTRIES_AT_A_TIME // (len(best[0]) * len(heads)), 1)
-        for start in range(0, n_draws, step):
-            draws = slice(start, min(start + step, n_draws))
-            rotation = head_rotations(len(heads), draws.stop - draws.start, generator)
-            squares = ((rotation @ gram) * rotation).sum(axis=-1)  # [draw, head]
-            is_there = squares > shortest
-            scale = is_there / np.sqrt(np.where(is_there, squares, 1.0))
-            scaled = scale[..., None] * rotation
-            cosines = cross[:, heads] @ scaled.transpose(0, 2, 1)  # [draw, head of a, head]
-            cosines = np.where(is_there[:, None, :], cosines, -np.inf)
-            best[draws] = np.maximum(best[draws], cosines.max(axis=-1))
+        rotations = head_rotations(len(heads), n_draws, generator)  # [draw, rotated head, head]
+        squares = ((rotations @ gram) * rotations).sum(axis=-1)  # [draw, rotated head]
+        is_there = squares > shortest
+        scaled = rotations / np.sqrt(np.where(is_there, squares, 1.0))[..., None]
+        for rotated in range(len(heads)):
+            cosines = scaled[:, rotated] @ cross[:, heads].T  # [draw, head of a]
+            cosines[~is_there[:, rotated]] = -np.inf
+            np.maximum(best, cosines, out=best)
     return best
 
 

@@ -57,7 +57,7 @@ def same_index_test(
     layers_a: Integers,
     layers_b: Integers,
     generator: np.random.Generator,
-    n_draws: int = 99_999,
+    n_draws: int = 19_999,
 ) -> SameIndexTest:
     """Tests the diagonal of `[head of a, head of b]`, heads in the order of layer and head.
 
@@ -73,23 +73,18 @@ def same_index_test(
     chosen = [layers_a == layer for layer in layers]
     parts = [values[np.ix_(heads, heads)] for heads in chosen]
     undefined = np.array([bool(np.isnan(cosines[np.ix_(heads, heads)]).all()) for heads in chosen])
-    n_permutations = math.prod(math.factorial(len(part)) for part in parts)
-    if n_permutations <= _MOST_ENUMERATED:
+    n_permutations = [math.factorial(len(part)) for part in parts]
+    drawn = [_drawn_sums(part, n_draws, generator) for part in parts]  # [layer][1 + draw]
+    sums = [
+        _enumerated_sums(part) if n <= _MOST_ENUMERATED else of_draws
+        for part, n, of_draws in zip(parts, n_permutations, drawn, strict=True)
+    ]
+    totals = np.sum(drawn, axis=0)
+    if math.prod(n_permutations) <= _MOST_ENUMERATED:
         totals = np.zeros(1)
-        for part in parts:
-            totals = (totals[:, None] + _enumerated_sums(part)).ravel()
-    else:
-        totals = np.sum([_drawn_sums(part, n_draws, generator) for part in parts], axis=0)
-    layer_p_value = np.array(
-        [
-            _share(
-                _enumerated_sums(part)
-                if math.factorial(len(part)) <= _MOST_ENUMERATED
-                else _drawn_sums(part, n_draws, generator)
-            )
-            for part in parts
-        ]
-    )
+        for of_layer in sums:
+            totals = (totals[:, None] + of_layer).ravel()
+    layer_p_value = np.array([_share(of_layer) for of_layer in sums])
     layer_p_value[undefined] = np.nan
     return SameIndexTest(
         statistic=np.nan if undefined.all() else float(totals[0]),

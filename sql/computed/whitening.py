@@ -43,15 +43,17 @@ def whitened_gram(
     n_a, n_b = len(heads_a), len(heads_b)
     # No layer of a is one of b.
     layer = np.concatenate([layers[heads_a] * 2, layers[heads_b] * 2 + 1])
-    is_same = layer[:, None] == layer
-    centring = np.eye(n_a + n_b) - is_same / is_same.sum(axis=1)
-    centred: Floats = centring @ chosen @ centring
+    members = (layer[:, None] == np.unique(layer)).astype(np.float64)  # [head, layer]
+    shares = members / members.sum(axis=0)
+    half = chosen - (chosen @ shares) @ members.T
+    centred: Floats = half - members @ (shares.T @ half)
     squares = np.diagonal(chosen, axis1=-2, axis2=-1)
-    largest = np.where(is_same, squares[..., None, :], 0.0).max(axis=-1)  # [..., head]
-    is_empty = np.diagonal(centred, axis1=-2, axis2=-1) <= NEGLIGIBLE * largest
+    is_empty = (
+        np.diagonal(centred, axis1=-2, axis2=-1) <= NEGLIGIBLE * (squares @ shares) @ members.T
+    )
     centred = np.where(is_empty[..., :, None] | is_empty[..., None, :], 0.0, centred)
     scale = np.repeat([n_a**-0.5, n_b**-0.5], [n_a, n_b])
-    n_dimensions = n_a + n_b - len(np.unique(layer))
+    n_dimensions = n_a + n_b - members.shape[1]
     if vector_length is not None:
         n_dimensions = min(n_dimensions, vector_length)
     whitened = _whitened(centred * scale[:, None] * scale, max(n_dimensions, 1))
