@@ -39,7 +39,7 @@ from sql.computed.gram import PairGram, profile_gram
 from sql.computed.head_products import PromptWeights, head_products
 from sql.computed.match_test import match_test
 from sql.computed.whitening import whitened_gram
-from tests.statistics_oracle import profile, profile_sums
+from tests.oracle import bin_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -99,11 +99,21 @@ class Text:
             stacked[:, row, :, : len(ids), : len(ids)].reshape(-1, len(ids), len(ids))
             for row, ids in enumerate(self.ids)
         ]
-        sums, counts = profile_sums(patterns, self.structural, no_sink=False, bins=BINS)
         return Attention(
             [pattern[:, *cells] for pattern, cells in zip(patterns, self.cells, strict=True)],
-            profile(sums, counts, np.ones(len(patterns)), centred=False),
+            self._profiles(patterns),
         )
+
+    def _profiles(self, patterns: Sequence[NDArray[np.float32]]) -> Floats:
+        """Mean structural mass `[head, bin]` of the queries from 1 on."""
+        sums, counts = np.zeros((len(patterns[0]), BINS)), np.zeros(BINS)
+        for pattern, marks in zip(patterns, self.structural, strict=True):
+            n_tokens = len(marks)
+            bins = [bin_of(query, n_tokens, BINS) for query in range(1, n_tokens)]
+            place = np.eye(BINS)[bins]  # [query, bin]
+            sums += pattern[:, 1:, marks].sum(axis=-1, dtype=np.float64) @ place
+            counts += place.sum(axis=0)
+        return np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
 
     def content(self, a: Attention, b: Attention) -> Floats:
         """Inner products of the heads of both by content; all prompts are one block."""
