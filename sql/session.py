@@ -212,6 +212,11 @@ class Inputs:
         assert "parameters" in self._reads, "the relation does not declare that it reads parameters"
         return self._session.parameters
 
+    def attention_files(self, model: str) -> list[Path]:
+        """The files of a model's attention, for what reads them batch by batch."""
+        assert "attention" in self._reads, "the relation does not declare that it reads attention"
+        return self._session.dataset.table_files("attention", model)
+
     def query(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Runs a query over declared relations; another would leave kept rows that are stale."""
         undeclared = set(self._session.names_in(sql)) - self._reads

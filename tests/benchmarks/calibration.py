@@ -29,17 +29,17 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from ingest.demo.bundle import MODELS_FOLDER, WEIGHTS_NAME, load_bundle
 from ingest.demo.network import Block, Network, Shape
+from ingest.demo.saved_bundle import MODELS_FOLDER, WEIGHTS_NAME, load_bundle
 from ingest.demo.text import generate_pairs
 from ingest.demo.vocabulary import variant_ids
-from ingest.sequence import STEPS, marker_ids
-from sql.computed.content_similarity import content_products
-from sql.computed.gram import PairGram, profile_gram
-from sql.computed.head_products import PromptWeights, head_products
-from sql.computed.match_test import match_test
-from sql.computed.whitening import whitened_gram
-from tests.oracle import bin_of
+from ingest.prompts.sequence import STEPS, marker_ids
+from sql.computed.matching.content_similarity import content_products
+from sql.computed.matching.gram import PairGram, profile_gram
+from sql.computed.matching.head_products import PromptWeights, head_products
+from sql.computed.matching.match_test import match_test
+from sql.computed.matching.whitening import whitened_gram
+from tests.support.oracles.profiles import bin_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

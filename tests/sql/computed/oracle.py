@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.computed.head_products import PromptWeights
+from sql.computed.matching.head_products import PromptWeights
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sql.computed.content_similarity import content_products
-from sql.computed.head_products import head_products
+from sql.computed.matching.content_similarity import content_products
+from sql.computed.matching.head_products import head_products
 from tests.sql.computed.oracle import content_vectors, random_prompts
 
 BLOCKS = {0: 0, 1: 1, 2: 1, 3: 2, 4: 0, 5: 3}

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from sql.computed.group_test import group_test, mean_best_match
+from sql.computed.matching.group_test import group_test, mean_best_match
 
 
 def similarities_of(n_models: int, seed: int) -> np.ndarray:

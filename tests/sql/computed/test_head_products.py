@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sql.computed import head_products as module
-from sql.computed.head_products import HeadProducts, blocks_of_units, head_products
+from sql.computed.matching import head_products as module
+from sql.computed.matching.head_products import HeadProducts, blocks_of_units, head_products
 from tests.sql.computed.oracle import cells_of, class_of, random_prompts
 
 BLOCKS = {0: 0, 1: 1, 2: 1, 3: 2, 4: 0}

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from sql.computed.content_similarity import content_products
-from sql.computed.head_products import head_products
-from sql.computed.jackknife import cosine_interval, jackknife_error, leave_one_out
-from sql.computed.whitening import whitened_gram
+from sql.computed.matching.content_similarity import content_products
+from sql.computed.matching.head_products import head_products
+from sql.computed.matching.jackknife import cosine_interval, jackknife_error, leave_one_out
+from sql.computed.matching.whitening import whitened_gram
 from tests.sql.computed.oracle import content_vectors, random_prompts, whitened_cosines
 
 

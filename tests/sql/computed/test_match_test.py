@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from sql.computed.gram import PairGram, profile_gram
-from sql.computed.match_test import (
+from sql.computed.matching.gram import PairGram, profile_gram
+from sql.computed.matching.match_test import (
     false_discovery_rates,
     head_rotations,
     match_test,

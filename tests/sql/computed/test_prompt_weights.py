@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest.dataset.writer import Triangle, attention_file
-from sql.computed.head_products import head_products
-from sql.computed.prompt_weights import ModelFiles, prompt_weights
+from sql.computed.matching.head_products import head_products
+from sql.computed.matching.prompt_weights import ModelFiles, prompt_weights
 
 LENGTHS = {0: 5, 1: 3, 2: 6, 3: 4, 4: 2}
 ROLES = {prompt: np.arange(length) % 3 for prompt, length in LENGTHS.items()}
@@ -40,7 +40,7 @@ def write_model(
         for prompt, chosen in zip(batch, np.split(cells, ends[:-1]), strict=True):
             rows[:, chosen] = patterns[prompt][:, triangle.query[chosen], triangle.key[chosen]]
         path = folder / f"{model}-{number}.parquet"
-        with attention_file(path, triangle, precision) as file:
+        with attention_file(path, triangle, model, precision) as file:
             for layer in range(n_layers):
                 file.write_layer(layer, rows[layer * n_heads : (layer + 1) * n_heads])
         paths.append(path)

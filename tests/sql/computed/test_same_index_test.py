@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from sql.computed.same_index_test import same_index_test
+from sql.computed.matching.same_index_test import same_index_test
 
 SMALL = np.array([0, 0, 0, 1, 1, 1])
 LARGE = np.repeat(np.arange(3), 8)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sql.computed.content_similarity import content_products
-from sql.computed.head_products import head_products
-from sql.computed.whitening import whitened_gram
+from sql.computed.matching.content_similarity import content_products
+from sql.computed.matching.head_products import head_products
+from sql.computed.matching.whitening import whitened_gram
 from tests.sql.computed.oracle import content_vectors, random_prompts, whitened_cosines
 
 # Two models: 2 layers of 3 heads, and 3 layers of 2 heads.

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sql.computed.head_products import PromptWeights
+from sql.computed.matching.head_products import PromptWeights
 
 Integers = NDArray[np.int64]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.computed.gram import fisher
+from sql.computed.matching.gram import fisher
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

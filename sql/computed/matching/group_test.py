@@ -20,7 +20,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.computed.gram import fisher
+from sql.computed.matching.gram import fisher
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

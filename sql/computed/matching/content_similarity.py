@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.computed.gram import NEGLIGIBLE
-from sql.computed.head_products import HeadProducts
+from sql.computed.matching.gram import NEGLIGIBLE
+from sql.computed.matching.head_products import HeadProducts
 
 Floats = NDArray[np.float64]
 

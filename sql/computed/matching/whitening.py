@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.computed.gram import NEGLIGIBLE, PairGram
+from sql.computed.matching.gram import NEGLIGIBLE, PairGram
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.computed.gram import NEGLIGIBLE, PairGram, fisher, lengths
+from sql.computed.matching.gram import NEGLIGIBLE, PairGram, fisher, lengths
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.computed.gram import fisher
+from sql.computed.matching.gram import fisher
 
 Floats = NDArray[np.float64]
 

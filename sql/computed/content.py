@@ -1,0 +1,301 @@
+"""Matches by what heads attend to beyond position and role: the relations made of one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from sql.computed.matching.content_similarity import content_products
+from sql.computed.matching.gram import PairGram
+from sql.computed.matching.head_products import HeadProducts, blocks_of_units
+from sql.computed.matching.head_products import head_products as products_of
+from sql.computed.matching.jackknife import cosine_interval, leave_one_out
+from sql.computed.matching.match_test import MatchTest, match_test
+from sql.computed.matching.prompt_weights import ModelFiles, prompt_weights
+from sql.computed.matching.same_index_test import same_index_test
+from sql.computed.matching.whitening import whitened_gram
+
+if TYPE_CHECKING:
+    from sql.session import Inputs
+
+# Each kind of draw has a stream of its own, so that changing one number leaves the others alone.
+_MATCHES, _SAME_INDEX = 3, 4
+# Intervals leave out a block at a time.
+_MOST_BLOCKS = 20
+# So that p values reach 0.001.
+_LEAST_DRAWS = 999
+_UNITS = """
+    select
+        dense_rank() over (order by coalesce(pair_id, prompts.prompt_id::varchar)) - 1 as unit,
+        prompts.prompt_id
+    from prompts
+    inner join analysed_prompts on analysed_prompts.prompt_id = prompts.prompt_id
+    order by prompts.prompt_id
+"""
+
+
+def head_products(inputs: Inputs) -> pa.Table:
+    """The sums of `sql.computed.matching.head_products`, of the models of each tokenizer together.
+
+    Returns: the columns of the relation `head_products`.
+    """
+    units = inputs.query(_UNITS).fetchnumpy()
+    blocks = blocks_of_units(units["unit"].astype(int), _MOST_BLOCKS).tolist()
+    block_of = dict(zip(units["prompt_id"].tolist(), blocks, strict=True))
+    models = inputs.query(
+        "select tokenizer, model, n_layers, n_heads from models order by tokenizer, model"
+    ).fetchall()
+    tables = []
+    for tokenizer in dict.fromkeys(row[0] for row in models):
+        files = [
+            ModelFiles(model, inputs.attention_files(model), n_layers, n_heads)
+            for own, model, n_layers, n_heads in models
+            if own == tokenizer
+        ]
+        roles = _roles(inputs, tokenizer)
+        if roles:
+            sums = products_of(prompt_weights(files, roles), block_of)
+            tables.append(_product_rows(tokenizer, _head_ids(inputs, tokenizer), sums))
+    return pa.concat_tables(tables) if tables else _PRODUCTS.empty_table()
+
+
+def _roles(inputs: Inputs, tokenizer: str) -> dict[int, NDArray[np.int64]]:
+    """The role of each token of the analysed prompts, numbered."""
+    found = inputs.query(
+        "select tokens.prompt_id, tokens.role, tokens.tokenizer from tokens "
+        "inner join analysed_prompts on analysed_prompts.prompt_id = tokens.prompt_id "
+        "order by tokens.tokenizer, tokens.prompt_id, tokens.position"
+    ).to_arrow_table()
+    own = found.filter(pc.equal(found["tokenizer"], tokenizer))
+    prompts = own["prompt_id"].to_numpy()
+    codes = np.unique(own["role"].to_numpy(zero_copy_only=False), return_inverse=True)[1].ravel()
+    starts = np.flatnonzero(np.diff(prompts, prepend=-1))
+    return {
+        int(prompts[start]): part
+        for start, part in zip(starts, np.split(codes, starts[1:]), strict=True)
+    }
+
+
+def _head_ids(inputs: Inputs, tokenizer: str) -> NDArray[np.int64]:
+    """The numbers of the heads whose models share a tokenizer, in the order of the products."""
+    rows = inputs.query(
+        "select heads.head_id, models.tokenizer from heads "
+        "inner join models on models.model = heads.model order by heads.head_id"
+    ).fetchall()
+    return np.array([head for head, own in rows if own == tokenizer], dtype=np.int64)
+
+
+_PRODUCTS = pa.schema(
+    [
+        ("tokenizer", pa.string()),
+        ("block", pa.int32()),
+        ("head_id", pa.int32()),
+        ("products", pa.list_(pa.float64())),
+        ("class_sums", pa.list_(pa.float64())),
+        ("class_counts", pa.list_(pa.float64())),
+    ]
+)
+
+
+def _product_rows(tokenizer: str, heads: NDArray[np.int64], sums: HeadProducts) -> pa.Table:
+    n_blocks, n_heads = sums.n_blocks, sums.n_heads
+    counts = np.repeat(sums.class_counts[:, None], n_heads, axis=1)  # [block, head, class]
+    return pa.table(
+        [
+            pa.array([tokenizer] * (n_blocks * n_heads)),
+            np.repeat(np.arange(n_blocks, dtype=np.int32), n_heads),
+            np.tile(heads.astype(np.int32), n_blocks),
+            _lists(sums.products),
+            _lists(sums.class_sums),
+            _lists(counts),
+        ],
+        schema=_PRODUCTS,
+    )
+
+
+def _lists(values: NDArray[np.float64]) -> pa.ListArray:
+    """`[block, head, entry]` as one list a block and head."""
+    n_rows, n_entries = values.shape[0] * values.shape[1], values.shape[2]
+    offsets = np.arange(n_rows + 1, dtype=np.int32) * n_entries
+    return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(values).ravel())
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """The sums of the models of one tokenizer, with the heads that they are of."""
+
+    head_ids: NDArray[np.int64]
+    sums: HeadProducts
+
+
+def _read_sums(inputs: Inputs) -> dict[str, _Sums]:
+    """By tokenizer."""
+    rows = inputs.query(
+        "select tokenizer, block, head_id, products, class_sums, class_counts from head_products "
+        "order by tokenizer, block, head_id"
+    ).to_arrow_table()
+    found = {}
+    for tokenizer in pc.unique(rows["tokenizer"]).to_pylist():
+        own = rows.filter(pc.equal(rows["tokenizer"], tokenizer)).combine_chunks()
+        heads = np.unique(own["head_id"].to_numpy())
+        shape = (len(own) // len(heads), len(heads), -1)
+        parts = [
+            pc.list_flatten(own[name]).to_numpy().reshape(shape)
+            for name in ("products", "class_sums", "class_counts")
+        ]
+        sums = HeadProducts(parts[0], parts[1], parts[2][:, 0], np.empty((0, 4), dtype=np.int64))
+        found[tokenizer] = _Sums(heads, sums)
+    return found
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two models compared: heads `[head, (layer, head)]`, grams of all prompts and without a block.
+
+    number: of the pair, for its stream of draws.
+    """
+
+    number: int
+    model_a: str
+    model_b: str
+    heads_a: NDArray[np.int64]
+    heads_b: NDArray[np.int64]
+    gram: PairGram
+    left_out: PairGram
+
+
+def _compared(inputs: Inputs) -> Iterator[_Pair]:
+    """The pairs whose models share a tokenizer, in both orders."""
+    sums = _read_sums(inputs)
+    heads = inputs.query(
+        "select heads.model, models.tokenizer, heads.head_id, heads.layer, heads.head from heads "
+        "inner join models on models.model = heads.model order by heads.head_id"
+    ).fetchall()
+    pairs = inputs.query("select model_a, model_b from pairs order by model_a, model_b").fetchall()
+    for number, (model_a, model_b) in enumerate(pairs):
+        own_a, own_b = ([row for row in heads if row[0] == model] for model in (model_a, model_b))
+        tokenizer = own_a[0][1]
+        if tokenizer != own_b[0][1] or tokenizer not in sums:
+            continue
+        all_heads = sums[tokenizer].head_ids
+        layer_of = {row[2]: row[3] for row in heads}
+        layers = np.array([layer_of[head] for head in all_heads.tolist()])
+        places_a, places_b = (
+            np.searchsorted(all_heads, [row[2] for row in own]) for own in (own_a, own_b)
+        )
+        of = sums[tokenizer].sums
+        weights = leave_one_out(of.n_blocks)
+        yield _Pair(
+            number,
+            model_a,
+            model_b,
+            np.array([row[3:] for row in own_a], dtype=np.int64),
+            np.array([row[3:] for row in own_b], dtype=np.int64),
+            whitened_gram(content_products(of), places_a, places_b, layers),
+            whitened_gram(content_products(of, weights), places_a, places_b, layers),
+        )
+
+
+def content_matches(inputs: Inputs) -> pa.Table:
+    """Every head's best match by content, tested as `sql.computed.matching.match_test` says.
+
+    Returns: the columns of the relation `content_matches`.
+    """
+    tables = []
+    for pair in _compared(inputs):
+        generator = np.random.default_rng([inputs.parameters.seed, _MATCHES, pair.number])
+        found = match_test(pair.gram, max(inputs.parameters.n_draws, _LEAST_DRAWS), generator)
+        tables.append(_match_rows(pair, found))
+    return pa.concat_tables(tables) if tables else _MATCH_ROWS.empty_table()
+
+
+_MATCH_ROWS = pa.schema(
+    [
+        ("model_a", pa.string()),
+        ("layer_a", pa.int32()),
+        ("head_a", pa.int32()),
+        ("model_b", pa.string()),
+        ("layer_b", pa.int32()),
+        ("head_b", pa.int32()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("null_mean", pa.float64()),
+        ("null_high", pa.float64()),
+        ("p_value", pa.float64()),
+        ("p_family", pa.float64()),
+        ("false_discovery_rate", pa.float64()),
+    ]
+)
+
+
+def _match_rows(pair: _Pair, found: MatchTest) -> pa.Table:
+    n_heads = len(pair.heads_a)
+    is_there = found.match >= 0
+    matched = pair.heads_b[np.where(is_there, found.match, 0)]
+    row = np.arange(n_heads)
+    left_out = pair.left_out.cosines()[:, row, np.where(is_there, found.match, 0)]
+    low, high = cosine_interval(found.cosine, left_out)
+    numbers = (found.cosine, low, high, found.null_mean, found.null_high)
+    columns = [
+        pa.array([pair.model_a] * n_heads),
+        *(pa.array(part, pa.int32()) for part in pair.heads_a.T),
+        pa.array([pair.model_b] * n_heads),
+        *(pa.array(part, pa.int32(), mask=~is_there) for part in matched.T),
+        *map(_or_null, (*numbers, found.p_value, found.p_family, found.q_value)),
+    ]
+    return pa.table(columns, schema=_MATCH_ROWS)
+
+
+def _or_null(values: NDArray[np.float64]) -> pa.Array:
+    return pa.array(values, pa.float64(), mask=~np.isfinite(values))
+
+
+def same_index_tests(inputs: Inputs) -> pa.Table:
+    """Whether two models of one shape have more alike heads at the same index than chance gives.
+
+    Returns: the columns of the relation `same_index_tests`.
+    """
+    rows = []
+    for pair in _compared(inputs):
+        if not np.array_equal(pair.heads_a, pair.heads_b):
+            continue
+        generator = np.random.default_rng([inputs.parameters.seed, _SAME_INDEX, pair.number])
+        layers = pair.heads_a[:, 0]
+        found = same_index_test(pair.gram.cosines(), layers, layers, generator)
+        for layer, n_heads, n_same, p_value, p_family in zip(
+            found.layers.tolist(),
+            found.n_heads.tolist(),
+            found.n_same_index.tolist(),
+            found.layer_p_value.tolist(),
+            found.layer_p_family.tolist(),
+            strict=True,
+        ):
+            rows.append((pair.model_a, pair.model_b, layer, n_heads, n_same, p_value, p_family))
+        totals = (int(found.n_heads.sum()), int(found.n_same_index.sum()))
+        rows.append((pair.model_a, pair.model_b, None, *totals, found.p_value, found.p_value))
+    columns = list(zip(*rows, strict=True)) or [()] * len(_SAME_INDEX_ROWS)
+    arrays = [
+        _or_null(np.array(column, dtype=np.float64)) if field.type == pa.float64() else column
+        for column, field in zip(columns, _SAME_INDEX_ROWS, strict=True)
+    ]
+    return pa.table(arrays, schema=_SAME_INDEX_ROWS)
+
+
+_SAME_INDEX_ROWS = pa.schema(
+    [
+        ("model_a", pa.string()),
+        ("model_b", pa.string()),
+        ("layer", pa.int32()),
+        ("n_heads", pa.int64()),
+        ("n_same_index", pa.int64()),
+        ("p_value", pa.float64()),
+        ("p_family", pa.float64()),
+    ]
+)

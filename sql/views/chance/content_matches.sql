@@ -1,0 +1,19 @@
+-- purpose: every head's best match by what it attends to beyond position and role, against chance
+-- grain: one row per (model_a, layer_a, head_a, model_b)
+-- storage: kept
+-- model_a: varchar, the model whose head is looked for
+-- layer_a: integer, 0-based
+-- head_a: integer, 0-based
+-- model_b: varchar, the model that is searched; pairs whose models cut the prompts differently have no row
+-- layer_b: integer, layer of the most alike head in model_b; null where none is defined
+-- head_b: integer, that head
+-- value: double, cosine of the two heads' whitened content
+-- low: double, lower end of its 95 % interval over blocks of prompts
+-- high: double, upper end
+-- null_mean: double, mean best match under chance: heads of model_b rotated within layers
+-- null_high: double, 5 % of the best matches under chance are higher
+-- p_value: double, share of the draws (and the data) whose best match is at least as high
+-- p_family: double, the same, corrected for the number of heads of model_a (step-down)
+-- false_discovery_rate: double, the same, by Benjamini and Hochberg
+
+-- computed by sql.computed.content.content_matches from head_products, heads, models, pairs, parameters

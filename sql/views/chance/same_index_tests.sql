@@ -1,0 +1,12 @@
+-- purpose: whether heads of the same index are more alike by content than permuted heads are
+-- grain: one row per (model_a, model_b, layer)
+-- storage: kept
+-- model_a: varchar, one model; only models of one shape that cut the prompts into the same tokens
+-- model_b: varchar, the other
+-- layer: integer, 0-based; null for all layers together
+-- n_heads: bigint, heads of the layer, or of the model
+-- n_same_index: bigint, of them with their most alike head of the layer at the same index
+-- p_value: double, share of the permutations of heads within layers with at least this sum of atanh cosines
+-- p_family: double, the same, corrected for the number of layers (Holm)
+
+-- computed by sql.computed.content.same_index_tests from head_products, heads, models, pairs, parameters
