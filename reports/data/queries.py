@@ -22,6 +22,7 @@ from reports.data.report import (
     Spread,
 )
 from reports.data.rounding import rounded, rounded_or_none
+from reports.data.verdicts import read_verdict
 from sql.session import Session
 
 # With more prompts than this an interval takes minutes; `match_intervals` has it all the same.
@@ -64,6 +65,7 @@ def read_report(session: Session) -> Report:
         head_masses=_head_masses(session, reference.head.model),
         pairs=pairs,
         undefined=tuple(read_criterion(session, other) for other in others if not found[other]),
+        verdicts=tuple(read_verdict(session, reference.head, other) for other in others),
         example=read_example(session, [reference.head, *(pair.claim.match.best for pair in pairs)]),
     )
 

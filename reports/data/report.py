@@ -245,6 +245,30 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """Whether heads of one model have counterparts in another beyond chance, by content.
+
+    n_tested: heads of `model` whose best match has a p value, 0 where the two models cut the
+    prompts into different tokens. n_beyond: of them with a p value, corrected for the number of
+    heads, at most `level`; smallest_p: the smallest. match, p_value: of the reference head.
+    same_index_p, n_same_index: of the test of heads at the same index, None unless the two models
+    have one shape.
+    """
+
+    model: str
+    other: str
+    n_heads: int
+    n_tested: int
+    n_beyond: int
+    smallest_p: float | None
+    match: Head | None
+    p_value: float | None
+    same_index_p: float | None
+    n_same_index: int | None
+    level: float
+
+
+@dataclass(frozen=True)
 class HeadMass:
     """A head of the reference model and the mean of its profile, whole and later half."""
 
@@ -259,7 +283,8 @@ class Report:
 
     similarity: what matches, chance and intervals are about. undefined: the published criterion for
     each model that is no pair, as the similarity to the reference head is undefined for its heads.
-    structural: the regular expression that chose the structural tokens, None for the default.
+    verdicts: what the tests say, one an other model. structural: the regular expression that chose
+    the structural tokens, None for the default.
     """
 
     bins: int
@@ -279,4 +304,5 @@ class Report:
     head_masses: tuple[HeadMass, ...]
     pairs: tuple[Pair, ...]
     undefined: tuple[Criterion, ...]
+    verdicts: tuple[Verdict, ...]
     example: Example

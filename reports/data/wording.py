@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from reports.data.report import Claim, Criterion, Head, Pair, Report
+from reports.data.report import Claim, Criterion, Head, Report
+from reports.data.verdicts import count_sentence, match_sentence
 from reports.study.runs import Change, Run
 from sql.parameters import PUBLISHED_SIMILARITY
 
@@ -110,22 +111,12 @@ def doubts(claim: Claim) -> str | None:
 
 
 def headline(report: Report) -> str:
-    """What the page found, in one line."""
+    """What the tests say of the reference head and the first other model, in one line."""
     reference = report.reference.head
-    criteria = (*(pair.claim.criterion for pair in report.pairs), *report.undefined)
-    if not criteria:
-        share = f"{report.reference.late_mass:.0%}"
-        return f"{reference} gives structural tokens {share} of its attention in the later half"
-    criterion = criteria[0]
-    by_profiles = "" if report.similarity == PUBLISHED_SIMILARITY else " by the published profiles"
-    if criterion.holds:
-        return (
-            f"{reference} has its closest counterpart{by_profiles} in {criterion.best}, "
-            "at another index"
-        )
-    if criterion.cosine is None:
-        return f"{reference} cannot be compared{by_profiles} with the heads of {criterion.model}"
-    return f"The claim does not hold{by_profiles} for {reference} in {criterion.model}"
+    if report.verdicts:
+        return match_sentence(reference, report.verdicts[0])
+    share = f"{report.reference.late_mass:.0%}"
+    return f"{reference} gives structural tokens {share} of its attention in the later half"
 
 
 def heads_title(report: Report, n_heads: int) -> str:
@@ -135,14 +126,9 @@ def heads_title(report: Report, n_heads: int) -> str:
     return f"All {n_heads:,} heads of {of}, and what each attends to"
 
 
-def swaps_title(pair: Pair) -> str:
-    """How many heads moved."""
-    n_moved = sum(not match.is_same_index for match in pair.ranking)
-    model, other = pair.claim.match.head.model, pair.claim.match.best.model
-    return (
-        f"{n_moved} of {len(pair.ranking)} heads of {model} have their closest counterpart in "
-        f"{other} at another index{compared_by(pair.claim.similarity)}"
-    )
+def swaps_title(report: Report) -> str:
+    """How many heads have a counterpart beyond chance in the first other model."""
+    return count_sentence(report.verdicts[0])
 
 
 def prompts_title(n_prompts: int) -> str:

@@ -91,7 +91,7 @@ def _pages(session: Session, report: Report) -> Iterator[Page]:
     if report.pairs:
         yield Page(
             "swaps",
-            wording.swaps_title(report.pairs[0]),
+            wording.swaps_title(report),
             fill("swaps.html", report=report, figures=drawings.swaps(report)),
             scripts=("tables.js", "swaps.js"),
             has_charts=True,

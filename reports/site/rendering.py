@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from reports.charts.theme import DARK, FONT, LIGHT, colours
 from reports.charts.vega import vega_bundle
-from reports.data import wording
+from reports.data import verdicts, wording
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Every page that a site may have, in the order of its menu.
@@ -105,6 +105,7 @@ def _environment() -> Environment:
     environment.filters["exact"] = lambda value: repr(round(value, 6))
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.globals["wording"] = wording
+    environment.globals["verdicts"] = verdicts
     return environment
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ingest.kernel.errors import DatasetError
 from sql.computed.matching.content_similarity import content_products
 from sql.computed.matching.gram import PairGram
 from sql.computed.matching.head_products import HeadProducts, blocks_of_units
@@ -60,7 +61,11 @@ def head_products(inputs: Inputs) -> pa.Table:
         ]
         roles = _roles(inputs, tokenizer)
         if roles:
-            sums = products_of(prompt_weights(files, roles), block_of)
+            try:
+                sums = products_of(prompt_weights(files, roles), block_of)
+            except ValueError as error:
+                hint = "`headswap verify` says what is wrong with the dataset"
+                raise DatasetError(str(error), hint=hint) from error
             tables.append(_product_rows(tokenizer, _head_ids(inputs, tokenizer), sums))
     return pa.concat_tables(tables) if tables else _PRODUCTS.empty_table()
 

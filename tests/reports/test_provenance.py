@@ -74,7 +74,9 @@ def test_rows_that_are_not_sound_are_shown(tmp_path: Path) -> None:
     rows = pq.read_table(dataset / path, partitioning=None)
     index = rows.schema.get_field_index("weight")
     larger = pc.multiply(rows["weight"], 1.5).cast(rows.schema.field("weight").type)
-    pq.write_table(rows.set_column(index, rows.schema.field(index), larger), dataset / path)
+    size = pq.read_metadata(dataset / path).row_group(0).num_rows
+    damaged = rows.set_column(index, rows.schema.field(index), larger)
+    pq.write_table(damaged, dataset / path, row_group_size=size)
     (kept,) = manifest.files_of("attention", "a")
     attention = (kept, file_entry(dataset, path, len(rows), "b"))
     commit(dataset, replace(manifest, tables=manifest.tables | {"attention": attention}))
