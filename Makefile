@@ -37,7 +37,7 @@ bench: $(STAMP) ## measure speed and memory: one table, ratios first
 	$(BIN)/python -m tests.benchmarks
 
 calibrate: $(STAMP) ## measure false alarms and recovery under noise, anew into docs/
-	$(BIN)/python -m tests.benchmarks.chance
+	$(BIN)/python -m tests.benchmarks.calibration
 
 clean: ## remove what the targets wrote, except .venv
 	rm -rf demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -17,7 +17,7 @@ from sql.computed.matching.gram import PairGram
 from sql.computed.matching.head_products import HeadProducts, blocks_of_units
 from sql.computed.matching.head_products import head_products as products_of
 from sql.computed.matching.jackknife import cosine_interval, leave_one_out
-from sql.computed.matching.match_test import MatchTest, match_test
+from sql.computed.matching.match_test import MatchTest, two_way_match_tests
 from sql.computed.matching.prompt_weights import ModelFiles, prompt_weights
 from sql.computed.matching.same_index_test import same_index_test
 from sql.computed.matching.whitening import whitened_gram
@@ -174,6 +174,18 @@ class _Pair:
     gram: PairGram
     left_out: PairGram
 
+    def reversed(self) -> _Pair:
+        """The same pair, the heads of b looked for in a."""
+        return _Pair(
+            self.number,
+            self.model_b,
+            self.model_a,
+            self.heads_b,
+            self.heads_a,
+            self.gram.reversed(),
+            self.left_out.reversed(),
+        )
+
 
 def _compared(inputs: Inputs) -> Iterator[_Pair]:
     """The pairs whose models share a tokenizer, in both orders."""
@@ -208,15 +220,18 @@ def _compared(inputs: Inputs) -> Iterator[_Pair]:
 
 
 def content_matches(inputs: Inputs) -> pa.Table:
-    """Every head's best match by content, tested as `sql.computed.matching.match_test` says.
+    """Every head's best match by content, tested in both directions.
 
     Returns: the columns of the relation `content_matches`.
     """
     tables = []
+    n_draws = max(inputs.parameters.n_draws, _LEAST_DRAWS)
     for pair in _compared(inputs):
+        if pair.model_a > pair.model_b:
+            continue  # tested with the other order
         generator = np.random.default_rng([inputs.parameters.seed, _MATCHES, pair.number])
-        found = match_test(pair.gram, max(inputs.parameters.n_draws, _LEAST_DRAWS), generator)
-        tables.append(_match_rows(pair, found))
+        forth, back = two_way_match_tests(pair.gram, n_draws, generator)
+        tables += [_match_rows(pair, forth), _match_rows(pair.reversed(), back)]
     return pa.concat_tables(tables) if tables else _MATCH_ROWS.empty_table()
 
 

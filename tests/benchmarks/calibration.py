@@ -3,7 +3,8 @@
 `python -m tests.benchmarks.calibration` prints both tables and writes docs/calibration.json.
 
 - Level: pairs of models without corresponding heads; the share of pairs in which any head is
-  called at 5 % family-wise. Unrelated untrained models, and trained models against models whose
+  called at 5 % family-wise: by the test in both directions, and for comparison by either alone,
+  a being the trained model. Unrelated untrained models, and trained models against models whose
   heads cannot be counterparts: a trained one whose keys were dealt to other heads of the layer, one
   whose weights were shuffled, an untrained one.
 - Power: each trained model against a copy of itself whose heads were permuted within layers and
@@ -19,7 +20,7 @@ import copy
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from ingest.prompts.sequence import STEPS, marker_ids
 from sql.computed.matching.content_similarity import content_products
 from sql.computed.matching.gram import PairGram, profile_gram
 from sql.computed.matching.head_products import PromptWeights, head_products
-from sql.computed.matching.match_test import match_test
+from sql.computed.matching.match_test import match_test, two_way_match_tests
 from sql.computed.matching.whitening import whitened_gram
 from tests.support.oracles.profiles import bin_of
 
@@ -222,31 +223,34 @@ class Calibration:
         self.attention = {start.name: text.attention(start.network) for start in starts}
 
     def level(self, n_untrained: int, n_changed: int) -> Iterator[dict[str, Any]]:
-        """The lowest p_family of every pair, in a row a kind of pair and similarity."""
+        """The lowest p_family of every pair, in a row a kind of pair, similarity and test."""
         shape = self.starts[0].network.shape
-        found = []
-        for seed in progress("untrained pairs", FIRST_UNTRAINED_SEED, n_untrained, step=2):
+        lowest = []
+        for seed in progress("both untrained", FIRST_UNTRAINED_SEED, n_untrained, step=2):
             a, b = (self.text.attention(untrained(shape, seed + side)) for side in (0, 1))
-            found.append(self._lowest(a, b, seed))
-        yield from _level_rows("both untrained", "either in the other", found)
+            lowest.append(self._lowest(a, b, seed))
+        yield from _level_rows("both untrained", lowest)
         for kind in CHANGES:
+            lowest = []
             pairs = changed_pairs(self.starts, kind, n_changed)
-            directions: dict[str, list[dict[str, float]]] = {
-                "trained in changed": [],
-                "changed in trained": [],
-            }
             for seed, (start, network) in zip(progress(kind, 0, n_changed), pairs, strict=True):
-                sides = self.attention[start.name], self.text.attention(network)
-                for found, (a, b) in zip(directions.values(), (sides, sides[::-1]), strict=True):
-                    found.append(self._lowest(a, b, seed))
-            for direction, found in directions.items():
-                yield from _level_rows(kind, direction, found)
+                changed = self.text.attention(network)
+                lowest.append(self._lowest(self.attention[start.name], changed, seed))
+            yield from _level_rows(kind, lowest)
 
-    def _lowest(self, a: Attention, b: Attention, seed: int) -> dict[str, float]:
-        return {
-            similarity: float(np.nanmin(match_test(pair, N_DRAWS, generator(seed)).p_family))
-            for similarity, pair in self.text.grams(a, b, self.layers).items()
-        }
+    def _lowest(self, a: Attention, b: Attention, seed: int) -> dict[tuple[str, str], float]:
+        """By similarity and test; a is the trained model of a changed pair."""
+        found = {}
+        for similarity, pair in self.text.grams(a, b, self.layers).items():
+            tests = {
+                "two ways": two_way_match_tests(pair, N_DRAWS, generator(seed)),
+                "a in b": (match_test(pair, N_DRAWS, generator(seed)),),
+                "b in a": (match_test(pair.reversed(), N_DRAWS, generator(seed)),),
+            }
+            for name, results in tests.items():
+                lowest = min(float(result.p_family.min()) for result in results)
+                found[similarity, name] = lowest
+        return found
 
     def power(self) -> Iterator[dict[str, Any]]:
         """Heads called in noisy copies, in a row a noise and similarity."""
@@ -282,7 +286,7 @@ class Calibration:
         for similarity, pair in self.text.grams(
             self.attention[start.name], other, self.layers
         ).items():
-            test = match_test(pair, N_DRAWS, generator(seed))
+            test, _ = two_way_match_tests(pair, N_DRAWS, generator(seed))
             is_right = places[test.match] == np.arange(len(places))
             is_called = test.p_family <= LEVEL
             counts[similarity] = (
@@ -306,14 +310,14 @@ def progress(label: str, first: int, n: int, step: int = 1) -> Iterator[int]:
 
 
 def _level_rows(
-    kind: str, direction: str, found: Sequence[dict[str, float]]
+    kind: str, lowest: Sequence[Mapping[tuple[str, str], float]]
 ) -> Iterator[dict[str, Any]]:
-    for similarity in SIMILARITIES:
-        p_values = [round(pair[similarity], 4) for pair in found]
+    for similarity, test in lowest[0]:
+        p_values = [round(pair[similarity, test], 4) for pair in lowest]
         yield {
             "pairs": kind,
-            "direction": direction,
             "similarity": similarity,
+            "test": test,
             "n_pairs": len(p_values),
             "share_called": round(float(np.mean(np.array(p_values) <= LEVEL)), 4),
             "lowest_p_family": p_values,
@@ -346,7 +350,7 @@ def main() -> int:
     power = list(calibration.power())
     print(table(power, ("noise", "similarity", "found", "wrong", "nearest")), flush=True)
     level = list(calibration.level(arguments.pairs, arguments.changed_pairs))
-    print(table(level, ("pairs", "direction", "similarity", "n_pairs", "share_called")))
+    print(table(level, ("pairs", "similarity", "test", "n_pairs", "share_called")))
     settings = {
         "models": [start.name for start in starts],
         "n_prompts": arguments.prompts,

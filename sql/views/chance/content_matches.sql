@@ -12,7 +12,7 @@
 -- high: double, upper end
 -- null_mean: double, mean best match under chance: heads of model_b rotated within layers
 -- null_high: double, 5 % of the best matches under chance are higher
--- p_value: double, share of the draws (and the data) whose best match is at least as high
+-- p_value: double, share of the draws (and the data) as high; the larger of the head's own and its match's
 -- p_family: double, the same, corrected for the number of heads of model_a (step-down)
 -- false_discovery_rate: double, the same, by Benjamini and Hochberg
 
