@@ -20,7 +20,8 @@ SUBJECTS = {
     "profiles": "Profiles",
     "scores": "Head scores",
     "similarity": "Similarity",
-    "chance": "Chance and claims",
+    "content": "Content, tested against chance",
+    "chance": "Profiles against chance, and claims",
 }
 
 

@@ -1,3 +1,5 @@
+"""Content: inner products beyond position and role, against dense vectors."""
+
 from __future__ import annotations
 
 import numpy as np

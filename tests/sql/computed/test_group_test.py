@@ -1,3 +1,5 @@
+"""The test of groups of models, against all labelings by brute force."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""The sums of one pass, against loops over cells."""
+
 from __future__ import annotations
 
 from dataclasses import replace

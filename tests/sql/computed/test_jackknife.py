@@ -1,3 +1,5 @@
+"""Intervals by leaving blocks out, against dense vectors made without each block."""
+
 from __future__ import annotations
 
 import math

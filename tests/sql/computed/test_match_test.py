@@ -1,3 +1,5 @@
+"""The test of matches: planted heads found, nothing from zero variance, step-down p values."""
+
 from __future__ import annotations
 
 import math

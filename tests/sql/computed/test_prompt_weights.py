@@ -1,3 +1,5 @@
+"""Weights prompt by prompt out of Parquet files, however the files are cut."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

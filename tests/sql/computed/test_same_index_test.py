@@ -1,3 +1,5 @@
+"""The exact test of the same index, against enumerated permutations."""
+
 from __future__ import annotations
 
 import itertools

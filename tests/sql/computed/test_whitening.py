@@ -1,3 +1,5 @@
+"""Layer-centred, ridge-whitened heads, against dense vectors."""
+
 from __future__ import annotations
 
 import numpy as np
