@@ -94,12 +94,14 @@ def same_index_sentence(verdict: Verdict) -> str:
 
 
 def p_text(value: float) -> str:
-    """A p value as text.
+    """A p value as text: enough digits to see on which side of 0.05 it lies.
 
-    >>> p_text(0.18), p_text(0.0004)
-    ('p = 0.18', 'p = 0.0004')
+    >>> p_text(0.18), p_text(0.051), p_text(0.00005)
+    ('p = 0.18', 'p = 0.051', 'p = 5e-05')
     """
-    return f"p = {value:.1g}" if value < 0.01 else f"p = {value:.2f}"
+    if value < 0.001:
+        return f"p = {value:.1g}"
+    return f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
 
 
 def _untested(verdict: Verdict) -> str:
