@@ -15,7 +15,7 @@ from reports.study.runs import HISTORY_NAME, Run
 # What takes part in the numbers, the charts and the pages.
 _LIBRARIES = ("altair", "duckdb", "jinja2", "numpy", "polars", "scipy", "vl-convert-python")
 _ROOT = Path(__file__).parents[2]
-_CODE = ("ingest/dataset", "sql", "reports")
+_CODE = ("ingest/kernel", "ingest/dataset", "sql", "reports")
 
 
 @dataclass(frozen=True)

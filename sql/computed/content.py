@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ingest.kernel.errors import DatasetError
+from sql.computed.draws import UNITS
 from sql.computed.matching.content_similarity import content_products
 from sql.computed.matching.gram import PairGram
 from sql.computed.matching.head_products import HeadProducts, blocks_of_units
@@ -31,14 +32,6 @@ _MATCHES, _SAME_INDEX = 3, 4
 _MOST_BLOCKS = 20
 # So that p values reach 0.001.
 _LEAST_DRAWS = 999
-_UNITS = """
-    select
-        dense_rank() over (order by coalesce(pair_id, prompts.prompt_id::varchar)) - 1 as unit,
-        prompts.prompt_id
-    from prompts
-    inner join analysed_prompts on analysed_prompts.prompt_id = prompts.prompt_id
-    order by prompts.prompt_id
-"""
 
 
 def head_products(inputs: Inputs) -> pa.Table:
@@ -46,7 +39,7 @@ def head_products(inputs: Inputs) -> pa.Table:
 
     Returns: the columns of the relation `head_products`.
     """
-    units = inputs.query(_UNITS).fetchnumpy()
+    units = inputs.query(UNITS).fetchnumpy()
     blocks = blocks_of_units(units["unit"].astype(int), _MOST_BLOCKS).tolist()
     block_of = dict(zip(units["prompt_id"].tolist(), blocks, strict=True))
     models = inputs.query(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sql.session import Inputs
 
 # What is drawn together: a prompt with the others of its pair, as one is not news beside the other.
-_UNITS = """
+UNITS = """
     select
         dense_rank() over (order by coalesce(pair_id, prompts.prompt_id::varchar)) - 1 as unit,
         prompts.prompt_id
@@ -60,7 +60,7 @@ def splits(inputs: Inputs) -> pa.Table:
 
 
 def _units(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    columns = inputs.query(_UNITS).fetchnumpy()
+    columns = inputs.query(UNITS).fetchnumpy()
     return columns["unit"].astype(int), columns["prompt_id"].astype(int)
 
 
