@@ -55,7 +55,7 @@ NOISES = (0.2, 0.5, 0.75, 1.0)
 N_NOISE_SEEDS = 5
 # Apart from one another and from every seed that starts a model: the same seed would bring back
 # the very numbers that a model started from.
-FIRST_NOISE_SEED, FIRST_CHANGE_SEED, FIRST_UNTRAINED_SEED = 700_000, 800_000, 900_000
+FIRST_NOISE_SEED, FIRST_CHANGE_SEED, FIRST_UNTRAINED_SEED = 750_000, 850_000, 950_000
 
 
 @dataclass(frozen=True)
