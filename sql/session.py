@@ -217,11 +217,11 @@ class Inputs:
         assert "attention" in self._reads, "the relation does not declare that it reads attention"
         return self._session.dataset.table_files("attention", model)
 
-    def query(self, sql: str) -> duckdb.DuckDBPyRelation:
+    def query(self, sql: str, parameters: dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """Runs a query over declared relations; another would leave kept rows that are stale."""
         undeclared = set(self._session.names_in(sql)) - self._reads
         assert not undeclared, f"the relation does not declare that it reads {undeclared}"
-        return self._session.query(sql)
+        return self._session.query(sql, parameters)
 
 
 @contextmanager

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 # How far the weights of a query may sum from 1: what the model's own arithmetic leaves, and what
 # storing them in half precision rounds away.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 2e-2}
-
-
 _NUMBERS = ["layer", "head", "prompt_id", "query", "key", "weight"]
 
 
@@ -57,7 +55,7 @@ class AttentionVerifier:
     ) -> list[int] | None:
         """Checks one file and returns its prompts, None where they cannot be told."""
         n_heads = shape["n_heads"]
-        file = pq.ParquetFile(self._dataset / entry.path)
+        file = pq.ParquetFile(self._dataset / entry.path, read_dictionary=["model"])
         sizes = {file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)}
         if file.metadata.num_row_groups != shape["n_layers"] * n_heads or len(sizes) != 1:
             self._rows.record(entry.path, "does not have one row group a head, all of one size")
@@ -66,8 +64,7 @@ class AttentionVerifier:
         if sizes.pop() > sum(length * length for length in lengths.values()):
             self._rows.record(entry.path, "has more rows than its prompts have queries and keys")
             return None
-        names = pc.unique(file.read(columns=["model"])["model"]).to_pylist()
-        if names != [shape["model"]]:
+        if _models_in(file) != {shape["model"]}:
             self._rows.record(entry.path, f"has rows of another model than {shape['model']!r}")
             return None
         stored = file.read_row_group(0, columns=["prompt_id"])["prompt_id"].to_numpy()
@@ -90,6 +87,13 @@ class AttentionVerifier:
                 self._sums.record(entry.path, f"L{layer}H{head} {problem}" if problem else None)
             self._verification.on_rows(len(table))
         return prompts
+
+
+def _models_in(file: pq.ParquetFile) -> set[str]:
+    """The models that rows name, read one row group at a time: as text they would fill memory."""
+    groups = range(file.metadata.num_row_groups)
+    columns = (file.read_row_group(group, columns=["model"])["model"] for group in groups)
+    return {name for column in columns for name in pc.unique(column).to_pylist()}
 
 
 def _is_complete(

@@ -143,7 +143,7 @@ def _check_rows(verification: Verification, quick: bool) -> None:
     if not all(map(verification.has_sound, required)):
         return  # a problem that was found; nothing can be held against these tables
     for table in small:
-        if table.name in verification.manifest.tables and verification.has_sound(table.name):
+        if verification.has_sound(table.name):
             table.rule()(verification, table)
     if quick or verification.checks["tables"].problems:
         return

@@ -17,10 +17,8 @@ def cache_folder() -> Path | None:
 
 
 def _folder(variable: str, default: str) -> Path | None:
-    base = os.environ.get(variable)
-    if base:
-        return Path(base) / "headswap"
+    base = os.environ.get(variable) or f"~/{default}"
     try:
-        return Path.home() / default / "headswap"
+        return Path(base).expanduser() / "headswap"
     except RuntimeError:
         return None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 
 from ingest.kernel.errors import HeadswapError
 from ingest.kernel.files import write_text_aside
+from ingest.kernel.user_folders import cache_folder
 
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
@@ -27,7 +26,7 @@ def vega_bundle() -> str:
     Putting it together takes many seconds of computing, so it is kept in the user's cache folder.
     """
     vega_lite = vega_lite_version()
-    folder = _cache_folder()
+    folder = cache_folder()
     cached = folder and folder / f"vega-lite-{vega_lite}-{version('vl-convert-python')}.js"
     if cached:
         with suppress(OSError, UnicodeDecodeError):
@@ -41,14 +40,3 @@ def vega_bundle() -> str:
         with suppress(HeadswapError):
             write_text_aside(cached, bundle)
     return bundle
-
-
-def _cache_folder() -> Path | None:
-    """Where programs of this user keep what they can make again, None for a user without a home."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base:
-        return Path(base) / "headswap"
-    try:
-        return Path.home() / ".cache" / "headswap"
-    except RuntimeError:
-        return None

@@ -10,12 +10,12 @@ from sql.session import Session
 def read_verdict(session: Session, reference: Head, other: str) -> Verdict:
     """What the tests say of the reference head's model and another."""
     level = session.parameters.significance_level
-    pair = {"model": reference.model, "other": other, "level": level}
+    pair = {"model": reference.model, "other": other}
     (counts,) = session.rows(
         "select count(p_family) as n_tested, min(p_family) as smallest_p, "
         "count(*) filter (where p_family <= $level) as n_beyond "
         "from content_matches where model_a = $model and model_b = $other",
-        pair,
+        pair | {"level": level},
     )
     (heads,) = session.rows(
         "select count(*) as n from heads where model = $model", {"model": reference.model}
@@ -23,12 +23,12 @@ def read_verdict(session: Session, reference: Head, other: str) -> Verdict:
     own = session.rows(
         "select layer_b, head_b, p_family from content_matches where model_a = $model "
         "and model_b = $other and layer_a = $layer and head_a = $head and p_family is not null",
-        {"model": reference.model, "other": other, **_place(reference)},
+        vars(reference) | {"other": other},
     )
     same_index = session.rows(
         "select p_value, n_same_index from same_index_tests "
         "where model_a = $model and model_b = $other and layer is null",
-        {"model": reference.model, "other": other},
+        pair,
     )
     return Verdict(
         model=reference.model,
@@ -43,10 +43,6 @@ def read_verdict(session: Session, reference: Head, other: str) -> Verdict:
         n_same_index=same_index[0]["n_same_index"] if same_index else None,
         level=level,
     )
-
-
-def _place(head: Head) -> dict[str, int]:
-    return {"layer": head.layer, "head": head.head}
 
 
 def match_sentence(reference: Head, verdict: Verdict) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,13 +67,13 @@ def head_products(inputs: Inputs) -> pa.Table:
 def _roles(inputs: Inputs, tokenizer: str) -> dict[int, NDArray[np.int64]]:
     """The role of each token of the analysed prompts, numbered."""
     found = inputs.query(
-        "select tokens.prompt_id, tokens.role, tokens.tokenizer from tokens "
+        "select tokens.prompt_id, tokens.role from tokens "
         "inner join analysed_prompts on analysed_prompts.prompt_id = tokens.prompt_id "
-        "order by tokens.tokenizer, tokens.prompt_id, tokens.position"
-    ).to_arrow_table()
-    own = found.filter(pc.equal(found["tokenizer"], tokenizer))
-    prompts = own["prompt_id"].to_numpy()
-    codes = np.unique(own["role"].to_numpy(zero_copy_only=False), return_inverse=True)[1].ravel()
+        "where tokens.tokenizer = $tokenizer order by tokens.prompt_id, tokens.position",
+        {"tokenizer": tokenizer},
+    ).fetchnumpy()
+    prompts = found["prompt_id"]
+    codes = np.unique(found["role"].astype(str), return_inverse=True)[1].ravel()
     starts = np.flatnonzero(np.diff(prompts, prepend=-1))
     return {
         int(prompts[start]): part
@@ -82,11 +83,12 @@ def _roles(inputs: Inputs, tokenizer: str) -> dict[int, NDArray[np.int64]]:
 
 def _head_ids(inputs: Inputs, tokenizer: str) -> NDArray[np.int64]:
     """The numbers of the heads whose models share a tokenizer, in the order of the products."""
-    rows = inputs.query(
-        "select heads.head_id, models.tokenizer from heads "
-        "inner join models on models.model = heads.model order by heads.head_id"
-    ).fetchall()
-    return np.array([head for head, own in rows if own == tokenizer], dtype=np.int64)
+    found: NDArray[np.int64] = inputs.query(
+        "select heads.head_id from heads inner join models on models.model = heads.model "
+        "where models.tokenizer = $tokenizer order by heads.head_id",
+        {"tokenizer": tokenizer},
+    ).fetchnumpy()["head_id"]
+    return found
 
 
 _PRODUCTS = pa.schema(
@@ -124,12 +126,27 @@ def _lists(values: NDArray[np.float64]) -> pa.ListArray:
     return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(values).ravel())
 
 
-@dataclass(frozen=True)
 class _Sums:
-    """The sums of the models of one tokenizer, with the heads that they are of."""
+    """The sums of the models of one tokenizer: products are made of them once for all pairs.
 
-    head_ids: NDArray[np.int64]
-    sums: HeadProducts
+    head_ids, layers: of the heads that they are of.
+    """
+
+    def __init__(
+        self, head_ids: NDArray[np.int64], layers: NDArray[np.int64], sums: HeadProducts
+    ) -> None:
+        self.head_ids, self.layers = head_ids, layers
+        self._sums = sums
+
+    @cached_property
+    def products(self) -> NDArray[np.float64]:
+        """`[head, head]`, over all prompts."""
+        return content_products(self._sums)
+
+    @cached_property
+    def products_left_out(self) -> NDArray[np.float64]:
+        """`[block, head, head]`, without each block of prompts."""
+        return content_products(self._sums, leave_one_out(self._sums.n_blocks))
 
 
 def _read_sums(inputs: Inputs) -> dict[str, _Sums]:
@@ -138,6 +155,7 @@ def _read_sums(inputs: Inputs) -> dict[str, _Sums]:
         "select tokenizer, block, head_id, products, class_sums, class_counts from head_products "
         "order by tokenizer, block, head_id"
     ).to_arrow_table()
+    layers = inputs.query("select layer from heads order by head_id").fetchnumpy()["layer"]
     found = {}
     for tokenizer in pc.unique(rows["tokenizer"]).to_pylist():
         own = rows.filter(pc.equal(rows["tokenizer"], tokenizer)).combine_chunks()
@@ -148,13 +166,13 @@ def _read_sums(inputs: Inputs) -> dict[str, _Sums]:
             for name in ("products", "class_sums", "class_counts")
         ]
         sums = HeadProducts(parts[0], parts[1], parts[2][:, 0], np.empty((0, 4), dtype=np.int64))
-        found[tokenizer] = _Sums(heads, sums)
+        found[tokenizer] = _Sums(heads, layers[heads], sums)
     return found
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two models compared: heads `[head, (layer, head)]`, grams of all prompts and without a block.
+    """Two models compared: heads `[head, (head_id, layer, head)]`, and the sums that they are of.
 
     number: of the pair, for its stream of draws.
     """
@@ -164,52 +182,41 @@ class _Pair:
     model_b: str
     heads_a: NDArray[np.int64]
     heads_b: NDArray[np.int64]
-    gram: PairGram
-    left_out: PairGram
+    sums: _Sums
 
-    def reversed(self) -> _Pair:
-        """The same pair, the heads of b looked for in a."""
-        return _Pair(
-            self.number,
-            self.model_b,
-            self.model_a,
-            self.heads_b,
-            self.heads_a,
-            self.gram.reversed(),
-            self.left_out.reversed(),
+    def gram(self) -> PairGram:
+        """Inner products over all prompts."""
+        return self._whitened(self.sums.products)
+
+    def gram_left_out(self) -> PairGram:
+        """Inner products without each block of prompts, `[block, ...]`."""
+        return self._whitened(self.sums.products_left_out)
+
+    def _whitened(self, products: NDArray[np.float64]) -> PairGram:
+        heads_a, heads_b = (
+            np.searchsorted(self.sums.head_ids, heads[:, 0])
+            for heads in (self.heads_a, self.heads_b)
         )
+        return whitened_gram(products, heads_a, heads_b, self.sums.layers)
 
 
 def _compared(inputs: Inputs) -> Iterator[_Pair]:
     """The pairs whose models share a tokenizer, in both orders."""
     sums = _read_sums(inputs)
-    heads = inputs.query(
+    heads: dict[str, list[tuple[int, ...]]] = {}
+    tokenizer_of: dict[str, str] = {}
+    for model, tokenizer, *place in inputs.query(
         "select heads.model, models.tokenizer, heads.head_id, heads.layer, heads.head from heads "
         "inner join models on models.model = heads.model order by heads.head_id"
-    ).fetchall()
+    ).fetchall():
+        tokenizer_of[model] = tokenizer
+        heads.setdefault(model, []).append(tuple(place))
     pairs = inputs.query("select model_a, model_b from pairs order by model_a, model_b").fetchall()
     for number, (model_a, model_b) in enumerate(pairs):
-        own_a, own_b = ([row for row in heads if row[0] == model] for model in (model_a, model_b))
-        tokenizer = own_a[0][1]
-        if tokenizer != own_b[0][1] or tokenizer not in sums:
-            continue
-        all_heads = sums[tokenizer].head_ids
-        layer_of = {row[2]: row[3] for row in heads}
-        layers = np.array([layer_of[head] for head in all_heads.tolist()])
-        places_a, places_b = (
-            np.searchsorted(all_heads, [row[2] for row in own]) for own in (own_a, own_b)
-        )
-        of = sums[tokenizer].sums
-        weights = leave_one_out(of.n_blocks)
-        yield _Pair(
-            number,
-            model_a,
-            model_b,
-            np.array([row[3:] for row in own_a], dtype=np.int64),
-            np.array([row[3:] for row in own_b], dtype=np.int64),
-            whitened_gram(content_products(of), places_a, places_b, layers),
-            whitened_gram(content_products(of, weights), places_a, places_b, layers),
-        )
+        tokenizer = tokenizer_of[model_a]
+        if tokenizer == tokenizer_of[model_b] and tokenizer in sums:
+            heads_a, heads_b = np.array(heads[model_a]), np.array(heads[model_b])
+            yield _Pair(number, model_a, model_b, heads_a, heads_b, sums[tokenizer])
 
 
 def content_matches(inputs: Inputs) -> pa.Table:
@@ -223,8 +230,13 @@ def content_matches(inputs: Inputs) -> pa.Table:
         if pair.model_a > pair.model_b:
             continue  # tested with the other order
         generator = np.random.default_rng([inputs.parameters.seed, _MATCHES, pair.number])
-        forth, back = two_way_match_tests(pair.gram, n_draws, generator)
-        tables += [_match_rows(pair, forth), _match_rows(pair.reversed(), back)]
+        forth, back = two_way_match_tests(pair.gram(), n_draws, generator)
+        left_out = pair.gram_left_out().cosines()  # [block, head of a, head of b]
+        a, b = (pair.model_a, pair.heads_a), (pair.model_b, pair.heads_b)
+        tables += [
+            _match_rows(*a, *b, forth, left_out),
+            _match_rows(*b, *a, back, left_out.transpose(0, 2, 1)),
+        ]
     return pa.concat_tables(tables) if tables else _MATCH_ROWS.empty_table()
 
 
@@ -248,19 +260,24 @@ _MATCH_ROWS = pa.schema(
 )
 
 
-def _match_rows(pair: _Pair, found: MatchTest) -> pa.Table:
-    n_heads = len(pair.heads_a)
+def _match_rows(
+    model_a: str,
+    heads_a: NDArray[np.int64],
+    model_b: str,
+    heads_b: NDArray[np.int64],
+    found: MatchTest,
+    left_out: NDArray[np.float64],
+) -> pa.Table:
+    n_heads = len(heads_a)
     is_there = found.match >= 0
-    matched = pair.heads_b[np.where(is_there, found.match, 0)]
-    row = np.arange(n_heads)
-    left_out = pair.left_out.cosines()[:, row, np.where(is_there, found.match, 0)]
-    low, high = cosine_interval(found.cosine, left_out)
+    match = np.where(is_there, found.match, 0)
+    low, high = cosine_interval(found.cosine, left_out[:, np.arange(n_heads), match])
     numbers = (found.cosine, low, high, found.null_mean, found.null_high)
     columns = [
-        pa.array([pair.model_a] * n_heads),
-        *(pa.array(part, pa.int32()) for part in pair.heads_a.T),
-        pa.array([pair.model_b] * n_heads),
-        *(pa.array(part, pa.int32(), mask=~is_there) for part in matched.T),
+        pa.array([model_a] * n_heads),
+        *(pa.array(part, pa.int32()) for part in heads_a[:, 1:].T),
+        pa.array([model_b] * n_heads),
+        *(pa.array(part, pa.int32(), mask=~is_there) for part in heads_b[match, 1:].T),
         *map(_or_null, (*numbers, found.p_value, found.p_family, found.q_value)),
     ]
     return pa.table(columns, schema=_MATCH_ROWS)
@@ -277,11 +294,11 @@ def same_index_tests(inputs: Inputs) -> pa.Table:
     """
     rows = []
     for pair in _compared(inputs):
-        if not np.array_equal(pair.heads_a, pair.heads_b):
+        if not np.array_equal(pair.heads_a[:, 1:], pair.heads_b[:, 1:]):
             continue
         generator = np.random.default_rng([inputs.parameters.seed, _SAME_INDEX, pair.number])
-        layers = pair.heads_a[:, 0]
-        found = same_index_test(pair.gram.cosines(), layers, layers, generator)
+        layers = pair.heads_a[:, 1]
+        found = same_index_test(pair.gram().cosines(), layers, layers, generator)
         for layer, n_heads, n_same, p_value, p_family in zip(
             found.layers.tolist(),
             found.n_heads.tolist(),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ingest.kernel.errors import HeadswapError, InputError, print_error
+from ingest.kernel.user_folders import state_folder
 from sql.access.interrupts import interruptible
 from sql.console.examples import examples
 from sql.console.output import SHOWN_ROWS, parse_rows, print_table
@@ -78,6 +78,10 @@ def line_editing() -> Iterator[None]:
     readline.set_completer(complete)
     readline.parse_and_bind("tab: complete")
     readline.set_history_length(_HISTORY_LINES)
+    if history is None:
+        print("headswap: the history is not kept: this user has no home folder", file=sys.stderr)
+        yield
+        return
     with contextlib.suppress(FileNotFoundError):  # the first time there is none
         readline.read_history_file(history)
     try:
@@ -90,10 +94,10 @@ def line_editing() -> Iterator[None]:
             print(f"headswap: the history is not kept: {error}", file=sys.stderr)
 
 
-def history_file() -> Path:
-    """Where the history is kept: XDG_STATE_HOME, else ~/.local/state."""
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "headswap" / "history"
+def history_file() -> Path | None:
+    """Where the history is kept; None for a user without a home."""
+    folder = state_folder()
+    return folder and folder / "history"
 
 
 def complete(text: str, state: int) -> str | None:

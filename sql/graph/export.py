@@ -66,23 +66,23 @@ def views_text(path: Path) -> str:
     from sql.parameters import Parameters, completed
 
     dataset = open_dataset(path)
-    asked = Asked(dataset, completed(Parameters(), dataset), duckdb.connect(":memory:"))
     absent = set(dataset.manifest.absent_tables())
     computed_names, absent_names, statements = [], [], []
-    for name, relation in relations().items():
-        ancestors = with_ancestors(name)
-        if absent & set(ancestors):
-            absent_names.append(name)
-        elif needs_python(name):
-            computed_names.append(name)
-        elif relation.kind == "parameters":
-            rows = insert_rows(name, parameter_rows(name, asked))
-            statements += [create_statement(relation, asked), *filter(None, [rows])]
-        else:
-            select = relation.definition
-            if relation.kind == "stored":
-                select = stored_select(relation, dataset, asked.prompt_places(), start=path)
-            statements.append(f'create view "{name}" as\n{select}')
+    with duckdb.connect(":memory:") as connection:
+        asked = Asked(dataset, completed(Parameters(), dataset), connection)
+        for name, relation in relations().items():
+            if absent & set(with_ancestors(name)):
+                absent_names.append(name)
+            elif needs_python(name):
+                computed_names.append(name)
+            elif relation.kind == "parameters":
+                rows = insert_rows(name, parameter_rows(name, asked))
+                statements += [create_statement(relation, asked), *filter(None, [rows])]
+            else:
+                select = relation.definition
+                if relation.kind == "stored":
+                    select = stored_select(relation, dataset, asked.prompt_places(), start=path)
+                statements.append(f'create view "{name}" as\n{select}')
     header = _HEADER.format(
         file=VIEWS_FILE,
         computed=", ".join(computed_names) or "none",

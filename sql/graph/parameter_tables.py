@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ingest.dataset.reader import Dataset
 from sql.graph.literals import literal
-from sql.graph.relation import Column, Relation
+from sql.graph.relation import Column, Relation, create_table
 from sql.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -202,12 +202,11 @@ PARAMETER_TABLES: dict[str, tuple[Relation, Callable[[Asked], Rows]]] = {
 
 def create_statement(relation: Relation, asked: Asked) -> str:
     """The statement that makes a parameter table; places take the type that suits the dataset."""
-    columns = ", ".join(f'"{c.name}" {_type(c, asked)}' for c in relation.columns)
-    return f'create table "{relation.name}" ({columns})'
-
-
-def _type(column: Column, asked: Asked) -> str:
-    return asked.place_type if column.type == "bigint" else column.type
+    columns = tuple(
+        replace(column, type=asked.place_type) if column.type == "bigint" else column
+        for column in relation.columns
+    )
+    return create_table(replace(relation, columns=columns))
 
 
 def parameter_relations() -> Iterator[Relation]:
