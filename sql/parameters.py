@@ -12,12 +12,23 @@ from ingest.kernel.errors import InputError
 if TYPE_CHECKING:
     from ingest.dataset.reader import Dataset
 
-# What heads are compared by: the forms of a profile, as the view profile_vectors names them.
-SIMILARITIES = ("profile", "profile_centred", "profile_no_sink", "profile_no_sink_centred")
+# What heads are compared by. content: patterns beyond position and role, of models that cut the
+# prompts into the same tokens. profile_whitened: what sets profiles apart from those of the layer.
+CONTENT, PROFILE_WHITENED = "content", "profile_whitened"
+# Those with p values: the errors of their test were measured (docs/statistics.md).
+TESTED_SIMILARITIES = (CONTENT, PROFILE_WHITENED)
+# The rest are the forms of a profile, as the view profile_vectors names them.
+SIMILARITIES = (
+    *TESTED_SIMILARITIES,
+    "profile",
+    "profile_centred",
+    "profile_no_sink",
+    "profile_no_sink_centred",
+)
 # The one that the claim was published with: the view swap_claims knows no other.
 PUBLISHED_SIMILARITY = "profile"
-# The one whose p values keep their level on unrelated models; match_chance gives the others none.
-CALIBRATED_SIMILARITY = "profile"
+# So that p values reach 0.001.
+LEAST_DRAWS = 999
 
 _HEAD = r"[lL](\d{1,4})[hH](\d{1,4})"
 _HEAD_PATTERN = re.compile(_HEAD)
@@ -51,10 +62,13 @@ class Parameters:
 
     variant, reference_model: None for the dataset's own (the variant that it stored, `all` where
     prompts have none; its first model). reference_layer, reference_head: both None to let the data
-    choose. pairs: the models to compare, each pair once in any order; none for every two.
-    similarity: which form of the profiles matches, intervals and chance are about. n_resamples,
-    n_splits, n_draws, seed: the random draws behind intervals, split halves and chance.
-    significance_level: a match is beyond chance where its corrected p value is at most this.
+    choose. pairs: the models to compare, each pair once in any order; none for every two. groups:
+    which models belong together, by the group's name; none, or two and more of two models and more.
+    similarity: what matches and intervals are about; None for content, or for profile_whitened
+    where models cut the prompts into different tokens. claim_similarity: the same for claims, None
+    for the similarity that was asked for, or else the published one. n_splits, n_draws, seed: the
+    random draws behind split halves and chance. significance_level: a match is beyond chance where
+    its corrected p value is at most this.
     """
 
     bins: int = 20
@@ -63,18 +77,14 @@ class Parameters:
     reference_layer: int | None = None
     reference_head: int | None = None
     pairs: tuple[tuple[str, str], ...] = ()
-    similarity: str = PUBLISHED_SIMILARITY
-    n_resamples: int = 1000
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    similarity: str | None = None
+    claim_similarity: str | None = None
     n_splits: int = 20
     n_draws: int = 1000
     seed: int = 0
     claims: tuple[Claim, ...] = ()
     significance_level: float = 0.05
-
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether p values of the similarity mean what they say; else there are none."""
-        return self.similarity == CALIBRATED_SIMILARITY
 
 
 def parse_head(text: str) -> tuple[int, int]:
@@ -140,10 +150,13 @@ def completed(parameters: Parameters, dataset: Dataset) -> Parameters:
     reference = parameters.reference_model or names[0]
     check_model(dataset, reference)
     _check_pairs(parameters, reference, dataset)
+    _check_groups(parameters, dataset)
     if parameters.reference_layer is not None and parameters.reference_head is not None:
         check_head(dataset, reference, parameters.reference_layer, parameters.reference_head)
     for claim in parameters.claims:
         _check_claim(claim, parameters, names, dataset)
+    is_one_tokenizer = len({model.tokenizer for model in manifest.models}) == 1
+    similarity = parameters.similarity or (CONTENT if is_one_tokenizer else PROFILE_WHITENED)
     stored = manifest.variant
     variant = parameters.variant or _own_variant(dataset)
     if variant not in ("all", stored) and stored != "all":
@@ -151,7 +164,15 @@ def completed(parameters: Parameters, dataset: Dataset) -> Parameters:
             f"{dataset.path} holds the variant {stored!r}, not {variant!r}",
             hint="ingest with --variant all to have every variant",
         )
-    return replace(parameters, variant=variant, reference_model=reference)
+    return replace(
+        parameters,
+        variant=variant,
+        reference_model=reference,
+        similarity=similarity,
+        claim_similarity=parameters.claim_similarity
+        or parameters.similarity
+        or PUBLISHED_SIMILARITY,
+    )
 
 
 def _check_pairs(parameters: Parameters, reference: str, dataset: Dataset) -> None:
@@ -162,6 +183,21 @@ def _check_pairs(parameters: Parameters, reference: str, dataset: Dataset) -> No
             f"no pair holds {reference!r}, whose head is the reference",
             hint="name another with --reference MODEL:HEAD, or add a pair",
         )
+
+
+def _check_groups(parameters: Parameters, dataset: Dataset) -> None:
+    grouped = [model for _, models in parameters.groups for model in models]
+    for model in grouped:
+        check_model(dataset, model)
+    if parameters.pairs and grouped:
+        missing = {frozenset(pair) for pair in itertools.combinations(grouped, 2)} - {
+            frozenset(pair) for pair in parameters.pairs
+        }
+        if missing:
+            raise InputError(
+                f"{len(missing)} pairs of grouped models are not compared",
+                hint="groups need every two of their models; leave pairs out",
+            )
 
 
 def _own_variant(dataset: Dataset) -> str:
@@ -180,16 +216,17 @@ def check_values(parameters: Parameters) -> None:
     """
     if not 1 <= parameters.bins <= 10_000:
         raise InputError(f"{parameters.bins} bins are not possible", hint="give 1 to 10,000")
-    if parameters.similarity not in SIMILARITIES:
+    if parameters.similarity not in (None, *SIMILARITIES):
         raise InputError(
-            f"there is no similarity {parameters.similarity!r} of profiles",
+            f"there is no similarity {parameters.similarity!r}",
             hint=f"there are {', '.join(SIMILARITIES)}",
         )
-    for name in ("n_resamples", "n_splits", "n_draws"):
+    for name, least in (("n_splits", 1), ("n_draws", LEAST_DRAWS)):
         value = getattr(parameters, name)
-        if not 1 <= value <= 100_000:
+        if not least <= value <= 100_000:
             what = name.removeprefix("n_")
-            raise InputError(f"{value} {what} are not possible", hint="give 1 to 100,000")
+            raise InputError(f"{value} {what} are not possible", hint=f"give {least} to 100,000")
+    check_groups(parameters.groups)
     if parameters.seed < 0:
         raise InputError(f"{parameters.seed} is no seed", hint="give 0 or a number above")
 
@@ -202,14 +239,27 @@ def _check_claim(claim: Claim, parameters: Parameters, names: list[str], dataset
             f"the claim {claim.text!r} is about models that are not compared",
             hint=f"compared are {', '.join(':'.join(pair) for pair in compared) or 'none'}",
         )
-    if claim.test == "beyond chance" and not parameters.is_calibrated:
-        raise InputError(
-            f"the claim {claim.text!r} needs a p value, and {parameters.similarity} has none",
-            hint=f"only chance for the similarity {CALIBRATED_SIMILARITY} was calibrated; leave "
-            "--similarity out, or claim something else",
-        )
     check_head(dataset, claim.model_a, claim.layer_a, claim.head_a)
     check_head(dataset, claim.model_b, claim.layer_b, claim.head_b)
+
+
+def check_groups(groups: tuple[tuple[str, tuple[str, ...]], ...]) -> None:
+    """Raises: InputError where groups are too few, too small, or share a model or a name."""
+    if not groups:
+        return
+    small = [name for name, models in groups if len(models) < 2]
+    if len(groups) < 2 or small:
+        raise InputError(
+            f"the group {small[0]!r} has fewer than two models" if small else "one group is none",
+            hint="name two groups or more, each of two models or more",
+        )
+    for what, names in (
+        ("group", [name for name, _ in groups]),
+        ("model", [model for _, models in groups for model in models]),
+    ):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise InputError(f"the {what} {twice!r} is named twice", hint="name each once")
 
 
 def check_model(dataset: Dataset, model: str) -> None:

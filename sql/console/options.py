@@ -53,18 +53,24 @@ _VIEW_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--similarity",
         metavar="NAME",
-        default="profile",
-        help="which form of the profiles matches, intervals and chance are about: "
-        f"{', '.join(SIMILARITIES)} (default: profile, as published)",
+        help=f"what matches and intervals are about: {', '.join(SIMILARITIES)} (default: content, "
+        "or profile_whitened where models cut the prompts into different tokens)",
     ),
 )
 _STATISTICS_OPTIONS: tuple[Decorator, ...] = (
     click.option(
-        "--resamples",
+        "--group",
+        "groups",
+        metavar="NAME=MODEL,MODEL",
+        multiple=True,
+        help="models that belong together, for the view group_comparison; once for each group",
+    ),
+    click.option(
+        "--draws",
         metavar="N",
         type=int,
         default=1000,
-        help="resamples of prompts behind intervals, draws behind chance (default: 1000)",
+        help="draws behind chance, 999 or more (default: 1000)",
     ),
     click.option(
         "--seed",
@@ -106,8 +112,8 @@ def parameters_from(options: Mapping[str, Any]) -> Parameters:
         return parameters
     return replace(
         parameters,
-        n_resamples=options["resamples"],
-        n_draws=options["resamples"],
+        groups=tuple(_group_from(group) for group in options["groups"]),
+        n_draws=options["draws"],
         seed=options["seed"],
         claims=tuple(parse_claim(claim) for claim in options["claims"]),
     )
@@ -124,3 +130,13 @@ def _pair_from(text: str) -> tuple[str, str]:
     if not first or not second or first == second:
         raise InputError(f"{text!r} names no two models", hint="write them as in standard:adhd")
     return first, second
+
+
+def _group_from(text: str) -> tuple[str, tuple[str, ...]]:
+    name, _, models = text.partition("=")
+    members = tuple(model.strip() for model in models.split(",") if model.strip())
+    if not name.strip() or not members:
+        raise InputError(
+            f"{text!r} names no group of models", hint="write it as in seeds=model-1,model-2"
+        )
+    return name.strip(), members

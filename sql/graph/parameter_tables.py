@@ -94,6 +94,10 @@ def _claims(asked: Asked) -> Rows:
     return [list(vars(claim).values()) for claim in dict.fromkeys(asked.parameters.claims)]
 
 
+def _groups(asked: Asked) -> Rows:
+    return [[model, name] for name, models in asked.parameters.groups for model in models]
+
+
 def _pairs(asked: Asked) -> Rows:
     return compared_pairs(asked.dataset, asked.parameters)
 
@@ -133,10 +137,9 @@ PARAMETERS = _table(
     ("reference_model", "varchar", "the model whose head is looked for in the others"),
     ("reference_layer", "integer", "0-based, null where the data choose the reference head"),
     ("reference_head", "integer", "0-based, null where the data choose the reference head"),
-    ("similarity", "varchar", "the similarity that matches, intervals and chance are about"),
-    ("is_calibrated", "boolean", "whether p values of this similarity keep their level"),
+    ("similarity", "varchar", "the similarity that matches and intervals are about"),
+    ("claim_similarity", "varchar", "the same for claims; those beyond chance rest on verdicts"),
     ("significance_level", "double", "p values at most this high count as beyond chance"),
-    ("n_resamples", "integer", "resamples of prompts behind intervals"),
     ("n_splits", "integer", "splits of the prompts into halves"),
     ("n_draws", "integer", "draws of chance"),
     ("seed", "integer", "seed of all that is drawn at random"),
@@ -164,6 +167,16 @@ PARAMETER_TABLES: dict[str, tuple[Relation, Callable[[Asked], Rows]]] = {
                 ("bound", "double", "of at least: the number that the claim states"),
             ),
             _claims,
+        ),
+        (
+            _table(
+                "model_groups",
+                "which models belong together, as it was stated",
+                ("model",),
+                ("model", "varchar", "name of the model"),
+                ("group_name", "varchar", "what its group is called"),
+            ),
+            _groups,
         ),
         (
             _table(

@@ -20,8 +20,8 @@ SUBJECTS = {
     "profiles": "Profiles",
     "scores": "Head scores",
     "similarity": "Similarity",
-    "content": "Content, tested against chance",
-    "chance": "Profiles against chance, and claims",
+    "chance": "Matches against chance, and claims",
+    "groups": "Groups of models",
 }
 
 

@@ -61,7 +61,7 @@ def lengths(gram: Floats) -> Floats:
 def profile_gram(
     profiles_a: Floats, profiles_b: Floats, layers_a: Integers, layers_b: Integers
 ) -> PairGram:
-    """The products of profiles `[head, bin]`; where no token is structural they are all 0.
+    """The products of profiles `[..., head, bin]`; where no token is structural they are all 0.
 
     >>> layers = np.zeros(2, dtype=int)
     >>> pair = profile_gram(np.eye(2), np.array([[0.0, 2.0], [0.0, 0.0]]), layers, layers)
@@ -69,9 +69,9 @@ def profile_gram(
     [[0.0, nan], [1.0, nan]]
     """
     return PairGram(
-        profiles_a @ profiles_a.T,
-        profiles_a @ profiles_b.T,
-        profiles_b @ profiles_b.T,
+        profiles_a @ np.swapaxes(profiles_a, -1, -2),
+        profiles_a @ np.swapaxes(profiles_b, -1, -2),
+        profiles_b @ np.swapaxes(profiles_b, -1, -2),
         layers_a,
         layers_b,
     )

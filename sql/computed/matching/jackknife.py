@@ -32,13 +32,21 @@ def cosine_interval(
 ) -> tuple[Floats, Floats]:
     """Low and high end `[...]` of cosines `[...]`, from those without each block `[block, ...]`.
 
+    On the scale of Fisher's transform; NaN of fewer than two blocks, or of a NaN.
+    """
+    low, high = interval(fisher(cosines), fisher(left_out), level)
+    return np.tanh(low), np.tanh(high)
+
+
+def interval(values: Floats, left_out: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Low and high end `[...]` of values `[...]`, from those without each block `[block, ...]`.
+
     Student's t with B - 1 degrees of freedom. NaN of fewer than two blocks, or of a NaN.
     """
     from scipy.stats import t
 
-    centre, error = fisher(cosines), jackknife_error(fisher(left_out))
-    reach = error * t.ppf((1 + level) / 2, max(len(left_out) - 1, 1))
-    return np.tanh(centre - reach), np.tanh(centre + reach)
+    reach = jackknife_error(left_out) * t.ppf((1 + level) / 2, max(len(left_out) - 1, 1))
+    return values - reach, values + reach
 
 
 def jackknife_error(left_out: Floats) -> Floats:

@@ -9,66 +9,66 @@
 -- layer_b: integer, 0-based
 -- head_b: integer, 0-based
 -- test: varchar, above same index, best match, beyond chance or at least
--- similarity: varchar, what the numbers compare
+-- similarity: varchar, what the numbers compare: parameters.claim_similarity, for beyond chance that of verdicts
 -- value: double, cosine of the two heads; null where that is undefined
 -- bound: double, what it must exceed (for best match and at least: reach)
--- holds: boolean, true where it does; for beyond chance also p_family; false where value is null
+-- p_family: double, of beyond chance: the p value of the verdict; null for other tests
+-- holds: boolean, true where it does; false where value is null
 
 -- above same index: more than both same-index cosines, as published. best match: head_b is the most
--- alike of model_b. beyond chance: best match, excess_low above 0 and p_family at most
--- parameters.significance_level. at least: no less than the number that the claim states.
+-- alike of model_b. beyond chance: head_b is the match of the test of verdicts, and beyond chance
+-- there. at least: no less than the number that the claim states.
 with
 
 chosen as (
     select
-        similarities.similarity,
-        similarities.model_a,
-        similarities.layer_a,
-        similarities.head_a,
-        similarities.model_b,
-        similarities.layer_b,
-        similarities.head_b,
-        similarities.value
-    from similarities
-    inner join parameters on parameters.similarity = similarities.similarity
+        similarity_ranking.similarity,
+        similarity_ranking.model_a,
+        similarity_ranking.layer_a,
+        similarity_ranking.head_a,
+        similarity_ranking.model_b,
+        similarity_ranking.layer_b,
+        similarity_ranking.head_b,
+        similarity_ranking.rank,
+        similarity_ranking.value
+    from similarity_ranking
+    inner join parameters on parameters.claim_similarity = similarity_ranking.similarity
 ),
 
-measured as (
+compared as (
     select
         claim_rows.claim,
-        claim_rows.model_a,
-        claim_rows.layer_a,
-        claim_rows.head_a,
-        claim_rows.model_b,
-        claim_rows.layer_b,
-        claim_rows.head_b,
-        claim_rows.test,
         chosen.similarity,
         chosen.value,
         case claim_rows.test
             when 'above same index' then greatest(
                 coalesce(same_index_a.value, -1e0), coalesce(same_index_b.value, -1e0)
             )
-            when 'best match' then matches.value
-            when 'beyond chance' then match_chance.null_mean
+            when 'best match' then best.value
             else claim_rows.bound
         end as bound,
-        matches.layer_b = claim_rows.layer_b and matches.head_b = claim_rows.head_b as is_best,
-        match_intervals.low - match_chance.null_mean as excess_low,
-        match_chance.p_family
+        null::double as p_family,
+        case claim_rows.test
+            when 'above same index' then round(chosen.value, 9) > round(greatest(
+                coalesce(same_index_a.value, -1e0), coalesce(same_index_b.value, -1e0)
+            ), 9)
+            when 'best match' then chosen.rank = 1
+            else round(chosen.value, 9) >= claim_rows.bound
+        end as holds
     from claim_rows
-    inner join chosen
+    left join chosen
         on chosen.model_a = claim_rows.model_a
         and chosen.layer_a = claim_rows.layer_a
         and chosen.head_a = claim_rows.head_a
         and chosen.model_b = claim_rows.model_b
         and chosen.layer_b = claim_rows.layer_b
         and chosen.head_b = claim_rows.head_b
-    inner join matches
-        on matches.model_a = claim_rows.model_a
-        and matches.layer_a = claim_rows.layer_a
-        and matches.head_a = claim_rows.head_a
-        and matches.model_b = claim_rows.model_b
+    left join chosen as best
+        on best.model_a = claim_rows.model_a
+        and best.layer_a = claim_rows.layer_a
+        and best.head_a = claim_rows.head_a
+        and best.model_b = claim_rows.model_b
+        and best.rank = 1
     left join chosen as same_index_a
         on same_index_a.model_a = claim_rows.model_a
         and same_index_a.layer_a = claim_rows.layer_a
@@ -83,45 +83,65 @@ measured as (
         and same_index_b.model_b = claim_rows.model_b
         and same_index_b.layer_b = claim_rows.layer_b
         and same_index_b.head_b = claim_rows.head_b
-    left join match_chance
-        on match_chance.model_a = claim_rows.model_a
-        and match_chance.layer_a = claim_rows.layer_a
-        and match_chance.head_a = claim_rows.head_a
-        and match_chance.model_b = claim_rows.model_b
-    left join match_intervals
-        on match_intervals.model_a = claim_rows.model_a
-        and match_intervals.layer_a = claim_rows.layer_a
-        and match_intervals.head_a = claim_rows.head_a
-        and match_intervals.model_b = claim_rows.model_b
+    where claim_rows.test <> 'beyond chance'
+),
+
+tested as (
+    select
+        claim_rows.claim,
+        verdicts.similarity,
+        similarities.value,
+        match_tests.null_mean as bound,
+        verdicts.p_family,
+        verdicts.layer_b = claim_rows.layer_b
+            and verdicts.head_b = claim_rows.head_b
+            and verdicts.is_beyond_chance as holds
+    from claim_rows
+    left join verdicts
+        on verdicts.model_a = claim_rows.model_a
+        and verdicts.layer_a = claim_rows.layer_a
+        and verdicts.head_a = claim_rows.head_a
+        and verdicts.model_b = claim_rows.model_b
+    left join match_tests
+        on match_tests.similarity = verdicts.similarity
+        and match_tests.model_a = claim_rows.model_a
+        and match_tests.layer_a = claim_rows.layer_a
+        and match_tests.head_a = claim_rows.head_a
+        and match_tests.model_b = claim_rows.model_b
+    left join similarities
+        on similarities.similarity = verdicts.similarity
+        and similarities.model_a = claim_rows.model_a
+        and similarities.layer_a = claim_rows.layer_a
+        and similarities.head_a = claim_rows.head_a
+        and similarities.model_b = claim_rows.model_b
+        and similarities.layer_b = claim_rows.layer_b
+        and similarities.head_b = claim_rows.head_b
+    where claim_rows.test = 'beyond chance'
+),
+
+measured as (
+    select claim, similarity, value, bound, p_family, holds from compared
+    union all
+    select claim, similarity, value, bound, p_family, holds from tested
 ),
 
 final as (
     select
-        measured.claim,
-        measured.model_a,
-        measured.layer_a,
-        measured.head_a,
-        measured.model_b,
-        measured.layer_b,
-        measured.head_b,
-        measured.test,
+        claim_rows.claim,
+        claim_rows.model_a,
+        claim_rows.layer_a,
+        claim_rows.head_a,
+        claim_rows.model_b,
+        claim_rows.layer_b,
+        claim_rows.head_b,
+        claim_rows.test,
         measured.similarity,
         measured.value,
         measured.bound,
-        coalesce(
-            case measured.test
-                when 'above same index' then round(measured.value, 9) > round(measured.bound, 9)
-                when 'best match' then measured.is_best
-                when 'beyond chance'
-                    then measured.is_best
-                        and measured.excess_low > 0e0
-                        and measured.p_family <= parameters.significance_level
-                else round(measured.value, 9) >= measured.bound
-            end,
-            false
-        ) as holds
-    from measured
-    cross join parameters
+        measured.p_family,
+        coalesce(measured.holds, false) as holds
+    from claim_rows
+    inner join measured on measured.claim = claim_rows.claim
 )
 
 select * from final

@@ -9,20 +9,18 @@
 -- head_b: integer, that head; null as value is
 -- similarity: varchar, what the numbers compare, as parameters.similarity says
 -- value: double, cosine of head and match; null, and all below, where it is undefined
--- low: double, lower end of its 95 % interval over resampled prompts
+-- low: double, lower end of its 95 % interval over blocks of prompts
 -- high: double, upper end
 -- same_index_value: double, cosine with the head of the same index; null without one
 -- lead: double, value less same_index_value
 -- lead_low: double, lower end of its 95 % interval
 -- lead_high: double, upper end
 -- held_out: double, mean cosine of a match chosen on one half of the prompts, on the other half
--- ceiling: double, geometric mean of how alike head and match are to themselves on other prompts
--- null_kind: varchar, what chance means here: heads rotated within layers, see null_matches
--- null_mean: double, mean best match under chance
--- null_high: double, as in match_chance
+-- ceiling: double, geometric mean of how alike head and match are to themselves; null of whitened ones
+-- null_mean: double, mean best match under chance: heads rotated within layers, see match_tests
+-- null_high: double, 5 % of the best matches under chance are higher
 -- excess: double, value less null_mean
--- excess_low: double, low less null_mean
--- p_value: double, share of chance's draws with as high a best match; null where not calibrated
+-- p_value: double, as in match_tests; null where the similarity is not tested
 -- p_family: double, the same, corrected for the number of heads of model_a
 -- is_moved: boolean, true where the match has another layer or head
 -- is_mutual: boolean, true where each of the two is the other's best match
@@ -47,13 +45,11 @@ select
         when reliability_a.value is not null and reliability_b.value is not null
             then sqrt(greatest(reliability_a.value, 0e0) * greatest(reliability_b.value, 0e0))
     end as ceiling,
-    match_chance.null_kind,
-    match_chance.null_mean,
-    match_chance.null_high,
-    match_chance.excess,
-    match_intervals.low - match_chance.null_mean as excess_low,
-    match_chance.p_value,
-    match_chance.p_family,
+    match_tests.null_mean,
+    match_tests.null_high,
+    matches.value - match_tests.null_mean as excess,
+    match_tests.p_value,
+    match_tests.p_family,
     matches.is_moved,
     matches.is_mutual
 from matches
@@ -63,11 +59,12 @@ left join match_intervals
     and match_intervals.layer_a = matches.layer_a
     and match_intervals.head_a = matches.head_a
     and match_intervals.model_b = matches.model_b
-left join match_chance
-    on match_chance.model_a = matches.model_a
-    and match_chance.layer_a = matches.layer_a
-    and match_chance.head_a = matches.head_a
-    and match_chance.model_b = matches.model_b
+left join match_tests
+    on match_tests.similarity = parameters.similarity
+    and match_tests.model_a = matches.model_a
+    and match_tests.layer_a = matches.layer_a
+    and match_tests.head_a = matches.head_a
+    and match_tests.model_b = matches.model_b
 left join split_halves
     on split_halves.model_a = matches.model_a
     and split_halves.layer_a = matches.layer_a

@@ -1,8 +1,8 @@
--- purpose: the analysed prompts cut into two halves at random, again and again, from a seed
--- grain: one row per (split, prompt_id)
+-- purpose: the blocks of prompts cut into two halves at random, again and again, from a seed
+-- grain: one row per (split, block)
 -- storage: table
 -- split: integer, 0-based
--- prompt_id: integer, joins prompts; analysed ones only
--- half: integer, 0 or 1; prompts of one pair_id fall into the same
+-- block: integer, as in blocks
+-- half: integer, 0 or 1
 
--- computed by sql.computed.draws.splits from prompts, analysed_prompts, parameters
+-- computed by sql.computed.stability.splits from blocks, parameters

@@ -1,6 +1,6 @@
 -- purpose: the published profile of every head: mean structural mass along the prompt
 -- grain: one row per (model, layer, head, bin)
--- storage: kept
+-- storage: table
 -- model: varchar, name of the model
 -- layer: integer, 0-based
 -- head: integer, 0-based
@@ -9,61 +9,19 @@
 -- mass: double, their structural mass divided by their number, 0 in an empty bin
 -- mass_no_sink: double, the same without the weight on key 0, which is not shared out again
 
--- One pass over the rows: summing weights by bin gives the same as summing each query's mass
--- (structural_mass) by bin, without a row for every query in between. Numbers are joined and grouped,
--- names only after that.
 with
 
-placed as (
+sums as (
     select
-        places.model_number,
-        positions.model,
-        places.first_place + positions.prompt_id * places.n_positions + positions.query as place,
-        positions.bin,
-        positions.is_structural,
-        positions.is_profiled
-    from positions
-    inner join places on places.model = positions.model
-),
-
-profiled as (
-    select model_number, model, place, bin from placed where is_profiled
-),
-
-structural_keys as (
-    select place from placed where is_structural
-),
-
-bin_queries as (
-    select model, bin, count(*) as n_queries
-    from profiled
+        model,
+        layer,
+        head,
+        bin,
+        sum(n_queries) as n_queries,
+        sum(mass) as mass,
+        sum(mass_no_sink) as mass_no_sink
+    from block_profiles
     group by all
-),
-
-numbered_mass as (
-    select
-        profiled.model_number,
-        attention_rows.layer,
-        attention_rows.head,
-        profiled.bin,
-        sum(attention_rows.weight::double) as mass,
-        sum(case when attention_rows.key > 0 then attention_rows.weight::double else 0e0 end) as mass_no_sink
-    from attention_rows
-    inner join structural_keys on structural_keys.place = attention_rows.prompt_place + attention_rows.key
-    inner join profiled on profiled.place = attention_rows.prompt_place + attention_rows.query
-    group by all
-),
-
-bin_mass as (
-    select
-        places.model,
-        numbered_mass.layer::integer as layer,
-        numbered_mass.head::integer as head,
-        numbered_mass.bin,
-        numbered_mass.mass,
-        numbered_mass.mass_no_sink
-    from numbered_mass
-    inner join places on places.model_number = numbered_mass.model_number
 ),
 
 final as (
@@ -72,17 +30,16 @@ final as (
         heads.layer,
         heads.head,
         bins.bin,
-        coalesce(bin_queries.n_queries, 0) as n_queries,
-        coalesce(bin_mass.mass / bin_queries.n_queries, 0e0) as mass,
-        coalesce(bin_mass.mass_no_sink / bin_queries.n_queries, 0e0) as mass_no_sink
+        coalesce(sums.n_queries, 0)::bigint as n_queries,
+        coalesce(sums.mass / sums.n_queries, 0e0) as mass,
+        coalesce(sums.mass_no_sink / sums.n_queries, 0e0) as mass_no_sink
     from heads
     cross join bins
-    left join bin_queries on bin_queries.model = heads.model and bin_queries.bin = bins.bin
-    left join bin_mass
-        on bin_mass.model = heads.model
-        and bin_mass.layer = heads.layer
-        and bin_mass.head = heads.head
-        and bin_mass.bin = bins.bin
+    left join sums
+        on sums.model = heads.model
+        and sums.layer = heads.layer
+        and sums.head = heads.head
+        and sums.bin = bins.bin
 )
 
 select * from final

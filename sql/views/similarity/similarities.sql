@@ -1,14 +1,14 @@
 -- purpose: how alike any two heads of two compared models are, by each measure that is ranked
 -- grain: one row per (similarity, model_a, layer_a, head_a, model_b, layer_b, head_b)
 -- storage: kept
--- similarity: varchar, as in profile_vectors; profile is the published one
+-- similarity: varchar, as in profile_vectors (profile is the published one) or whitened_similarities
 -- model_a: varchar, one model; every compared pair of models stands in both orders
 -- layer_a: integer, 0-based
 -- head_a: integer, 0-based
 -- model_b: varchar, the other model
 -- layer_b: integer, 0-based
 -- head_b: integer, 0-based
--- value: double, cosine; null where one of the two has a profile of 0 in every bin
+-- value: double, cosine; null where one of the two has nothing to compare, as a profile of 0
 
 -- Both orders of a pair have the same cosines: one is computed.
 with
@@ -50,6 +50,9 @@ final as (
         head_a as head_b,
         value
     from products
+    union all
+    select similarity, model_a, layer_a, head_a, model_b, layer_b, head_b, value
+    from whitened_similarities
 )
 
 select * from final

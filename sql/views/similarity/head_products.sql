@@ -1,11 +1,11 @@
--- purpose: sums over attention cells that content matches are made of, by block of prompts
+-- purpose: sums over attention cells that the similarity content is made of, by block of prompts
 -- grain: one row per (tokenizer, block, head_id)
 -- storage: kept
 -- tokenizer: varchar, the tokenizer that the models of these heads share; joins models
--- block: integer, 0-based; the analysed prompts are dealt to blocks, a pair of prompts to one
+-- block: integer, as in blocks
 -- head_id: integer, joins heads
 -- products: double[], for each head of the tokenizer's models by head_id: sum of root weight times root weight
 -- class_sums: double[], for each class of position and role: sum of the head's root weights
 -- class_counts: double[], for each class: its cells; the same for all heads of a block
 
--- computed by sql.computed.content.head_products from attention, tokens, prompts, analysed_prompts, models, heads
+-- computed by sql.computed.head_sums.head_products from attention, tokens, blocks, models, heads

@@ -1,7 +1,8 @@
--- purpose: whether heads of the same index are more alike by content than permuted heads are
+-- purpose: whether heads of the same index are more alike than permuted heads are
 -- grain: one row per (model_a, model_b, layer)
 -- storage: kept
--- model_a: varchar, one model; only models of one shape that cut the prompts into the same tokens
+-- similarity: varchar, content; profile_whitened where the two models cut the prompts into different tokens
+-- model_a: varchar, one model; only models of one shape
 -- model_b: varchar, the other
 -- layer: integer, 0-based; null for all layers together
 -- n_heads: bigint, heads of the layer, or of the model
@@ -9,4 +10,4 @@
 -- p_value: double, share of the permutations of heads within layers with at least this sum of atanh cosines
 -- p_family: double, the same, corrected for the number of layers (Holm)
 
--- computed by sql.computed.content.same_index_tests from head_products, heads, models, pairs, parameters
+-- computed by sql.computed.match_tests.same_index_tests from head_products, block_profiles, heads, models, pairs, parameters

@@ -1,0 +1,22 @@
+-- purpose: every head's best match against chance, by the similarities that are tested
+-- grain: one row per (similarity, model_a, layer_a, head_a, model_b)
+-- storage: kept
+-- similarity: varchar, content, or profile_whitened where tokens differ, and that of parameters
+-- model_a: varchar, the model whose head is looked for
+-- layer_a: integer, 0-based
+-- head_a: integer, 0-based
+-- model_b: varchar, the model that is searched
+-- layer_b: integer, layer of the most alike head in model_b; null where none is defined
+-- head_b: integer, that head
+-- value: double, cosine of head and match; where it is null, all below are
+-- n_draws: bigint, draws of chance: heads of model_b rotated at random within their layers
+-- null_mean: double, mean best match under chance
+-- null_high: double, 5 % of the best matches under chance are higher
+-- p_value: double, share of the draws (and the data) as high; the larger of the head's own and its match's
+-- p_family: double, the same, corrected for the number of heads of model_a (step-down)
+-- false_discovery_rate: double, the same, by Benjamini and Hochberg
+
+-- computed by sql.computed.match_tests.match_tests from head_products, block_profiles, heads, models, pairs, parameters
+
+-- p values only of content and profile_whitened, else null: raw and centred profiles call heads of trained
+-- models without a counterpart far more often than they say (docs/statistics.md).

@@ -1,0 +1,15 @@
+-- purpose: whether models of one group are more alike than models of different groups
+-- grain: one row per (similarity, measure)
+-- storage: table
+-- similarity: varchar, as in similarities; those by which every two grouped models can be compared
+-- measure: varchar, best match (mean_best_match of model_similarities) or same index (same_index_share)
+-- n_groups: bigint, groups that were stated
+-- n_models: bigint, models in them
+-- within: double, mean over the groups of the measure's mean over their pairs of models
+-- between: double, mean over the pairs of groups of its mean over pairs of models of either
+-- difference: double, within less between
+-- p_value: double, share of all ways to deal the models to groups of these sizes with as high a difference
+-- n_labelings: bigint, how many ways there are
+-- smallest_p_value: double, what p_value would be if no other way came as high
+
+-- computed by sql.computed.groups.group_comparison from model_similarities, model_groups

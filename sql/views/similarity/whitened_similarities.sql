@@ -1,0 +1,13 @@
+-- purpose: the similarities that are tested: how alike heads are in what sets them apart from their layer
+-- grain: one row per (similarity, model_a, layer_a, head_a, model_b, layer_b, head_b)
+-- storage: kept
+-- similarity: varchar, content (patterns beyond position and role) or profile_whitened
+-- model_a: varchar, one model; every compared pair of models stands in both orders
+-- layer_a: integer, 0-based
+-- head_a: integer, 0-based
+-- model_b: varchar, the other model; for content only models that cut the prompts into the same tokens
+-- layer_b: integer, 0-based
+-- head_b: integer, 0-based
+-- value: double, cosine; null where a head does not differ from the mean of its layer
+
+-- computed by sql.computed.match_tests.whitened_similarities from head_products, block_profiles, heads, models, pairs, parameters
