@@ -86,6 +86,12 @@ class Parameters:
     claims: tuple[Claim, ...] = ()
     significance_level: float = 0.05
 
+    @property
+    def chosen_similarity(self) -> str:
+        """What matches are about, of a session, which settles what was left open."""
+        assert self.similarity is not None
+        return self.similarity
+
 
 def parse_head(text: str) -> tuple[int, int]:
     """Reads a head's name.

@@ -1,7 +1,8 @@
 """Charts of all heads against all heads: the matrix of cosines, and how they are distributed.
 
-Most raw cosines lie near 1. Both charts are therefore spaced by the angle between two profiles, the
-arc cosine, and labelled with the cosine: 0.99 and 0.95 are as far apart as they look.
+Most raw cosines lie near 1. Both charts are therefore spaced by the angle between two heads'
+vectors, the arc cosine, and labelled with the cosine: 0.99 and 0.95 are as far apart as they look.
+Where all angles are wide, as of whitened contents, the scale starts at the smallest.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from reports.data.report import Claim, CosineMatrix, Head
 from reports.data.wording import COMPARED, digits_apart
 
 _NICE_COSINES = (
-    *(1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0),
-    *(-0.2, -0.4, -0.6, -0.8, -1),  # of centred profiles
+    *(1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1),
+    *(0.08, 0.06, 0.04, 0.02, 0, -0.02, -0.04, -0.06, -0.08),
+    *(-0.1, -0.2, -0.4, -0.6, -0.8, -1),
 )
 _COSINE_LABEL = "format(cos(datum.value * PI / 180), '.3~f')"
 _N_BARS = 45
@@ -47,33 +49,36 @@ def distribution_chart(
     """How many pairs of heads are how alike, with the claim's cosines marked."""
     angles = sorted(angle_of(round(value, 6)) for value in matrix.defined)
     limit = _axis_limit(angles)
-    step = limit / _N_BARS
+    first = _axis_start(angles, limit)
+    step = (limit - first) / _N_BARS
     counts = [0] * _N_BARS
     for angle in angles:
-        counts[min(int(angle / step), _N_BARS - 1)] += 1
-    values = [
-        {
-            "start": round(index * step, 6),
-            "end": round((index + 1) * step, 6),
-            "pairs": count,
-            "range": f"{_cosine((index + 1) * step)} to {_cosine(index * step)}",
-        }
-        for index, count in enumerate(counts)
-    ]
+        counts[min(int((angle - first) / step), _N_BARS - 1)] += 1
+    values = []
+    for index, count in enumerate(counts):
+        start, end = first + index * step, first + (index + 1) * step
+        values.append(
+            {
+                "start": round(start, 6),
+                "end": round(end, 6),
+                "pairs": count,
+                "range": f"{_cosine(end)} to {_cosine(start)}",
+            }
+        )
     spread, match = claim.spread, claim.match
     share = spread.n_as_alike / spread.n_pairs
     title = (
         f"{spread.n_as_alike:,} of {spread.n_pairs:,} pairs of heads ({share:.1%}) are at least as "
         f"alike as {match.head} and {match.best}"
     )
-    axis_scale = alt.Scale(domain=[0, limit], reverse=True, nice=False)
+    axis_scale = alt.Scale(domain=[first, limit], reverse=True, nice=False)
     bars = (
         alt.Chart(inline(values))
         .mark_bar(stroke=theme.paper, strokeWidth=0.5)
         .encode(
             x=alt.X("start:Q", scale=axis_scale, bin="binned")
             .title(f"cosine of two {COMPARED[matrix.similarity]} (spaced by angle)")
-            .axis(values=_ticks(limit), labelExpr=_COSINE_LABEL, grid=False),
+            .axis(values=_ticks(limit, first), labelExpr=_COSINE_LABEL, grid=False),
             x2="end:Q",
             y=alt.Y("pairs:Q")
             .title("pairs of heads (number)")
@@ -81,7 +86,7 @@ def distribution_chart(
             .scale(domain=[0, max(counts) * 1.5], nice=False)
             .axis(tickCount=4, format="~s"),
             color=alt.Color("start:Q", legend=None).scale(
-                **sequential(theme, domain=[_colour_limit(angles), 0], clamp=True)
+                **sequential(theme, domain=[_colour_limit(angles), first], clamp=True)
             ),
             tooltip=[
                 alt.Tooltip("range:N", title="cosine"),
@@ -97,7 +102,7 @@ def distribution_chart(
     layers = [bars]
     # From right to left each name stands lower and its line starts lower: none crosses another.
     for number, mark in enumerate(marks):
-        is_right = float(mark["angle"]) < limit / 2
+        is_right = float(mark["angle"]) < (first + limit) / 2
         base = alt.Chart(inline([mark])).encode(x=position, color=colour)
         text = base.mark_text(
             align="right" if is_right else "left",
@@ -120,7 +125,7 @@ def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
     match = claim.match
     digits = digits_apart(claim.cosines)
     named = [("match", f"match {match.head.index} ↔ {match.best.index}", match.cosine)]
-    if claim.is_moved:
+    if claim.is_moved and claim.is_one_shape:
         same_index = (
             (match.head, claim.same_index_reference),
             (match.best, claim.same_index_match),
@@ -159,6 +164,7 @@ def matrix_chart(
     n_a, n_b = len(matrix.heads_a), len(matrix.heads_b)
     angles = sorted(angle_of(round(value, 6)) for value in matrix.defined)
     limit = _colour_limit(angles)
+    first = _axis_start(angles, limit)
     values = [
         {
             "row": row,
@@ -190,11 +196,11 @@ def matrix_chart(
             y=y,
             y2="row_end:Q",
             color=alt.Color("angle:Q")
-            .scale(**sequential(theme, domain=[limit, 0], clamp=True))
+            .scale(**sequential(theme, domain=[limit, first], clamp=True))
             .legend(
                 title=f"cosine of two {COMPARED[matrix.similarity]} (colours spaced by angle)",
                 orient="top",
-                values=_ticks(limit),
+                values=_ticks(limit, first),
                 labelExpr=_COSINE_LABEL,
                 gradientLength=320 if width is None else min(320, width - _AXIS - 20),
                 gradientThickness=10,
@@ -239,7 +245,7 @@ def _outlines(matrix: CosineMatrix, claim: Claim, theme: Theme, *, cell: float) 
     thickness = 2.5 if cell >= 9 else 1.2
     framed: list[tuple[Head, str, list[float]]] = [(match.best, theme.other, [1, 0])]
     same_index = match.head.in_model(match.best.model)
-    if claim.is_moved and same_index in matrix.heads_b:
+    if claim.is_moved and claim.is_one_shape and same_index in matrix.heads_b:
         framed.append((same_index, theme.ink, [3, 2] if cell >= 9 else [1.5, 1]))
     row = matrix.heads_a.index(match.head)
     charts = []
@@ -296,11 +302,16 @@ def _colour_limit(angles: list[float]) -> float:
     return round(max(angles[int((len(angles) - 1) * (1 - _CLAMPED_SHARE))], 1.0), 6)
 
 
-def _ticks(limit: float) -> list[float]:
-    """The angles of round cosines up to a limit, not too close to each other."""
+def _axis_start(angles: list[float], limit: float) -> float:
+    """The angle at which an axis and the colours start: 0 unless all angles are wide."""
+    return 0.0 if angles[0] < limit / 2 else round(angles[0] - (limit - angles[0]) * 0.05, 6)
+
+
+def _ticks(limit: float, first: float) -> list[float]:
+    """The angles of round cosines from the first to a limit, not too close to each other."""
     ticks: list[float] = []
     for angle in map(angle_of, _NICE_COSINES):
-        if angle <= limit and (not ticks or angle - ticks[-1] >= limit / 11):
+        if first <= angle <= limit and (not ticks or angle - ticks[-1] >= (limit - first) / 11):
             ticks.append(angle)
     return ticks
 

@@ -8,20 +8,26 @@ import altair as alt
 
 from reports.charts.theme import LIGHT, Theme, inline, placed, themed
 from reports.data.report import Claim, CosineMatrix, Head, Pair
+from reports.data.verdicts import p_text
 from reports.data.wording import COMPARED, compared_by, digits_apart
 
 # Of the heads of the other model, those that are most like the chosen one.
 _N_NEAREST = 10
 # Pixels in which the kinds of matches fit beside each other.
 _LEGEND_WIDTH = 420
+# From this many heads on, only matches beyond chance are drawn until all are asked for.
+_MANY_HEADS = 144
 # The number of the head whose matches are shown, that several charts of a page share.
 CHOSEN = "chosen_row"
 
 
 def chance_chart(
-    claim: Claim, *, name: str, theme: Theme = LIGHT, width: int | None = None
+    claim: Claim, *, name: str, level: float, theme: Theme = LIGHT, width: int | None = None
 ) -> alt.LayerChart:
-    """The claim's cosines on one axis, the match's interval, and what chance gives as a band."""
+    """The claim's cosines on one axis, the match's interval, and what chance gives as a band.
+
+    level: p values at most this high are beyond chance.
+    """
     match, chance = claim.match, claim.chance
     digits = digits_apart(claim.cosines)
     low, high = claim.interval or (None, None)
@@ -34,7 +40,7 @@ def chance_chart(
             "high": high,
         }
     ]
-    if claim.is_moved:
+    if claim.is_moved and claim.is_one_shape:
         values += [
             {"pair": f"same index {head.index}", "kind": "same index", "cosine": cosine}
             for head, cosine in (
@@ -45,7 +51,9 @@ def chance_chart(
         ]
     least = min(*claim.cosines, *(claim.interval or ()), chance.mean)
     floor = 0.0 if least >= 0 else -1.0
-    domain = [max(floor, round(least - (1 - least) * 0.15, 3)), 1.0]
+    most = max(*claim.cosines, *(claim.interval or ()), chance.high)
+    reach = most - least or 1 - least or 1.0
+    domain = [max(floor, round(least - reach * 0.15, 3)), min(1.0, round(most + reach * 0.15, 3))]
     x = alt.X("cosine:Q").scale(domain=domain, nice=False, zero=False)
     x = x.title(f"cosine of two {COMPARED[claim.similarity]}")
     y = alt.Y("pair:N").sort([row["pair"] for row in values]).title(None)
@@ -56,7 +64,7 @@ def chance_chart(
     band = [{"from": chance.mean, "to": chance.high, "what": "best match by chance"}]
     tooltip = [
         alt.Tooltip("from:Q", title="mean best match by chance", format=".4f"),
-        alt.Tooltip("to:Q", title=f"{100 * chance.level:g} % of chance is above", format=".4f"),
+        alt.Tooltip("to:Q", title="5 % of chance is above", format=".4f"),
     ]
     bands = (
         alt.Chart(inline(band))
@@ -78,21 +86,27 @@ def chance_chart(
         x="cosine:Q", text=alt.Text("cosine:Q", format=f".{digits}f")
     )
     layers = alt.LayerChart(layer=[bands, intervals.encode(x="low:Q", x2="high:Q"), points, texts])
-    standing = "above" if match.cosine > chance.high else "within"
-    if match.cosine < chance.mean:
-        standing = "below the mean of"
-    title = f"The match is {standing} what chance gives "
-    title += f"(grey: mean to {100 * chance.level:g} % above)"
+    pair_name = f"{match.head} ↔ {match.best}"
+    if match.p_value is None:
+        standing = "above" if match.cosine > chance.high else "within"
+        if match.cosine < chance.mean:
+            standing = "below the mean of"
+        title = f"{pair_name}: {standing} what chance gives, not tested"
+    else:
+        beyond = "beyond chance" if match.p_value <= level else "not beyond chance"
+        title = f"{pair_name}: {beyond} ({p_text(match.p_value)})"
+    title += " (grey: chance, its mean to 5 % above)"
     chart = placed(layers, width=width, height=44 * len(values) + 20, title=title)
     return themed(chart, theme, name=name, description=f"Dot chart of cosines. {title}.")
 
 
 def migration_chart(
-    pair: Pair, *, name: str, theme: Theme = LIGHT, width: int | None = None
+    pair: Pair, *, name: str, level: float, theme: Theme = LIGHT, width: int | None = None
 ) -> alt.LayerChart:
     """A line from every head of one model to its best match in the other.
 
-    A head that is chosen on the page stands out; a click on a line chooses its head.
+    A head that is chosen on the page stands out; a click on a line chooses its head. level: p
+    values at most this high are beyond chance: of many heads only these are drawn at first.
     """
     heads_a, heads_b = pair.matrix.heads_a, pair.matrix.heads_b
     model_a, model_b = heads_a[0].model, heads_b[0].model
@@ -105,22 +119,23 @@ def migration_chart(
             "from": match.head.index,
             "to": match.best.index,
             "cosine": match.cosine,
-            "kind": _kind(match.is_same_index, match.is_mutual),
+            "kind": _kind(match.is_same_index, match.is_mutual, pair.claim.is_one_shape),
+            "beyond": match.p_value is None or match.p_value <= level,
         }
         for match in sorted(pair.ranking, key=lambda match: heads_a.index(match.head))
     ]
-    n_moved = sum(not match.is_same_index for match in pair.ranking)
-    title = (
-        f"{n_moved} of {len(values)} heads of {model_a} have their best match in {model_b} at "
-        f"another index{compared_by(pair.claim.similarity)}"
-    )
-    kinds = ["same index", "moved, mutual", "moved, one way"]
+    title = _map_title(pair, level)
+    kinds = list(_KINDS[pair.claim.is_one_shape])
+    is_many = max(len(heads_a), len(heads_b)) >= _MANY_HEADS
+    box = alt.binding_checkbox(name="also matches within chance ") if is_many else alt.Undefined
+    shows_all = alt.param(name="shows_all", value=not is_many, bind=box)
     columns = 1 if width is not None and width < _LEGEND_WIDTH else len(kinds)
     y = alt.Y("a:Q").scale(domain=[1, 0], nice=False).axis(None)
     chosen = alt.selection_point(name="chosen", fields=["row"], on="click", clear=False)
     is_chosen = f"{CHOSEN} === datum.row"
     lines = (
         alt.Chart(inline(values))
+        .transform_filter(f"datum.beyond || shows_all || {is_chosen}")
         .mark_rule(cursor="pointer")
         .encode(
             x=alt.XDatum(0).scale(domain=[-0.16, 1.16], nice=False).axis(None),
@@ -128,7 +143,7 @@ def migration_chart(
             y=y,
             y2="b:Q",
             color=alt.Color("kind:N")
-            .scale(domain=kinds, range=[theme.muted, theme.other, theme.reference])
+            .scale(domain=kinds, range=[theme.muted, theme.other, theme.reference][-len(kinds) :])
             .legend(
                 title=None,
                 orient="top",
@@ -146,7 +161,7 @@ def migration_chart(
                 alt.Tooltip("kind:N", title="match"),
             ],
         )
-        .add_params(alt.param(name=CHOSEN, value=-1), chosen)
+        .add_params(alt.param(name=CHOSEN, value=-1), chosen, shows_all)
     )
     sides: list[tuple[str, dict[Head, float], int, Literal["left", "right"], int]] = [
         (model_a, rows_a, 0, "right", -6),
@@ -166,10 +181,28 @@ def migration_chart(
     return themed(chart, theme, name=name, description=f"Lines between two columns. {title}.")
 
 
-def _kind(is_same_index: bool, is_mutual: bool) -> str:
-    if is_same_index:
-        return "same index"
-    return "moved, mutual" if is_mutual else "moved, one way"
+# By whether the models are of one shape, so that an index means something in both.
+_KINDS = {True: ("same index", "moved, mutual", "moved, one way"), False: ("mutual", "one way")}
+
+
+def _kind(is_same_index: bool, is_mutual: bool, is_one_shape: bool) -> str:
+    if is_same_index and is_one_shape:
+        return _KINDS[True][0]
+    return _KINDS[is_one_shape][-2 if is_mutual else -1]
+
+
+def _map_title(pair: Pair, level: float) -> str:
+    """The verdict; where the similarity is not tested, only what is drawn."""
+    model_a, model_b = pair.matrix.heads_a[0].model, pair.matrix.heads_b[0].model
+    compared = compared_by(pair.claim.similarity)
+    tested = [match.p_value for match in pair.ranking if match.p_value is not None]
+    if not tested:
+        return f"The most alike head of {model_b} for each of {model_a}, not tested{compared}"
+    n_beyond = sum(p_value <= level for p_value in tested)
+    return (
+        f"{n_beyond} of {len(pair.matrix.heads_a)} heads of {model_a} have a counterpart in "
+        f"{model_b} beyond chance{compared}"
+    )
 
 
 def _places(heads: tuple[Head, ...]) -> dict[Head, float]:

@@ -22,11 +22,8 @@ from reports.data.report import (
     Spread,
 )
 from reports.data.rounding import rounded, rounded_or_none
-from reports.data.verdicts import read_verdict
+from reports.data.verdicts import read_groups, read_verdict
 from sql.session import Session
-
-# With more prompts than this an interval takes minutes; `match_intervals` has it all the same.
-MOST_RESAMPLED = 300
 
 
 def read_report(session: Session) -> Report:
@@ -43,19 +40,22 @@ def read_report(session: Session) -> Report:
     pairs = tuple(pair for pair in found.values() if pair)
     counts = session.rows(
         "select (select count(*) from prompts) as n_prompts, "
-        "(select count(*) from analysed_prompts) as n_analysed"
+        "(select count(*) from analysed_prompts) as n_analysed, "
+        "(select bool_or(is_structural) from positions where is_profiled) as has_structure"
     )[0]
     reference_profile = read_profile(session, reference.head)
-    assert session.parameters.variant is not None  # a session settles what was left open
+    variant = session.parameters.variant
+    assert variant is not None  # a session settles what was left open
     return Report(
         bins=session.parameters.bins,
-        similarity=session.parameters.similarity,
-        variant=session.parameters.variant,
+        similarity=session.parameters.chosen_similarity,
+        variant=variant,
         stored_variant=manifest.variant,
         structural=manifest.structural,
         n_prompts=counts["n_prompts"],
         n_analysed=counts["n_analysed"],
         n_empty_bins=reference_profile.n_queries.count(0),
+        has_structure=bool(counts["has_structure"]),
         prompts_sha256=manifest.prompts_sha256,
         tokenizers=manifest.tokenizers,
         written_with=manifest.written_with,
@@ -66,6 +66,7 @@ def read_report(session: Session) -> Report:
         pairs=pairs,
         undefined=tuple(read_criterion(session, other) for other in others if not found[other]),
         verdicts=tuple(read_verdict(session, reference.head, other) for other in others),
+        groups=read_groups(session),
         example=read_example(session, [reference.head, *(pair.claim.match.best for pair in pairs)]),
     )
 
@@ -138,12 +139,14 @@ def read_pair(session: Session, reference: Head, other: str) -> Pair | None:
     if match is None:
         return None
     claim = _claim(session, match)
-    best = claim.match.best
-    shown = [reference, best]
-    if claim.same_index_reference is not None:
+    criterion = claim.criterion
+    shown = [reference, claim.match.best]
+    if criterion.same_index_reference is not None:
         shown.append(reference.in_model(other))
-    if claim.same_index_match is not None:
-        shown.append(best.in_model(reference.model))
+    if criterion.best is not None:
+        shown.append(criterion.best)
+        if criterion.same_index_match is not None:
+            shown.append(criterion.best.in_model(reference.model))
     return Pair(
         claim=claim,
         profiles={head: read_profile(session, head) for head in shown},
@@ -156,6 +159,11 @@ def read_pair(session: Session, reference: Head, other: str) -> Pair | None:
 def read_criterion(session: Session, other: str) -> Criterion:
     """The published criterion, asked of the reference head and another model."""
     row = session.rows("select * from swap_claims where model_b = $other", {"other": other})[0]
+    (counts,) = session.rows(
+        "select count(*) filter (where holds) as n_fulfil, count(cosine) as n_defined "
+        "from published_criterion where model_a = $model and model_b = $other",
+        {"model": row["model_a"], "other": other},
+    )
     return Criterion(
         head=Head(row["model_a"], row["layer_a"], row["head_a"]),
         model=other,
@@ -165,6 +173,7 @@ def read_criterion(session: Session, other: str) -> Criterion:
         same_index_match=rounded_or_none(row["same_index_cosine_b"]),
         is_moved=bool(row["is_moved"]),
         holds=row["holds"],
+        **counts,
     )
 
 
@@ -192,7 +201,7 @@ def sides(head_a: Head, head_b: Head) -> dict[str, Any]:
 
 def _claim(session: Session, match: Match) -> Claim:
     model, other = match.head.model, match.best.model
-    similarity = session.parameters.similarity
+    similarity = session.parameters.chosen_similarity
     back = session.rows(
         "select layer_b, head_b from matches where model_a = $other and layer_a = $layer "
         "and head_a = $head and model_b = $model",
@@ -206,11 +215,20 @@ def _claim(session: Session, match: Match) -> Claim:
         "and model_b = $other",
         {"similarity": similarity, "model": model, "other": other, "cosine": match.cosine},
     )[0]
+    shapes = {
+        (shape["n_layers"], shape["n_heads"])
+        for shape in session.rows("select n_layers, n_heads, model from models")
+        if shape["model"] in (model, other)
+    }
+    is_one_shape = len(shapes) == 1
     return Claim(
         similarity=similarity,
+        is_one_shape=is_one_shape,
         match=match,
-        same_index_reference=match.same_index_cosine,
-        same_index_match=read_cosine(session, match.best.in_model(model), match.best),
+        same_index_reference=match.same_index_cosine if is_one_shape else None,
+        same_index_match=(
+            read_cosine(session, match.best.in_model(model), match.best) if is_one_shape else None
+        ),
         best_back=Head(model, back["layer_b"], back["head_b"]),
         spread=Spread(
             n_pairs=spread["n_pairs"],
@@ -225,30 +243,25 @@ def _claim(session: Session, match: Match) -> Claim:
 
 
 def _interval(session: Session, match: Match) -> tuple[float, float] | None:
-    n_analysed = session.rows("select count(*) as n from analysed_prompts")[0]["n"]
-    if n_analysed > MOST_RESAMPLED:
-        return None
     row = session.rows(
         "select low, high from match_intervals where model_a = $model and layer_a = $layer "
         "and head_a = $head and model_b = $other",
         {**vars(match.head), "other": match.best.model},
     )[0]
-    return rounded(row["low"]), rounded(row["high"])
+    return None if row["low"] is None else (rounded(row["low"]), rounded(row["high"]))
 
 
 def _chance(session: Session, match: Match) -> Chance:
     row = session.rows(
-        "select null_mean, null_high, p_value, n_draws from match_chance where model_a = $model "
-        "and layer_a = $layer and head_a = $head and model_b = $other",
-        {**vars(match.head), "other": match.best.model},
+        "select null_mean, null_high, n_draws from match_tests where similarity = $similarity "
+        "and model_a = $model and layer_a = $layer and head_a = $head and model_b = $other",
+        {
+            **vars(match.head),
+            "other": match.best.model,
+            "similarity": session.parameters.similarity,
+        },
     )[0]
-    return Chance(
-        mean=rounded(row["null_mean"]),
-        high=rounded(row["null_high"]),
-        p_value=row["p_value"],
-        n_draws=row["n_draws"],
-        level=session.parameters.significance_level,
-    )
+    return Chance(rounded(row["null_mean"]), rounded(row["null_high"]), row["n_draws"])
 
 
 def _ranking(session: Session, model: str, other: str) -> tuple[Match, ...]:
@@ -266,8 +279,15 @@ def _ranking(session: Session, model: str, other: str) -> tuple[Match, ...]:
         select
             best.*,
             second.layer_b as second_layer,
-            second.head_b as second_head
+            second.head_b as second_head,
+            match_tests.p_family
         from best
+        left join match_tests
+            on match_tests.similarity = best.similarity
+            and match_tests.model_a = best.model_a
+            and match_tests.layer_a = best.layer_a
+            and match_tests.head_a = best.head_a
+            and match_tests.model_b = best.model_b
         left join second on second.layer_a = best.layer_a and second.head_a = best.head_a
         order by
             round(best.value, 9) desc,
@@ -301,6 +321,7 @@ def _match(row: dict[str, Any]) -> Match:
         runner_up=None if second_layer is None else Head(other, second_layer, second_head),
         is_same_index=row["is_same_index"],
         is_mutual=row["is_mutual"],
+        p_value=rounded_or_none(row["p_family"]),
     )
 
 
@@ -316,7 +337,7 @@ def _matrix(session: Session, model: str, other: str) -> CosineMatrix:
         row = by_head.setdefault(Head(model, layer_a, head_a), {})
         row[Head(other, layer_b, head_b)] = rounded_or_none(cosine)
     return CosineMatrix(
-        similarity=session.parameters.similarity,
+        similarity=session.parameters.chosen_similarity,
         heads_a=tuple(by_head),
         heads_b=tuple(next(iter(by_head.values()))),
         cosines=tuple(tuple(row.values()) for row in by_head.values()),

@@ -74,7 +74,8 @@ class Match:
     """A head and the most alike head of another model, by the similarity that was asked for.
 
     same_index_cosine: None where the other model has no head of that index; margin: cosine less
-    that of the runner-up, None where there is none.
+    that of the runner-up, None where there is none. p_value: corrected for the number of
+    heads; None where the similarity is not tested.
     """
 
     head: Head
@@ -85,6 +86,7 @@ class Match:
     runner_up: Head | None
     is_same_index: bool
     is_mutual: bool
+    p_value: float | None
 
 
 @dataclass(frozen=True)
@@ -104,16 +106,12 @@ class Spread:
 class Chance:
     """The best match of the reference head among the other model's heads, mixed at random.
 
-    level: what counts as significant, for instance 0.05; high: that share of the draws is above.
-    p_value: share of the draws, the data among them, that are at least as alike as the match, for
-    this one head; None where the similarity was not calibrated.
+    high: 5 % of the draws are above.
     """
 
     mean: float
     high: float
-    p_value: float | None
     n_draws: int
-    level: float
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,10 @@ class Criterion:
     """The published criterion, asked of the reference head and one other model.
 
     Always by the published profiles. best, cosine: None where the profile of the reference head, or
-    of every head of the model, is 0 in every bin. The other two cosines are as those of Claim.
+    of every head of the model, is 0 in every bin. same_index_reference: cosine with the other
+    model's head of the reference head's index; same_index_match: of the match with the reference
+    model's head of the match's index. n_fulfil: heads of the reference head's model that fulfil the
+    criterion, of n_defined whose profile has a cosine.
     """
 
     head: Head
@@ -132,6 +133,8 @@ class Criterion:
     same_index_match: float | None
     is_moved: bool
     holds: bool
+    n_fulfil: int
+    n_defined: int
 
     @property
     def cosines(self) -> tuple[float, ...]:
@@ -144,15 +147,16 @@ class Criterion:
 class Claim:
     """What is found of the reference head in one other model, and the published criterion.
 
-    similarity: what all numbers but those of the criterion compare.
+    similarity: what all numbers but those of the criterion compare. is_one_shape: both models have
+    the same layers and heads, so that an index means something in both.
     same_index_reference: cosine of the reference head with the other model's head of its index;
     same_index_match: cosine of the match with the reference model's head of the match's index.
     best_back: the head of the reference model that is most like the match.
-    interval: 95 % of the resamples of prompts give a cosine of the match between these; None where
-    there are too many prompts to draw from in a report.
+    interval: 95 % interval of the match's cosine over blocks of prompts; None of a single prompt.
     """
 
     similarity: str
+    is_one_shape: bool
     match: Match
     same_index_reference: float | None
     same_index_match: float | None
@@ -246,10 +250,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether heads of one model have counterparts in another beyond chance, by content.
+    """Whether heads of one model have counterparts in another beyond chance.
 
-    n_tested: heads of `model` whose best match has a p value, 0 where the two models cut the
-    prompts into different tokens. n_beyond: of them with a p value, corrected for the number of
+    similarity: by what, content or, where the two models cut the prompts into different tokens,
+    profile_whitened; None where nothing could be tested. n_tested: heads of `model` whose best
+    match has a p value. n_beyond: of them with a p value, corrected for the number of
     heads, at most `level`; smallest_p: the smallest. match, p_value: of the reference head.
     same_index_p, n_same_index: of the test of heads at the same index, None unless the two models
     have one shape.
@@ -257,6 +262,7 @@ class Verdict:
 
     model: str
     other: str
+    similarity: str | None
     n_heads: int
     n_tested: int
     n_beyond: int
@@ -266,6 +272,44 @@ class Verdict:
     same_index_p: float | None
     n_same_index: int | None
     level: float
+
+
+@dataclass(frozen=True)
+class ModelPair:
+    """How alike two models are: the mean over their heads of atanh of the best match's cosine."""
+
+    model_a: str
+    model_b: str
+    group_a: str
+    group_b: str
+    mean_best_match: float
+    same_index_share: float | None
+
+    @property
+    def is_within(self) -> bool:
+        return self.group_a == self.group_b
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Whether models of one group are more alike than models of different groups.
+
+    similarity: by what. within, between, p_value: of mean_best_match; smallest_p: the smallest that
+    so few models can reach. same_index_p: of the shares of heads at their own index, None of models
+    of several shapes.
+    """
+
+    similarity: str
+    names: tuple[str, ...]
+    n_models: int
+    within: float
+    between: float
+    p_value: float
+    n_labelings: int
+    smallest_p: float
+    same_index_p: float | None
+    level: float
+    pairs: tuple[ModelPair, ...]
 
 
 @dataclass(frozen=True)
@@ -281,9 +325,11 @@ class HeadMass:
 class Report:
     """All that the page shows. pairs: one an other model, in the dataset's order.
 
-    similarity: what matches, chance and intervals are about. undefined: the published criterion for
+    similarity: what matches, chance and intervals are about. has_structure: some token of the
+    analysed prompts is structural; else every profile is 0. undefined: the published criterion for
     each model that is no pair, as the similarity to the reference head is undefined for its heads.
-    verdicts: what the tests say, one an other model. structural: the regular expression that chose
+    verdicts: what the tests say, one an other model. groups: None where no groups were stated, or
+    they cannot be compared. structural: the regular expression that chose
     the structural tokens, None for the default.
     """
 
@@ -295,6 +341,7 @@ class Report:
     n_prompts: int
     n_analysed: int
     n_empty_bins: int
+    has_structure: bool
     prompts_sha256: str
     tokenizers: dict[str, str]
     written_with: dict[str, str]
@@ -305,4 +352,5 @@ class Report:
     pairs: tuple[Pair, ...]
     undefined: tuple[Criterion, ...]
     verdicts: tuple[Verdict, ...]
+    groups: Groups | None
     example: Example

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from reports.data.report import Head, Verdict
-from reports.data.rounding import rounded_or_none
+from reports.data.report import Groups, Head, ModelPair, Verdict
+from reports.data.rounding import rounded, rounded_or_none
+from sql.parameters import SIMILARITIES
 from sql.session import Session
 
 
@@ -12,16 +13,14 @@ def read_verdict(session: Session, reference: Head, other: str) -> Verdict:
     level = session.parameters.significance_level
     pair = {"model": reference.model, "other": other}
     (counts,) = session.rows(
-        "select count(p_family) as n_tested, min(p_family) as smallest_p, "
-        "count(*) filter (where p_family <= $level) as n_beyond "
-        "from content_matches where model_a = $model and model_b = $other",
-        pair | {"level": level},
-    )
-    (heads,) = session.rows(
-        "select count(*) as n from heads where model = $model", {"model": reference.model}
+        "select any_value(similarity) as similarity, count(*) as n_heads, "
+        "count(p_family) as n_tested, min(p_family) as smallest_p, "
+        "count(*) filter (where is_beyond_chance) as n_beyond "
+        "from verdicts where model_a = $model and model_b = $other",
+        pair,
     )
     own = session.rows(
-        "select layer_b, head_b, p_family from content_matches where model_a = $model "
+        "select layer_b, head_b, p_family from verdicts where model_a = $model "
         "and model_b = $other and layer_a = $layer and head_a = $head and p_family is not null",
         vars(reference) | {"other": other},
     )
@@ -33,7 +32,8 @@ def read_verdict(session: Session, reference: Head, other: str) -> Verdict:
     return Verdict(
         model=reference.model,
         other=other,
-        n_heads=heads["n"],
+        similarity=counts["similarity"],
+        n_heads=counts["n_heads"],
         n_tested=counts["n_tested"],
         n_beyond=counts["n_beyond"],
         smallest_p=rounded_or_none(counts["smallest_p"]),
@@ -79,7 +79,7 @@ def count_sentence(verdict: Verdict) -> str:
 def same_index_sentence(verdict: Verdict) -> str:
     """Whether heads of the same index are alike, without a full stop."""
     if verdict.same_index_p is None:
-        return "Not asked: the two models differ in layers, heads or tokens"
+        return "Not asked: the two models differ in layers or heads, or nothing could be tested"
     found = (
         f"{verdict.n_same_index} of {verdict.n_heads} heads have the most alike head of their "
         f"layer at the same index ({p_text(verdict.same_index_p)})"
@@ -103,4 +103,69 @@ def p_text(value: float) -> str:
 def _untested(verdict: Verdict) -> str:
     if verdict.n_tested:
         return "it differs in nothing from the other heads of its layer"
-    return "the two models cut the prompts into different tokens, or all their heads are alike"
+    return (
+        "the two models cut the prompts into different tokens and no token is structural, or all "
+        "their heads are alike"
+    )
+
+
+def read_groups(session: Session) -> Groups | None:
+    """The comparison of the stated groups, by the first similarity that compares all their models.
+
+    Returns: None where no groups were stated, or their models cannot all be compared.
+    """
+    rows = session.rows("select * from group_comparison where measure = 'best match'")
+    tests = {row["similarity"]: row for row in rows}
+    similarity = next((name for name in SIMILARITIES if name in tests), None)
+    if similarity is None:
+        return None
+    test = tests[similarity]
+    same_index = session.rows(
+        "select p_value from group_comparison where similarity = $name and measure = 'same index'",
+        {"name": similarity},
+    )
+    pairs = session.rows(
+        "select model_a, model_b, group_a, group_b, mean_best_match, same_index_share "
+        "from model_similarities where similarity = $name and group_a is not null "
+        "and group_b is not null order by model_a, model_b",
+        {"name": similarity},
+    )
+    return Groups(
+        similarity=similarity,
+        names=tuple(name for name, _ in session.parameters.groups),
+        n_models=test["n_models"],
+        within=rounded(test["within"]),
+        between=rounded(test["between"]),
+        p_value=rounded(test["p_value"]),
+        n_labelings=test["n_labelings"],
+        smallest_p=rounded(test["smallest_p_value"]),
+        same_index_p=rounded_or_none(same_index[0]["p_value"]) if same_index else None,
+        level=session.parameters.significance_level,
+        pairs=tuple(
+            ModelPair(
+                row["model_a"],
+                row["model_b"],
+                row["group_a"],
+                row["group_b"],
+                rounded(row["mean_best_match"]),
+                rounded_or_none(row["same_index_share"]),
+            )
+            for row in pairs
+        ),
+    )
+
+
+def groups_sentence(groups: Groups) -> str:
+    """Whether the groups differ, without a full stop."""
+    names = f"{', '.join(groups.names[:-1])} and {groups.names[-1]}"
+    found = f"{p_text(groups.p_value)}, exact, {groups.n_models} models"
+    if groups.p_value <= groups.level:
+        return (
+            f"Models of one group are more alike than models of {names} are to each other ({found})"
+        )
+    if groups.smallest_p > groups.level:
+        return (
+            f"{groups.n_models} models are too few to tell whether {names} differ: no result could "
+            f"fall below {p_text(groups.smallest_p)}"
+        )
+    return f"{names} do not differ by more than their models do within ({found})"

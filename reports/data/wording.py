@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 
 from reports.data.report import Claim, Criterion, Head, Report
-from reports.data.verdicts import count_sentence, match_sentence
+from reports.data.verdicts import count_sentence, groups_sentence, match_sentence
 from reports.study.runs import Change, Run
-from sql.parameters import PUBLISHED_SIMILARITY
+from sql.parameters import CONTENT
 
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _MOST_DIGITS = 6
@@ -32,6 +32,8 @@ def digits_apart(values: tuple[float, ...]) -> int:
 
 # What each similarity compares.
 COMPARED = {
+    "content": "heads' contents",
+    "profile_whitened": "whitened profiles",
     "profile": "profiles",
     "profile_centred": "centred profiles",
     "profile_no_sink": "profiles without key 0",
@@ -40,13 +42,12 @@ COMPARED = {
 
 
 def compared_by(similarity: str) -> str:
-    """What follows a statement about matches that do not rest on the published profiles.
+    """What follows a statement about matches: what they rest on.
 
-    >>> compared_by("profile"), compared_by("profile_centred")
-    ('', ', compared by centred profiles')
+    >>> compared_by("profile"), compared_by("content")
+    (', compared by profiles', ", compared by heads' contents")
     """
-    is_published = similarity == PUBLISHED_SIMILARITY
-    return "" if is_published else f", compared by {COMPARED[similarity]}"
+    return f", compared by {COMPARED[similarity]}"
 
 
 def claim_sentence(criterion: Criterion) -> str:
@@ -90,8 +91,14 @@ def undefined_sentence(report: Report, model: str) -> str:
     """Why nothing is shown of the reference head and another model."""
     return (
         f"By {COMPARED[report.similarity]}, how alike {report.reference.head} is to the heads of "
-        f"{model} is undefined: best match –, chance –, p –. Profiles measure attention to "
-        "structural tokens; headswap ingest --structural chooses which tokens these are."
+        f"{model} is undefined: best match –, chance –, p –. "
+        + (
+            "It does not differ from the other heads of its layer, or the two models cut the "
+            "prompts into different tokens."
+            if report.similarity == CONTENT
+            else "Profiles measure attention to structural tokens; headswap ingest --structural "
+            "chooses which tokens these are."
+        )
     )
 
 
@@ -99,7 +106,7 @@ def doubts(claim: Claim) -> str | None:
     """What speaks against making much of a match, None where nothing does."""
     match = claim.match
     found = []
-    if claim.chance.p_value is not None and claim.chance.p_value > claim.chance.level:
+    if match.cosine <= claim.chance.high:
         found.append("chance does as well")
     if match.cosine < claim.spread.percentile_95:
         found.append("its cosine is below the 95th percentile of all pairs")
@@ -113,8 +120,14 @@ def doubts(claim: Claim) -> str | None:
 def headline(report: Report) -> str:
     """What the tests say of the reference head and the first other model, in one line."""
     reference = report.reference.head
+    if report.groups:
+        return groups_sentence(report.groups)
+    if report.verdicts and not report.has_structure and not report.reference.is_given:
+        return count_sentence(report.verdicts[0])
     if report.verdicts:
         return match_sentence(reference, report.verdicts[0])
+    if not report.has_structure:
+        return f"What each head of {reference.model} attends to: {report.n_analysed:,} prompts"
     share = f"{report.reference.late_mass:.0%}"
     return f"{reference} gives structural tokens {share} of its attention in the later half"
 

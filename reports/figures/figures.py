@@ -24,7 +24,6 @@ from reports.charts.swap_charts import chance_chart, migration_chart
 from reports.charts.theme import LIGHT, Theme
 from reports.data.patterns import MAX_TOKENS, read_pattern, read_prompt
 from reports.data.queries import (
-    MOST_RESAMPLED,
     check_prompts,
     compared_models,
     read_cosine,
@@ -34,7 +33,7 @@ from reports.data.queries import (
     sides,
 )
 from reports.data.report import Head, Pair
-from reports.data.wording import compared_by
+from reports.data.wording import COMPARED, compared_by
 from sql.parameters import check_head, check_model, parse_model_head
 from sql.session import Session
 
@@ -172,10 +171,10 @@ def chance(session: Session, choice: Choice | None = None) -> Drawn:
             "high": high,
             "null_mean": claim.chance.mean,
             "null_high": claim.chance.high,
-            "p_value": claim.chance.p_value,
+            "p_value": match.p_value,
         }
     ]
-    if claim.is_moved:
+    if claim.is_moved and claim.is_one_shape:
         same_index = (
             (match.head, match.head.in_model(other), claim.same_index_reference),
             (match.best.in_model(match.head.model), match.best, claim.same_index_match),
@@ -185,8 +184,14 @@ def chance(session: Session, choice: Choice | None = None) -> Drawn:
             for head_a, head_b, cosine in same_index
             if cosine is not None
         ]
-    notes = () if claim.interval else (f"no interval: more than {MOST_RESAMPLED} prompts",)
-    chart = chance_chart(claim, name="chance", theme=choice.theme, width=choice.width)
+    notes = () if claim.interval else ("no interval: one prompt, or prompts of one pair",)
+    chart = chance_chart(
+        claim,
+        name="chance",
+        level=session.parameters.significance_level,
+        theme=choice.theme,
+        width=choice.width,
+    )
     return Drawn(chart, rows, notes)
 
 
@@ -199,10 +204,17 @@ def swaps(session: Session, choice: Choice | None = None) -> Drawn:
             "cosine": match.cosine,
             "is_same_index": match.is_same_index,
             "is_mutual": match.is_mutual,
+            "p_value": match.p_value,
         }
         for match in sorted(pair.ranking, key=lambda match: (match.head.layer, match.head.head))
     ]
-    chart = migration_chart(pair, name="swaps", theme=choice.theme, width=choice.width)
+    chart = migration_chart(
+        pair,
+        name="swaps",
+        level=session.parameters.significance_level,
+        theme=choice.theme,
+        width=choice.width,
+    )
     return Drawn(chart, rows)
 
 
@@ -234,9 +246,10 @@ def _chosen_pair(session: Session, choice: Choice | None) -> tuple[Choice, Pair]
     pair = _pair(session, choice, head, others)
     if pair is None:
         raise InputError(
-            f"how alike {head} is to other heads is undefined: its profile, or theirs, is 0",
-            hint="profiles need structural tokens: ingest with --structural, or choose another "
-            "head with --reference",
+            f"how alike {head} is to other heads is undefined by "
+            f"{COMPARED[session.parameters.chosen_similarity]}",
+            hint="profiles need structural tokens (ingest with --structural), contents the same "
+            "tokens in both models; choose another --similarity, or another head with --reference",
         )
     return choice, pair
 
@@ -266,7 +279,8 @@ def _profiles_title(session: Session, heads: Sequence[Head]) -> str:
     cosine = read_cosine(session, *heads)
     if cosine is None:
         return names
-    return f"{names}: cosine {cosine:.3f}{compared_by(session.parameters.similarity)}"
+    compared = compared_by(session.parameters.chosen_similarity)
+    return f"{names}: cosine {cosine:.3f}{compared}"
 
 
 def _cosine_rows(pair: Pair) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ def read_atlas(session: Session) -> Atlas:
     )
     prompts = tuple(_fitting(session, models, analysed))
     return Atlas(
-        similarity=session.parameters.similarity,
+        similarity=session.parameters.chosen_similarity,
         score_names=score_names,
         models=models,
         prompts=prompts,
@@ -154,7 +154,7 @@ def _heads(session: Session, model: str, score_names: tuple[str, ...]) -> Iterat
     for row in session.rows(
         "select * from similarity_ranking where similarity = $similarity and model_a = $m "
         "and rank <= $n order by layer_a, head_a, model_b, rank",
-        {"similarity": session.parameters.similarity, "m": model, "n": N_MATCHES},
+        {"similarity": session.parameters.chosen_similarity, "m": model, "n": N_MATCHES},
     ):
         best = Head(row["model_b"], row["layer_b"], row["head_b"])
         matches[Head(model, row["layer_a"], row["head_a"])].append(

@@ -8,6 +8,7 @@ import altair as alt
 from markupsafe import Markup
 
 from reports.charts.cosine_charts import distribution_chart, matrix_chart
+from reports.charts.group_charts import groups_chart
 from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.charts.swap_charts import chance_chart, migration_chart, nearest_chart
 from reports.data import wording
@@ -20,9 +21,13 @@ def finding(report: Report) -> dict[str, list[Figure]]:
     figures = {"profiles": list(_reference_figures(report))}
     if not report.pairs:
         figures["patterns"] = [_pattern_figure(report, report.reference.head, "pattern")]
+    if report.groups:
+        figures["groups"] = [figure_of(groups_chart(report.groups, name="groups"))]
     for number, pair in enumerate(report.pairs):
-        other = pair.claim.match.best.model
-        figures[f"chance:{other}"] = [figure_of(chance_chart(pair.claim, name=f"chance_{number}"))]
+        other, level = pair.claim.match.best.model, report.verdicts[0].level
+        figures[f"chance:{other}"] = [
+            figure_of(chance_chart(pair.claim, name=f"chance_{number}", level=level))
+        ]
         figures[f"profiles:{other}"] = list(_profile_figures(report, pair, number))
         figures[f"patterns:{other}"] = [
             _pattern_figure(report, report.reference.head, f"pattern_{number}_reference"),
@@ -37,7 +42,8 @@ def swaps(report: Report) -> dict[str, list[Figure]]:
     for number, pair in enumerate(report.pairs):
         claim = pair.claim
         other = claim.match.best.model
-        figures[f"map:{other}"] = [figure_of(migration_chart(pair, name=f"migration_{number}"))]
+        chart = migration_chart(pair, name=f"migration_{number}", level=report.verdicts[0].level)
+        figures[f"map:{other}"] = [figure_of(chart)]
         figures[f"cosines:{other}"] = [
             figure_of(matrix_chart(pair.matrix, claim, name=f"matrix_{number}", is_linked=True)),
             figure_of(nearest_chart(pair.matrix, claim.match.head, name=f"nearest_{number}")),
@@ -69,18 +75,20 @@ def _reference_figures(report: Report) -> Iterator[Figure]:
 
 
 def _profile_figures(report: Report, pair: Pair, number: int) -> Iterator[Figure]:
-    """The matched profiles, then those of the same-index pairs that exist."""
-    claim = pair.claim
-    match = claim.match
-    digits = wording.digits_apart(claim.cosines)
+    """The closest profiles, then those of the same-index pairs that exist."""
+    criterion = pair.claim.criterion
+    head, best = criterion.head, criterion.best
+    if best is None:
+        return
+    digits = wording.digits_apart(criterion.cosines)
     panels: list[tuple[str, str, Head, Head, float | None]] = [
-        ("match", "Best match", match.head, match.best, match.cosine)
+        ("match", "Closest profile", head, best, criterion.cosine)
     ]
-    if claim.is_moved:
-        other, own = match.head.in_model(match.best.model), match.best.in_model(match.head.model)
+    if criterion.is_moved and pair.claim.is_one_shape:
+        other, own = head.in_model(best.model), best.in_model(head.model)
         panels += [
-            ("index_a", f"Same index {other.index}", match.head, other, claim.same_index_reference),
-            ("index_b", f"Same index {own.index}", own, match.best, claim.same_index_match),
+            ("index_a", f"Same index {other.index}", head, other, criterion.same_index_reference),
+            ("index_b", f"Same index {own.index}", own, best, criterion.same_index_match),
         ]
     for name, words, head_a, head_b, cosine in panels:
         if cosine is not None:

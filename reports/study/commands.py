@@ -49,4 +49,5 @@ def _options(analysis: Parameters) -> list[str]:
         value = getattr(analysis, name)
         if value != getattr(Parameters, name):
             words.append(f"--{name}={value}")
-    return words + [f"--pair={':'.join(pair)}" for pair in analysis.pairs]
+    words += [f"--pair={':'.join(pair)}" for pair in analysis.pairs]
+    return words + [f"--group={name}={','.join(models)}" for name, models in analysis.groups]

@@ -53,9 +53,10 @@ class ClaimNumbers:
     layer_b: int
     head_b: int
     test: str
-    similarity: str
+    similarity: str | None
     value: float | None
     bound: float | None
+    p_family: float | None
     holds: bool
 
 
@@ -129,6 +130,7 @@ def changes(runs: Sequence[Run]) -> tuple[Change, ...]:
     ...     "profile",
     ...     value=0.98,
     ...     bound=0.98,
+    ...     p_family=None,
     ...     holds=True,
     ... )
     >>> rest = {

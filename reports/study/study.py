@@ -18,7 +18,13 @@ from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
 from ingest.kernel.typed import MismatchError, Place, convert, path_of
 from reports.study.built_in import STUDIES_FOLDER, built_in_studies
-from sql.parameters import Parameters, check_values, parse_claim, parse_model_head
+from sql.parameters import (
+    Parameters,
+    check_groups,
+    check_values,
+    parse_claim,
+    parse_model_head,
+)
 
 _HINT = "`headswap init` writes an example with every key"
 _UNTRAINED = re.compile(r"untrained:(\d+:)?")
@@ -56,7 +62,8 @@ class _Analysis(_Section, frozen=True):
     reference: str | None = None
     bins: int = Parameters.bins
     pairs: tuple[tuple[str, ...], ...] = ()
-    similarity: str = Parameters.similarity
+    groups: dict[str, tuple[str, ...]] = {}
+    similarity: str | None = None
     claims: tuple[str, ...] = ()
 
 
@@ -187,6 +194,10 @@ def _parameters(file: _File, text: str, path: Path) -> Parameters:
             _check_models([model] if model else [], file.models)
     with naming_the_line("pairs"):
         pairs = tuple(_pair(names, file.models) for names in given.pairs)
+    with naming_the_line("groups"):
+        groups = tuple(given.groups.items())
+        check_groups(groups)
+        _check_models([model for _, models in groups for model in models], file.models)
     with naming_the_line("claims"):
         claims = tuple(map(parse_claim, given.claims))
         for claim in claims:
@@ -197,6 +208,7 @@ def _parameters(file: _File, text: str, path: Path) -> Parameters:
         reference_layer=layer,
         reference_head=head,
         pairs=pairs,
+        groups=groups,
         similarity=given.similarity,
         claims=claims,
     )

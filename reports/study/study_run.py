@@ -142,13 +142,13 @@ def _pair_numbers(claim: Claim) -> PairNumbers:
         cosine=claim.match.cosine,
         same_index_reference=claim.same_index_reference,
         same_index_match=claim.same_index_match,
-        p_value=rounded_or_none(claim.chance.p_value),
+        p_value=claim.match.p_value,
         holds=claim.holds,
     )
 
 
 def _claim_numbers(row: dict[str, Any]) -> ClaimNumbers:
-    rounded = {name: rounded_or_none(row[name]) for name in ("value", "bound")}
+    rounded = {name: rounded_or_none(row[name]) for name in ("value", "bound", "p_family")}
     return ClaimNumbers(**row | rounded)
 
 

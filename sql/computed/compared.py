@@ -1,7 +1,7 @@
 """The pairs of models that are compared, as inner products of their heads by any similarity.
 
-Everything is made of sums by block of prompts (`head_products`, `block_profiles`), so that a half of
-the prompts, or all but a block, are weights of 0 and 1 over blocks.
+Everything is made of sums by block of prompts (`head_products`, `block_profiles`), so that a half
+of the prompts, or all but a block, are weights of 0 and 1 over blocks.
 """
 
 from __future__ import annotations
@@ -111,14 +111,14 @@ class Comparison:
     ) -> PairGram:
         """Inner products of the heads of a pair, ready for cosines.
 
-        block_weights: `[draw, block]`, which gives the matrices a leading axis of draws; None counts
-        every block once, without that axis.
+        block_weights: `[draw, block]`, which gives the matrices a leading axis of draws; None
+        counts every block once, without that axis.
         """
         if similarity == CONTENT:
             own = self._sums[self._tokenizer[pair.model_a]]
-            places = [np.searchsorted(own.head_ids, self._ids[m]) for m in _names(pair)]
+            first, second = (np.searchsorted(own.head_ids, self._ids[m]) for m in _names(pair))
             products = self._content_products(self._tokenizer[pair.model_a], own, block_weights)
-            return whitened_gram(products, *places, self._layers[own.head_ids])
+            return whitened_gram(products, first, second, self._layers[own.head_ids])
         a, b = (self.profiles(model, similarity, block_weights) for model in _names(pair))
         layers_a, layers_b = pair.heads_a[:, 0], pair.heads_b[:, 0]
         if similarity != PROFILE_WHITENED:
@@ -130,13 +130,12 @@ class Comparison:
             products, first, second, np.concatenate([layers_a, layers_b]), self._bins
         )
 
-    def profiles(
-        self, model: str, similarity: str, block_weights: Floats | None = None
-    ) -> Floats:
+    def profiles(self, model: str, similarity: str, block_weights: Floats | None = None) -> Floats:
         """Profiles `[draw, head, bin]`, without the axis of draws where there are no weights."""
         own = self._profiles[model]["no_sink" in similarity]
         if block_weights is None:
-            return self.profiles(model, similarity, np.ones((1, self.n_blocks)))[0]
+            once: Floats = self.profiles(model, similarity, np.ones((1, self.n_blocks)))[0]
+            return once
         return own.profiles(block_weights, similarity.endswith("_centred"))
 
     def _content_products(
@@ -157,7 +156,9 @@ def _read_profiles(
 ) -> dict[str, tuple[BlockProfiles, BlockProfiles]]:
     """Each model's sums, with the weight on key 0 and without."""
     found = {}
-    n_blocks = inputs.query("select coalesce(max(block) + 1, 0) as n from block_profiles").fetchall()
+    n_blocks = inputs.query(
+        "select coalesce(max(block) + 1, 0) as n from block_profiles"
+    ).fetchall()
     for model, places in heads.items():
         columns = inputs.query(
             "select heads.head_id - min(heads.head_id) over () as head, block_profiles.block, "

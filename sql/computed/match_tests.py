@@ -94,8 +94,7 @@ def match_tests(inputs: Inputs) -> pa.Table:
     tables = []
     for pair in comparison.pairs(inputs):
         tested = CONTENT if comparison.has(pair, CONTENT) else PROFILE_WHITENED
-        for similarity in dict.fromkeys((tested, inputs.parameters.similarity)):
-            assert similarity is not None  # a session settles what was left open
+        for similarity in dict.fromkeys((tested, inputs.parameters.chosen_similarity)):
             if comparison.has(pair, similarity):
                 tables += _test_rows(comparison, pair, similarity, inputs)
     return pa.concat_tables(tables) if tables else _TESTS.empty_table()

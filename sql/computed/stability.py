@@ -45,7 +45,7 @@ def match_intervals(inputs: Inputs) -> pa.Table:
 
     Returns: the columns of the relation `match_intervals`.
     """
-    similarity = _similarity(inputs)
+    similarity = inputs.parameters.chosen_similarity
     comparison = Comparison(inputs, needs_content=similarity == CONTENT)
     left_out = leave_one_out(comparison.n_blocks)
     tables = []
@@ -117,7 +117,7 @@ def split_halves(inputs: Inputs) -> pa.Table:
 
     Returns: the columns of the relation `split_halves`.
     """
-    similarity = _similarity(inputs)
+    similarity = inputs.parameters.chosen_similarity
     halves = _halves(inputs)
     comparison = Comparison(inputs, needs_content=similarity == CONTENT)
     tables = []
@@ -152,8 +152,9 @@ def _half_rows(
     agrees = (choice[0] == choice[1]) & is_defined
 
     def mean(values: list[Floats]) -> Floats:
-        total: Floats = np.where(is_defined, values[0] + values[1], 0.0).sum(axis=0)
-        return total[rows] / count[rows] / 2
+        total = np.where(is_defined, values[0] + values[1], 0.0).sum(axis=0)
+        means: Floats = total[rows] / count[rows] / 2
+        return means
 
     return pa.table(
         [
@@ -183,9 +184,9 @@ _HALVES = pa.schema(
 def head_reliability(inputs: Inputs) -> pa.Table:
     """How alike every head's profile is to itself on other prompts.
 
-    Returns: the columns of the relation `head_reliability`; no row by a similarity that is whitened.
+    Returns: the columns of the relation `head_reliability`; no row by a whitened similarity.
     """
-    similarity = _similarity(inputs)
+    similarity = inputs.parameters.chosen_similarity
     halves = _halves(inputs)
     if similarity in TESTED_SIMILARITIES or not len(halves):
         return _RELIABILITY.empty_table()
@@ -225,12 +226,6 @@ _RELIABILITY = pa.schema(
         ("is_found", pa.float64()),
     ]
 )
-
-
-def _similarity(inputs: Inputs) -> str:
-    similarity = inputs.parameters.similarity
-    assert similarity is not None  # a session settles what was left open
-    return similarity
 
 
 def _halves(inputs: Inputs) -> Floats:

@@ -86,11 +86,15 @@ def _check_line(check: Mapping[str, Any]) -> str:
 
 def claim_line(claim: Mapping[str, Any]) -> str:
     """What is printed of a claim, a row of the view."""
-    return (
-        f"{claim['claim']}: {'holds' if claim['holds'] else 'DOES NOT HOLD'}: "
-        f"{claim['similarity']} cosine {_number(claim['value'])}, "
-        f"compared with {_number(claim['bound'])}"
-    )
+    holds = "holds" if claim["holds"] else "DOES NOT HOLD"
+    if claim["similarity"] is None:
+        return f"{claim['claim']}: {holds}: undefined, nothing can be tested or compared"
+    line = f"{claim['claim']}: {holds}: {claim['similarity']} cosine {_number(claim['value'])}"
+    if claim["test"] == "beyond chance":
+        p_value = claim["p_family"]
+        tested = "not tested" if p_value is None else f"p = {p_value:.3g} of its best match"
+        return f"{line}, {tested}, chance gives {_number(claim['bound'])}"
+    return f"{line}, compared with {_number(claim['bound'])}"
 
 
 def _number(value: float | None) -> str:

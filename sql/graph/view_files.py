@@ -11,7 +11,9 @@ from sql.graph.relation import SUBJECTS, Column, Relation, Storage
 VIEWS_FOLDER = Path(__file__).parents[1] / "views"
 
 _COLUMN = re.compile(r"-- (?P<name>\w+): (?P<type>[\w\[\]]+), (?P<meaning>.+)")
-_COMPUTED = re.compile(r"-- computed by (?P<function>[\w.]+) from (?P<reads>.+)\n(?:\n(?:-- .*\n)+)?")
+_COMPUTED = re.compile(
+    r"-- computed by (?P<function>[\w.]+) from (?P<reads>.+)\n(?:\n(?:-- .*\n)+)?"
+)
 _GRAIN = re.compile(r"one row per \((?P<columns>.+)\)")
 
 

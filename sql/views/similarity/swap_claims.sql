@@ -13,72 +13,20 @@
 -- is_moved: boolean, true where the match has another index than the reference head
 -- holds: boolean, true where the match moved and its cosine exceeds both same-index cosines
 
--- Always the similarity `profile`, whatever parameters.similarity says: the claim was published so.
-with
-
-profile_ranking as (
-    select
-        similarity_ranking.model_a,
-        similarity_ranking.layer_a,
-        similarity_ranking.head_a,
-        similarity_ranking.model_b,
-        similarity_ranking.layer_b,
-        similarity_ranking.head_b,
-        similarity_ranking.rank,
-        similarity_ranking.value,
-        similarity_ranking.same_index_value,
-        similarity_ranking.is_same_index
-    from similarity_ranking
-    where similarity_ranking.similarity = 'profile'
-),
-
-reference_matches as (
-    select
-        pairs.model_a,
-        reference_head.layer as layer_a,
-        reference_head.head as head_a,
-        pairs.model_b,
-        profile_ranking.layer_b,
-        profile_ranking.head_b,
-        profile_ranking.value,
-        profile_ranking.same_index_value,
-        profile_ranking.is_same_index
-    from reference_head
-    inner join pairs on pairs.model_a = reference_head.model
-    left join profile_ranking
-        on profile_ranking.model_a = pairs.model_a
-        and profile_ranking.layer_a = reference_head.layer
-        and profile_ranking.head_a = reference_head.head
-        and profile_ranking.model_b = pairs.model_b
-        and profile_ranking.rank = 1
-),
-
-final as (
-    select
-        reference_matches.model_a,
-        reference_matches.layer_a,
-        reference_matches.head_a,
-        reference_matches.model_b,
-        reference_matches.layer_b,
-        reference_matches.head_b,
-        reference_matches.value as cosine,
-        reference_matches.same_index_value as same_index_cosine_a,
-        at_match_index.value as same_index_cosine_b,
-        not reference_matches.is_same_index as is_moved,
-        coalesce(
-            not reference_matches.is_same_index
-            and round(reference_matches.value, 9) > coalesce(round(reference_matches.same_index_value, 9), -1e0)
-            and round(reference_matches.value, 9) > coalesce(round(at_match_index.value, 9), -1e0),
-            false
-        ) as holds
-    from reference_matches
-    left join profile_ranking as at_match_index
-        on at_match_index.model_a = reference_matches.model_a
-        and at_match_index.layer_a = reference_matches.layer_b
-        and at_match_index.head_a = reference_matches.head_b
-        and at_match_index.model_b = reference_matches.model_b
-        and at_match_index.layer_b = reference_matches.layer_b
-        and at_match_index.head_b = reference_matches.head_b
-)
-
-select * from final
+select
+    published_criterion.model_a,
+    published_criterion.layer_a,
+    published_criterion.head_a,
+    published_criterion.model_b,
+    published_criterion.layer_b,
+    published_criterion.head_b,
+    published_criterion.cosine,
+    published_criterion.same_index_cosine_a,
+    published_criterion.same_index_cosine_b,
+    published_criterion.is_moved,
+    published_criterion.holds
+from published_criterion
+inner join reference_head
+    on reference_head.model = published_criterion.model_a
+    and reference_head.layer = published_criterion.layer_a
+    and reference_head.head = published_criterion.head_a
