@@ -69,7 +69,7 @@ def test_heads_are_completed_from_the_dataset_on_the_line(complete, dataset: Pat
 
 
 def test_views_are_completed(complete) -> None:
-    assert complete("views", "prompt_p") == ["prompt_profiles"]
+    assert complete("views", "block_p") == ["block_profiles"]
 
 
 @pytest.mark.parametrize("damage", ["none", "no manifest", "no table"])

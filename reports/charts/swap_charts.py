@@ -232,8 +232,11 @@ def nearest_chart(
         }
         for row, cosines in enumerate(matrix.cosines)
     ]
-    low = 0 if min(matrix.defined) >= 0 else -1
     n_shown = min(_N_NEAREST, len(matrix.heads_b))
+    low, high = _nearest_range(matrix, n_shown)
+    span = high - low
+    # Room for the names before the bars and for the numbers after them.
+    domain = [low - 0.42 * span, high + 0.16 * span]
     base = (
         alt.Chart(inline(values))
         .transform_filter(f"datum.row === {CHOSEN}")
@@ -247,9 +250,10 @@ def nearest_chart(
     )
     bars = base.mark_bar().encode(
         x=alt.X("cosine:Q")
-        .scale(domain=[low, 1], nice=False)
+        .scale(domain=domain, nice=False)
+        .axis(values=[round(low + part * span / 4, 4) for part in range(5)], format=".2~f")
         .title(f"cosine of two {COMPARED[matrix.similarity]}"),
-        x2=alt.X2Datum(low),  # also where cosines are negative: the names stand on the bars
+        x2=alt.X2Datum(low),
         color=alt.condition("datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)),
         tooltip=[
             alt.Tooltip("pair:N", title="pair"),
@@ -257,10 +261,10 @@ def nearest_chart(
             alt.Tooltip("rank:Q", title="rank"),
         ],
     )
-    values_text = base.mark_text(align="right", dx=-6, color=theme.paper, fontSize=11).encode(
+    values_text = base.mark_text(align="left", dx=5, color=theme.ink, fontSize=11).encode(
         x="cosine:Q", text=alt.Text("cosine:Q", format=".4f")
     )
-    names = base.mark_text(align="left", dx=6, color=theme.paper, fontSize=11).encode(
+    names = base.mark_text(align="right", dx=-6, color=theme.ink, fontSize=11).encode(
         x=alt.XDatum(low), text="pair:N"
     )
     title = f"The {n_shown} heads of {model_b} that are most like the chosen head of {model_a}"
@@ -271,3 +275,11 @@ def nearest_chart(
     )
     chart = placed(layers, width=width, height=24 * n_shown, title=title)
     return themed(chart, theme, name=name, description=f"Bar chart. {title}.")
+
+
+def _nearest_range(matrix: CosineMatrix, n_shown: int) -> tuple[float, float]:
+    """From where to where bars reach, whichever head is chosen; to 1 where cosines are high."""
+    high = max(matrix.defined)
+    rows = [sorted((v for v in row if v is not None), reverse=True) for row in matrix.cosines]
+    low = min((row[min(n_shown, len(row)) - 1] for row in rows if row), default=0.0)
+    return min(0.0, low), 1.0 if high > 0.5 else max(high, 0.01)

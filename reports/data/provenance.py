@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from ingest.dataset.manifest import Manifest, ModelEntry
 from reports.data.report import Report
-from sql.parameters import PUBLISHED_SIMILARITY
 from sql.session import Session
 
 # Where a command of ours names what its reader chooses.
@@ -90,8 +89,9 @@ def _report_command(session: Session, report: Report) -> str:
         words += ["--reference", f"{report.reference.head.model}:{report.reference.head.index}"]
     for pair in session.parameters.pairs:
         words += ["--pair", ":".join(pair)]
-    if report.similarity != PUBLISHED_SIMILARITY:
-        words += ["--similarity", report.similarity]
+    for name, models in session.parameters.groups:
+        words += ["--group", f"{name}={','.join(models)}"]
+    words += ["--similarity", report.similarity]
     return shlex.join(words)
 
 

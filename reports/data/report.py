@@ -354,3 +354,10 @@ class Report:
     verdicts: tuple[Verdict, ...]
     groups: Groups | None
     example: Example
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The published criterion for every other model, in the order of verdicts."""
+        found = [pair.claim.criterion for pair in self.pairs] + list(self.undefined)
+        by_model = {criterion.model: criterion for criterion in found}
+        return tuple(by_model[verdict.other] for verdict in self.verdicts)

@@ -160,12 +160,10 @@ def groups_sentence(groups: Groups) -> str:
     names = f"{', '.join(groups.names[:-1])} and {groups.names[-1]}"
     found = f"{p_text(groups.p_value)}, exact, {groups.n_models} models"
     if groups.p_value <= groups.level:
-        return (
-            f"Models of one group are more alike than models of {names} are to each other ({found})"
-        )
+        return f"Models within {names} are more alike than models across them ({found})"
     if groups.smallest_p > groups.level:
         return (
             f"{groups.n_models} models are too few to tell whether {names} differ: no result could "
             f"fall below {p_text(groups.smallest_p)}"
         )
-    return f"{names} do not differ by more than their models do within ({found})"
+    return f"Models within {names} are no more alike than models across them ({found})"

@@ -26,15 +26,16 @@ HISTORY_NAME = "history.html"
 
 @dataclass(frozen=True)
 class PairNumbers:
-    """The reference head and one other model, as `reports.data.report.Claim` has them.
+    """The published criterion, asked of the reference head and one other model.
 
-    match: the most alike head, as in adhd:L3H0. p_value: of that match under chance, None where the
-    similarity has none.
+    match: the head with the most alike profile, as in adhd:L3H0; None, as its cosine, where
+    profiles are undefined. p_value: of the reference head's counterpart by the test of `verdicts`,
+    None where nothing was tested.
     """
 
     model: str
-    match: str
-    cosine: float
+    match: str | None
+    cosine: float | None
     same_index_reference: float | None
     same_index_match: float | None
     p_value: float | None

@@ -34,7 +34,7 @@ from sql.console.check_command import (
 )
 
 if TYPE_CHECKING:
-    from reports.data.report import Claim, Head
+    from reports.data.report import Criterion, Head, Verdict
 
 
 def run_study(
@@ -98,7 +98,10 @@ def _check_and_report(study: Study, basis: Basis, began: datetime, as_json: bool
         models=tuple(model.name for model in report.models),
         n_prompts=report.n_prompts,
         reference=_name(report.reference.head),
-        pairs=tuple(_pair_numbers(pair.claim) for pair in report.pairs),
+        pairs=tuple(
+            _pair_numbers(criterion, verdict)
+            for criterion, verdict in zip(report.criteria, report.verdicts, strict=True)
+        ),
         claims=tuple(map(_claim_numbers, claims)),
     )
 
@@ -135,15 +138,15 @@ def _show(command: Sequence[str]) -> None:
     print("$", shlex.join(command), file=sys.stderr)
 
 
-def _pair_numbers(claim: Claim) -> PairNumbers:
+def _pair_numbers(criterion: Criterion, verdict: Verdict) -> PairNumbers:
     return PairNumbers(
-        model=claim.match.best.model,
-        match=_name(claim.match.best),
-        cosine=claim.match.cosine,
-        same_index_reference=claim.same_index_reference,
-        same_index_match=claim.same_index_match,
-        p_value=claim.match.p_value,
-        holds=claim.holds,
+        model=criterion.model,
+        match=None if criterion.best is None else _name(criterion.best),
+        cosine=criterion.cosine,
+        same_index_reference=criterion.same_index_reference,
+        same_index_match=criterion.same_index_match,
+        p_value=verdict.p_value,
+        holds=criterion.holds,
     )
 
 

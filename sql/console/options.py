@@ -51,6 +51,13 @@ _VIEW_OPTIONS: tuple[Decorator, ...] = (
         help="two models to compare; once for each pair (default: every two)",
     ),
     click.option(
+        "--group",
+        "groups",
+        metavar="NAME=MODEL,MODEL",
+        multiple=True,
+        help="models that belong together, for the view group_comparison; once for each group",
+    ),
+    click.option(
         "--similarity",
         metavar="NAME",
         help=f"what matches and intervals are about: {', '.join(SIMILARITIES)} (default: content, "
@@ -58,13 +65,6 @@ _VIEW_OPTIONS: tuple[Decorator, ...] = (
     ),
 )
 _STATISTICS_OPTIONS: tuple[Decorator, ...] = (
-    click.option(
-        "--group",
-        "groups",
-        metavar="NAME=MODEL,MODEL",
-        multiple=True,
-        help="models that belong together, for the view group_comparison; once for each group",
-    ),
     click.option(
         "--draws",
         metavar="N",
@@ -106,13 +106,13 @@ def parameters_from(options: Mapping[str, Any]) -> Parameters:
         reference_layer=layer,
         reference_head=head,
         pairs=tuple(_pair_from(pair) for pair in options["pairs"]),
+        groups=tuple(_group_from(group) for group in options["groups"]),
         similarity=options["similarity"],
     )
     if "claims" not in options:
         return parameters
     return replace(
         parameters,
-        groups=tuple(_group_from(group) for group in options["groups"]),
         n_draws=options["draws"],
         seed=options["seed"],
         claims=tuple(parse_claim(claim) for claim in options["claims"]),

@@ -29,7 +29,7 @@ FORMS = {
 }
 COSINES = (
     "select model_a, layer_a, head_a, model_b, layer_b, head_b, value as cosine from similarities "
-    "where similarity = 'profile' and model_a = 'a' and model_b = 'b' order by all"
+    "where similarity = 'content' and model_a = 'a' and model_b = 'b' order by all"
 )
 # The rows that a figure of the choices below is made of.
 QUERIES = {
@@ -38,14 +38,19 @@ QUERIES = {
     "pattern": "select model, layer, head, prompt_id, query, key, weight from attention "
     "where model = 'b' and layer = 1 and head = 2 and prompt_id = 2 order by query, key",
     "chance": """
-        select swap_claims.cosine, match_intervals.low, match_intervals.high, match_chance.null_mean
-        from swap_claims
-        inner join match_intervals using (model_a, layer_a, head_a, model_b)
-        inner join match_chance using (model_a, layer_a, head_a, model_b)
+        with own as (
+            select match_statistics.* from match_statistics inner join reference_head
+            on model = model_a and layer = layer_a and head = head_a
+        )
+        select value as cosine, low, high, null_mean from own
         union all by name
-        select same_index_cosine_a as cosine from swap_claims
+        select same_index_value as cosine from own
         union all by name
-        select same_index_cosine_b as cosine from swap_claims
+        select back.value as cosine from own
+        inner join similarities as back on back.similarity = own.similarity
+        and back.model_a = own.model_a and back.model_b = own.model_b
+        and back.layer_a = own.layer_b and back.head_a = own.head_b
+        and back.layer_b = own.layer_b and back.head_b = own.head_b
     """,
     "distribution": COSINES,
     "matrix": COSINES,

@@ -32,6 +32,7 @@ CLAIM = ClaimNumbers(
     similarity="profile",
     value=0.98,
     bound=0.98,
+    p_family=None,
     holds=True,
 )
 PAIR = PairNumbers("b", "b:L0H1", 0.98, 0.9, None, 0.5, holds=True)

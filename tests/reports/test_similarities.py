@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from ingest.kernel.errors import InputError
 from reports.data import wording
 from reports.data.queries import read_report
 from reports.figures.figures import FIGURES, Choice
 from reports.site.pages import write_report
-from sql.parameters import CALIBRATED_SIMILARITY, SIMILARITIES, Parameters
+from sql.parameters import CONTENT, SIMILARITIES, TESTED_SIMILARITIES, Parameters
 from sql.session import Session, open_session
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
@@ -35,7 +36,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(similarity: str) -> Parameters:
-    return Parameters(similarity=similarity, n_resamples=50, n_draws=50)
+    return Parameters(similarity=similarity, n_draws=999)
 
 
 def value(session: Session, similarity: str, head_b: str) -> float:
@@ -76,8 +77,8 @@ def test_all_numbers_of_a_report_are_of_the_similarity_asked_for(
     )
     assert claim.interval == pytest.approx((statistics["low"], statistics["high"]), abs=1e-8)
     assert claim.chance.mean == pytest.approx(statistics["null_mean"], abs=1e-8)
-    assert claim.chance.p_value == statistics["p_value"]
-    assert (claim.chance.p_value is None) == (similarity != CALIBRATED_SIMILARITY)
+    assert claim.match.p_value == pytest.approx(statistics["p_family"], abs=1e-8)
+    assert (claim.match.p_value is None) == (similarity not in TESTED_SIMILARITIES)
     cosines = pair.matrix.defined
     assert claim.spread.n_as_alike == sum(cosine >= claim.match.cosine for cosine in cosines)
     assert min(cosines) <= claim.spread.median <= claim.spread.percentile_95 <= max(cosines)
@@ -93,15 +94,16 @@ def test_pages_name_the_similarity_and_show_a_dash_without_a_p_value(
     with open_session(dataset, asked(similarity)) as session:
         write_report(session, tmp_path)
     finding = (tmp_path / "index.html").read_text(encoding="utf-8")
-    claim = finding.partition('<section id="claim"')[2].partition("</dl>")[0]
-    body = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", claim))
-    assert ("p = –" in body) == (similarity != CALIBRATED_SIMILARITY)
-    assert "The published claim, by the published profiles" in body
+    facts = finding.partition('class="match-facts"')[2].partition("</dl>")[0]
+    body = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", facts))
+    assert ("this similarity is not tested" in body) == (similarity not in TESTED_SIMILARITIES)
+    assert ("p = 0." in body or "p = 1." in body) == (similarity in TESTED_SIMILARITIES)
+    assert "The published criterion: the closest profile is at another index" in finding
     for page in (finding, (tmp_path / "swaps.html").read_text(encoding="utf-8")):
-        assert wording.compared_by(similarity) in page
+        assert str(escape(wording.compared_by(similarity))) in page
         assert f"cosine of two {wording.COMPARED[similarity]}" in page
     data = (tmp_path / "data.html").read_text(encoding="utf-8")
-    assert (f"--similarity {similarity}" in data) == (similarity != "profile")
+    assert f"--similarity {similarity}" in data.replace("\n", " ")
 
 
 @pytest.mark.parametrize("name", ["profiles", "chance", "distribution", "matrix", "swaps"])
@@ -119,11 +121,11 @@ def test_a_figure_is_of_the_similarity_asked_for(similarity: str, name: str, dat
     assert drawn.rows
     if name != "profiles":
         assert {row["cosine"] for row in drawn.rows} <= known
-    if similarity != "profile":
+    if name != "profiles" or similarity != "profile":
         assert wording.COMPARED[similarity] in drawn.chart.to_json()
 
 
-@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("similarity", [name for name in SIMILARITIES if name != CONTENT])
 def test_pages_without_structural_tokens_claim_nothing(
     similarity: str, plain: Path, tmp_path: Path
 ) -> None:
@@ -139,8 +141,9 @@ def test_pages_without_structural_tokens_claim_nothing(
     # Content needs no structural token: what the test says is said, whatever the profiles are.
     (verdict,) = report.verdicts
     assert verdict.n_tested == verdict.n_heads
-    assert wording.headline(report).startswith("No head of b matches a L0H0 beyond chance")
-    assert "a L0H0 ↔ b –: cosine – (undefined) → the claim does not hold" in page
+    assert wording.headline(report).startswith("None of 6 heads of a has a counterpart in b")
+    assert "Profiles are undefined here" in page
+    assert ">0.000<" not in page
     assert "--structural" in page
     assert not (tmp_path / "swaps.html").exists()
 

@@ -13,6 +13,7 @@ import pytest
 from reports.site.pages import write_history, write_report
 from reports.site.rendering import MENU
 from reports.study.runs import PairNumbers, Run, append_run
+from sql.parameters import Parameters
 from sql.session import Session, open_session
 from tests.support.services.browser import Browser, Page, running_browser
 from tests.support.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset
@@ -43,7 +44,8 @@ RUN = Run(
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     path = tmp_path_factory.mktemp("site") / "dataset"
-    with open_session(write_synthetic_dataset(path, MODELS, (*PROMPTS, HOSTILE))) as opened:
+    dataset = write_synthetic_dataset(path, MODELS, (*PROMPTS, HOSTILE))
+    with open_session(dataset, Parameters(similarity="profile")) as opened:
         yield opened
 
 
@@ -252,8 +254,8 @@ def test_ranking_shows_the_sql_numbers(opened: Any, session: Session) -> None:
     shown = page.evaluate(
         """[...document.querySelectorAll("table[data-model=adhd] tbody tr")].map(row => [
             row.querySelector(".choose").textContent, row.cells[2].textContent,
-            Number(row.cells[3].firstChild.value), Number(row.cells[5].firstChild.value),
-            row.cells[7].textContent])"""
+            Number(row.cells[3].firstChild.value), Number(row.cells[6].firstChild.value),
+            row.cells[8].textContent])"""
     )
     expected = session.rows(
         "select * from similarity_ranking where similarity = 'profile' "

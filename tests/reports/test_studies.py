@@ -161,6 +161,7 @@ def test_every_setting_of_the_example_is_read(opened_example: Study, tmp_path: P
         reference_layer=3,
         reference_head=0,
         pairs=(("standard", "adhd"),),
+        groups=(("one", ("standard", "standard-twin")), ("two", ("adhd", "adhd-twin"))),
         similarity="profile_centred",
         claims=(parse_claim("standard:L3H0 ~ adhd:L3H5 above same index"),),
     )
@@ -197,7 +198,7 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
 def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("interpgpt").mkdir()  # as an earlier run leaves it
-    assert built_in_studies() == ["demo", "interpgpt"]
+    assert built_in_studies() == ["data-or-seed", "demo", "interpgpt"]
     released = read_study("interpgpt", tmp_path)
     assert released.models == {
         "standard": "connaaa/interpgpt-standard-23M",

@@ -116,7 +116,7 @@ def test_a_run_remembers_the_numbers_of_report_and_claims(run: Run, folder: Path
     asked = Parameters(bins=10, reference_model="standard", reference_layer=0, reference_head=0)
     with open_session(folder / "rows", asked) as session:
         (swap,) = session.rows(
-            "select swap_claims.*, match_chance.p_value from swap_claims inner join match_chance "
+            "select swap_claims.*, verdicts.p_family from swap_claims inner join verdicts "
             "using (model_a, layer_a, head_a, model_b)"
         )
         assert remembered.dataset == session.dataset.manifest.sha256()
@@ -129,7 +129,7 @@ def test_a_run_remembers_the_numbers_of_report_and_claims(run: Run, folder: Path
             cosine=round(swap["cosine"], 9),
             same_index_reference=round(swap["same_index_cosine_a"], 9),
             same_index_match=round(swap["same_index_cosine_b"], 9),
-            p_value=round(swap["p_value"], 9),
+            p_value=round(swap["p_family"], 9),
             holds=swap["holds"],
         ),
     )
@@ -276,8 +276,12 @@ def test_a_similarity_applies_to_report_and_claims_alike(run: Run, folder: Path)
         (match,) = session.rows(
             "select value from matches where model_a = 'standard' and layer_a = 0 and head_a = 0"
         )
-    assert [pair.cosine for pair in remembered.pairs] == [round(match["value"], 9)]
-    assert [pair.p_value for pair in remembered.pairs] == [None]
+        (swap,) = session.rows("select cosine from swap_claims")
+    report = (folder / "page" / "swaps.html").read_text(encoding="utf-8")
+    assert f'<data value="{round(match["value"], 9)!r}">' in report
+    # What a run remembers of the published criterion and of the verdict hangs on no similarity.
+    assert [pair.cosine for pair in remembered.pairs] == [round(swap["cosine"], 9)]
+    assert all(pair.p_value is not None for pair in remembered.pairs)
     shown = [line for line in outcome.err.splitlines() if line.startswith("$ headswap ")]
     assert ["--similarity=profile_centred" in line for line in shown] == [False, False, True, True]
     page = (folder / "page" / "index.html").read_bytes()

@@ -17,9 +17,9 @@ from sql.session import open_session
 from tests.support.running import REFERENCE, Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
-FEW = Parameters(n_resamples=50, n_splits=2, n_draws=999)
+FEW = Parameters(n_splits=2, n_draws=999)
 HEAD = Head("a", 1, 2)
-NOTHING = Verdict("a", "b", 12, 12, 0, 0.18, Head("b", 0, 1), 0.4, 0.6, 1, 0.05)
+NOTHING = Verdict("a", "b", "content", 12, 12, 0, 0.18, Head("b", 0, 1), 0.4, 0.6, 1, 0.05)
 
 
 def _ingest(run: Run, out: Path, *models: str, prompts: Path | None = None) -> Path:
@@ -94,7 +94,7 @@ def test_one_model_claims_nothing(tmp_path: Path) -> None:
         (
             {"p_value": None, "n_tested": 0},
             "Whether b has a counterpart of a L1H2 is not tested: the two models cut the prompts "
-            "into different tokens, or all their heads are alike",
+            "into different tokens and no token is structural, or all their heads are alike",
         ),
     ],
     ids=["none", "found", "untested"],

@@ -32,7 +32,10 @@ def short(tmp_path: Path, run: Run) -> Path:
 
 
 def test_every_planted_head_is_found(reference_session: Session, reference: Reference) -> None:
-    rows = reference_session.rows("select * from content_matches where model_a = 'standard'")
+    rows = reference_session.rows(
+        "select * from match_tests inner join match_intervals "
+        "using (model_a, layer_a, head_a, model_b) where model_a = 'standard'"
+    )
     planted = {
         (layer, of_standard): of_adhd
         for layer, heads in enumerate(reference.head_permutation)
@@ -73,7 +76,7 @@ def test_values_are_those_of_dense_vectors(short: Path) -> None:
     with open_session(short) as session:
         prompts = _prompts(session)
         heads = session.rows("select model, layer, head from heads order by head_id")
-        rows = session.rows("select * from content_matches")
+        rows = session.rows("select * from match_tests")
     vectors = content_vectors(prompts, [1] * len(prompts))
     members = {
         model: [number for number, head in enumerate(heads) if head["model"] == model]
@@ -108,11 +111,11 @@ def test_the_same_index_is_tested_for_models_of_one_shape(
 
 def test_the_numbers_do_not_hang_on_other_draws(short: Path) -> None:
     with open_session(short) as once:
-        first = once.rows("select * from content_matches order by all")
+        first = once.rows("select * from match_tests order by all")
     for path in (short / "views").glob("*.parquet"):
         path.unlink()
     with open_session(short) as again:
-        assert again.rows("select * from content_matches order by all") == first
+        assert again.rows("select * from match_tests order by all") == first
 
 
 def test_without_structural_tokens_content_is_defined(tmp_path: Path, run: Run) -> None:
@@ -128,8 +131,10 @@ def test_without_structural_tokens_content_is_defined(tmp_path: Path, run: Run) 
         (tokens,) = session.rows("select count(*) filter (where is_structural) as n from tokens")
         assert tokens["n"] == 0
         (matched,) = session.rows(
-            "select count(*) as n, count(value) as n_defined from content_matches"
+            "select count(*) as n, count(value) as n_defined from match_tests"
         )
         assert matched == {"n": 24, "n_defined": 24}
-        (profiled,) = session.rows("select count(value) as n from matches")
+        (profiled,) = session.rows(
+            "select count(value) as n from similarities where similarity <> 'content'"
+        )
         assert profiled["n"] == 0

@@ -24,7 +24,7 @@ from sql.session import open_session
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
 KEPT = {name for name, relation in relations().items() if relation.storage == "kept"}
-FEW = Parameters(n_resamples=20, n_splits=3, n_draws=20)
+FEW = Parameters(n_splits=3, n_draws=999)
 
 
 @pytest.fixture
@@ -55,26 +55,26 @@ def test_kept_rows_are_those_that_were_computed(
 
 
 def test_another_question_is_computed(dataset: Path) -> None:
-    assert len(_rows(dataset, "null_matches")) == 20 * 2 * 6
-    more = Parameters(n_resamples=20, n_splits=3, n_draws=30)
-    assert len(_rows(dataset, "null_matches", more)) == 30 * 2 * 6
+    assert {row["n_draws"] for row in _rows(dataset, "match_tests")} == {999}
+    more = Parameters(n_splits=3, n_draws=1200)
+    assert {row["n_draws"] for row in _rows(dataset, "match_tests", more)} == {1200}
 
 
 def test_another_manifest_of_the_same_rows_changes_nothing(dataset: Path) -> None:
-    _rows(dataset, "profiles")
+    _rows(dataset, "block_profiles")
     before = _files(dataset)
     manifest = read_manifest(dataset)
     commit(dataset, replace(manifest, written_with={"x": "1"}))
-    _rows(dataset, "profiles")
+    _rows(dataset, "block_profiles")
     assert _files(dataset) == before
 
 
 def test_other_rows_are_asked_anew(dataset: Path, tmp_path: Path) -> None:
-    before = _rows(dataset, "profiles")
+    before = _rows(dataset, "block_profiles")
     models = [SyntheticModel("a", seed=3), SyntheticModel("b", seed=4)]
     other = write_synthetic_dataset(tmp_path / "other", models)
     (dataset / "views").rename(other / "views")  # what was kept of another dataset
-    assert _rows(other, "profiles") != before
+    assert _rows(other, "block_profiles") != before
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_other_rows_are_asked_anew(dataset: Path, tmp_path: Path) -> None:
 def test_what_a_parameter_does_not_touch_stays(
     dataset: Path, asked: dict[str, Any], is_kept: bool
 ) -> None:
-    _rows(dataset, "profiles")
+    _rows(dataset, "block_profiles")
     before = _files(dataset)
     _rows(dataset, "profiles", replace(FEW, **asked))
     assert (_files(dataset) == before) == is_kept
@@ -119,7 +119,7 @@ def test_what_somebody_else_kept_is_not_read(
     dataset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A dataset from a stranger with rows of profiles that no one computed."""
-    expected = _rows(dataset, "profiles")
+    expected = _rows(dataset, "block_profiles")
     (path,) = (dataset / "views").glob("*.parquet")
     table = pq.read_table(path)
     index = table.schema.get_field_index("mass")
@@ -128,19 +128,19 @@ def test_what_somebody_else_kept_is_not_read(
     with monkeypatch.context() as patched:
         patched.setenv("XDG_STATE_HOME", str(tmp_path / "stranger"))
         with open_session(dataset, FEW) as opened:
-            opened._kept.write(relations()["profiles"], forged)
-        assert _rows(dataset, "profiles") != expected  # whoever forged them reads them
-    assert _rows(dataset, "profiles") == expected
+            opened._kept.write(relations()["block_profiles"], forged)
+        assert _rows(dataset, "block_profiles") != expected  # whoever forged them reads them
+    assert _rows(dataset, "block_profiles") == expected
 
 
 def test_a_flipped_bit_is_computed_again(dataset: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    expected = _rows(dataset, "profiles")
+    expected = _rows(dataset, "block_profiles")
     (path,) = (dataset / "views").rglob("*.parquet")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert _rows(dataset, "profiles") == expected
-    assert "is damaged: profiles is computed again" in capfd.readouterr().err
+    assert _rows(dataset, "block_profiles") == expected
+    assert "is damaged: block_profiles is computed again" in capfd.readouterr().err
     (path,) = (dataset / "views").rglob("*.parquet")
     assert kept.is_intact(path)
 

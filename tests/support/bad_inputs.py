@@ -21,7 +21,8 @@ VALUES = {
 }
 STATISTICS = {
     "--similarity": ["cosine", "", "pattern", "Profile"],
-    "--resamples": ["0", "-1", "x", "100001", "1.5"],
+    "--draws": ["0", "-1", "998", "x", "100001", "1.5"],
+    "--group": ["a", "a=", "=standard,adhd", "a=standard", "a=standard,adhd"],
     "--seed": ["-1", "x", "1.5"],
     "--claim": [
         "",

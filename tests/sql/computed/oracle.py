@@ -39,12 +39,22 @@ def content_vectors(prompts: Sequence[PromptWeights], counts: Sequence[int]) -> 
     return vectors
 
 
-def whitened_cosines(a: Floats, b: Floats, layers_a: Integers, layers_b: Integers) -> Floats:
-    """`[head of a, head of b]` of vectors `[head, cell]`: centred, ridge-whitened in cell space."""
+def whitened_cosines(
+    a: Floats,
+    b: Floats,
+    layers_a: Integers,
+    layers_b: Integers,
+    n_dimensions: int | None = None,
+) -> Floats:
+    """`[head of a, head of b]` of vectors `[head, cell]`: centred, ridge-whitened in cell space.
+
+    n_dimensions: over which the ridge is a mean; None for those that have an eigenvalue.
+    """
     a, b = layer_centred(a, layers_a), layer_centred(b, layers_b)
     covariance = a.T @ a / len(a) + b.T @ b / len(b)
     values, directions = np.linalg.eigh(covariance)
-    ridge = values[values > 1e-9 * values.max()].mean()
+    known = values[values > 1e-9 * values.max()]
+    ridge = known.sum() / (n_dimensions or len(known))
     whitening = directions @ np.diag((np.maximum(values, 0) + ridge) ** -0.5) @ directions.T
     a, b = a @ whitening, b @ whitening
     norms = np.outer(np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1))

@@ -50,41 +50,10 @@ def cosines(a: Floats, b: Floats) -> Floats:
     return np.divide(a @ b.T, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
-def flat_cells(patterns: Sequence[Floats], no_sink: bool, centred: bool) -> Floats:
-    """`[head, cell]`: the weights of queries 1.. of all prompts in a row."""
-    first = int(no_sink)
-    flat = [pattern[:, 1:, first:].reshape(len(pattern), -1) for pattern in patterns]
-    cells = np.concatenate(flat, axis=1)
-    return cells - cells.mean(axis=0) if centred else cells
-
-
-def jensen_shannon(a: Sequence[Floats], b: Sequence[Floats], no_sink: bool) -> Floats:
-    """1 less the mean over queries of the divergence in bits, `[head of a, head of b]`."""
-    total = np.zeros((len(a[0]), len(b[0])))
-    n_queries = 0
-    for pattern_a, pattern_b in zip(a, b, strict=True):
-        for query in range(1, pattern_a.shape[1]):
-            p, q = pattern_a[:, query, int(no_sink) :], pattern_b[:, query, int(no_sink) :]
-            if no_sink:
-                p, q = p / p.sum(axis=1, keepdims=True), q / q.sum(axis=1, keepdims=True)
-            middle = (p[:, None] + q[None]) / 2
-            total += (_divergence(p[:, None], middle) + _divergence(q[None], middle)) / 2
-            n_queries += 1
-    return 1 - total / n_queries
-
-
-def _divergence(p: Floats, middle: Floats) -> Floats:
-    """Kullback-Leibler divergence in bits over the last axis."""
-    p, middle = np.broadcast_arrays(p, middle)
-    ratio = np.divide(p, middle, out=np.ones_like(middle), where=p > 0)
-    divergence: Floats = (p * np.log2(ratio)).sum(axis=-1)
-    return divergence
-
-
 def similarities(
     a: Sequence[Floats], b: Sequence[Floats], structural: Sequence[NDArray[np.bool_]]
 ) -> dict[str, Floats]:
-    """Every similarity of two models on the same tokens, `[head of a, head of b]`."""
+    """Every similarity of profiles that is not whitened, `[head of a, head of b]`."""
     found = {}
     once = np.ones(len(a))
     for no_sink, suffix in ((False, ""), (True, "_no_sink")):
@@ -93,9 +62,6 @@ def similarities(
                 profile(*profile_sums(m, structural, no_sink), once, centred) for m in (a, b)
             ]
             found[f"profile{suffix}{ending}"] = cosines(*profiles)
-            cells = [flat_cells(m, no_sink, centred) for m in (a, b)]
-            found[f"pattern{suffix}{ending}"] = cosines(*cells)
-        found[f"jensen_shannon{suffix}"] = jensen_shannon(a, b, no_sink)
     return found
 
 
