@@ -129,6 +129,7 @@ def ingest_and_print(
         on_checked=lambda estimate: _print_plan(prompts, estimate),
     )
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
+    _warn_of_undefined_profiles(out, done.added)
     if as_json:
         print(
             json.dumps(
@@ -147,6 +148,32 @@ def ingest_and_print(
     for name in done.skipped:
         print(f"{name}: in the dataset already, nothing to do")
     print(f"{out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
+
+
+def _warn_of_undefined_profiles(out: Path, models: Sequence[str]) -> None:
+    """Says on stderr of which new models no stored token is structural."""
+    from ingest.dataset.reader import open_dataset
+
+    dataset = open_dataset(out)
+    tokens = dataset.read_table("tokens").group_by("tokenizer")
+    counts = tokens.aggregate([("is_structural", "sum"), ("is_structural", "count")]).to_pylist()
+    for row in counts:
+        names = [
+            model.name
+            for model in dataset.manifest.models
+            if model.name in models and model.tokenizer == row["tokenizer"]
+        ]
+        if names and not row["is_structural_sum"]:
+            print(
+                f"{', '.join(names)}: none of {row['is_structural_count']:,} tokens is structural: "
+                "profiles are undefined, contents are not",
+                file=sys.stderr,
+            )
+            print(
+                "Hint: --structural REGEX chooses structural tokens by their text, for example "
+                r"--structural '^\s*[.,;:!?]$'",
+                file=sys.stderr,
+            )
 
 
 def _print_plan(prompts: PromptSet, estimate: Estimate | None) -> None:

@@ -91,7 +91,8 @@ _PRODUCTS = pa.schema(
 
 def _product_rows(tokenizer: str, heads: Integers, sums: HeadProducts) -> pa.Table:
     n_blocks, n_heads = sums.n_blocks, sums.n_heads
-    counts = np.repeat(sums.class_counts[:, None], n_heads, axis=1)  # [block, head, class]
+    counts: list[Floats | None] = [None] * (n_blocks * n_heads)
+    counts[::n_heads] = list(sums.class_counts)
     return pa.table(
         [
             pa.array([tokenizer] * (n_blocks * n_heads)),
@@ -99,7 +100,7 @@ def _product_rows(tokenizer: str, heads: Integers, sums: HeadProducts) -> pa.Tab
             np.tile(heads.astype(np.int32), n_blocks),
             _lists(sums.products),
             _lists(sums.class_sums),
-            _lists(counts),
+            pa.array(counts, pa.list_(pa.float64())),
         ],
         schema=_PRODUCTS,
     )
@@ -131,10 +132,11 @@ def read_head_products(inputs: Inputs) -> dict[str, StoredSums]:
         own = rows.filter(pc.equal(rows["tokenizer"], tokenizer)).combine_chunks()
         heads = np.unique(own["head_id"].to_numpy())
         shape = (len(own) // len(heads), len(heads), -1)
-        parts = [
+        products, class_sums = (
             pc.list_flatten(own[name]).to_numpy().reshape(shape)
-            for name in ("products", "class_sums", "class_counts")
-        ]
-        sums = HeadProducts(parts[0], parts[1], parts[2][:, 0], np.empty((0, 4), dtype=np.int64))
+            for name in ("products", "class_sums")
+        )
+        class_counts = pc.list_flatten(own["class_counts"]).to_numpy().reshape(shape[0], -1)
+        sums = HeadProducts(products, class_sums, class_counts, np.empty((0, 4), dtype=np.int64))
         found[tokenizer] = StoredSums(heads, sums)
     return found

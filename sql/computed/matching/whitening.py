@@ -72,10 +72,30 @@ def _whitened(gram: Floats, n_dimensions: int) -> Floats:
     Eigenvalues above 0 are not counted, so that two equal heads and two almost equal ones give
     almost the same.
     """
-    trace = np.trace(gram, axis1=-2, axis2=-1)[..., None, None]
-    ridge = np.where(trace > 0, trace / n_dimensions, 1.0)
-    identity = np.eye(gram.shape[-1])
-    solved = np.linalg.solve(gram + ridge * identity, gram)
-    # Symmetric but for rounding.
-    found: Floats = np.asarray((solved + np.swapaxes(solved, -1, -2)) / 2, dtype=np.float64)
+    flat = gram.reshape(-1, *gram.shape[-2:])
+    whitened = np.empty_like(flat)
+    for number, products in enumerate(flat):
+        trace = float(np.trace(products))
+        whitened[number] = _ridge_whitened(products, trace / n_dimensions if trace > 0 else 1.0)
+    found: Floats = whitened.reshape(gram.shape)
+    return found
+
+
+def _ridge_whitened(gram: Floats, ridge: float) -> Floats:
+    """W (W + mu I)^(-1) = I - mu (W + mu I)^(-1), by Cholesky: a third of a solver's work."""
+    from scipy.linalg import lapack
+
+    shifted = gram.copy()
+    shifted.flat[:: len(gram) + 1] += ridge
+    # W is positive semi-definite but for rounding, which the ridge outweighs.
+    factor, failed = lapack.dpotrf(shifted, lower=1, overwrite_a=1)
+    assert not failed
+    lower, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
+    assert not failed
+    inverse = np.tril(lower)
+    inverse += np.tril(inverse, -1).T
+    found: Floats = np.eye(len(gram)) - ridge * inverse
+    is_empty = gram.diagonal() == 0
+    found[is_empty] = 0.0
+    found[:, is_empty] = 0.0
     return found

@@ -12,7 +12,7 @@
 -- lead_low: double, lower end of its 95 % interval
 -- lead_high: double, upper end
 
--- computed by sql.computed.stability.match_intervals from matches, head_products, block_profiles, heads, models, pairs, parameters
+-- computed by sql.computed.stability.match_intervals from head_products, block_profiles, heads, models, pairs, parameters
 
 -- Student's t around the value with the jackknife's standard error, on the Fisher scale for cosines
 -- (Efron and Tibshirani 1993, chapter 11); the match stays the one of all prompts.

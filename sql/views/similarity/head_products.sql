@@ -6,6 +6,6 @@
 -- head_id: integer, joins heads
 -- products: double[], for each head of the tokenizer's models by head_id: sum of root weight times root weight
 -- class_sums: double[], for each class of position and role: sum of the head's root weights
--- class_counts: double[], for each class: its cells; the same for all heads of a block
+-- class_counts: double[], for each class: its cells; null but in the row of a block's first head
 
 -- computed by sql.computed.head_sums.head_products from attention, tokens, blocks, models, heads
