@@ -131,12 +131,10 @@ select
     layer_b,
     head_b,
     round(value, 3) as value,
-    round(null_mean, 3) as null_mean,
-    round(excess, 3) as excess,
-    round(p_value, 2) as p_value,
-    round(p_family, 2) as p_family
-from match_statistics
-where model_a = 'standard' and layer_a = 2 and head_a = 2
+    round(p_family, 2) as p_family,
+    is_beyond_chance
+from verdicts
+where model_a = 'standard' and layer_a = 3 and head_a = 5
 order by model_b;
 
 -- How far does it vary with the prompts, and on prompts that did not choose it?
@@ -144,10 +142,10 @@ select
     model_b,
     round(low, 3) as low,
     round(high, 3) as high,
-    round(held_out, 3) as held_out,
-    round(ceiling, 3) as ceiling
+    round(null_mean, 3) as null_mean,
+    round(held_out, 3) as held_out
 from match_statistics
-where model_a = 'standard' and layer_a = 2 and head_a = 2
+where model_a = 'standard' and layer_a = 3 and head_a = 5
 order by model_b;
 
 -- What do all matches of two models come to?

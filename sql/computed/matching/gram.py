@@ -24,7 +24,7 @@ NEGLIGIBLE = 1e-12
 class PairGram:
     """Inner products between and within the heads of a model a and a model b.
 
-    Leading axes (resamples) are allowed and the same in all three matrices. A head whose vector is
+    Leading axes (draws) are allowed and the same in all three matrices. A head whose vector is
     0 has only zeros: its similarities are undefined.
 
     Attributes:
