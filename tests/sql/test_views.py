@@ -17,7 +17,7 @@ from tests.support.oracles import profiles as oracle
 from tests.support.running import Reference
 
 TOLERANCE = 1e-9
-PLACES = ("prompt_place", "first_place", "n_positions")
+PLACES = ("place", "prompt_place", "first_place", "n_positions")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,11 @@ def test_header_equals_describe(name: str, reference_session: Session) -> None:
     described = reference_session.rows(f"describe {name}")
     columns = [(column.name, column.type.upper()) for column in relations()[name].columns]
     found = [(row["column_name"], row["column_type"]) for row in described]
-    if name in ("places", "attention_rows"):  # 32 bits where all places fit into them
+    if name in (
+        "places",
+        "attention_rows",
+        "token_places",
+    ):  # 32 bits where all places fit into them
         found = [(column, kind if column not in PLACES else "BIGINT") for column, kind in found]
     assert columns == found
 
