@@ -28,6 +28,7 @@ from tests.support.synthetic import SyntheticModel, commit_rows, prompt_row
 
 MODELS = ("standard", "adhd")
 N_LAYERS, N_HEADS = 6, 8
+_PAIR = tuple(SyntheticModel(model, N_LAYERS, N_HEADS) for model in MODELS)
 # Models of more heads, together 612, for which 60 prompts of 30 to 84 tokens are 66 M rows.
 LARGE = tuple(SyntheticModel(name, n_layers=17, n_heads=12) for name in ("a", "b", "c"))
 _LARGE_TOKENS = (30, 84)
@@ -44,9 +45,7 @@ ONE_HEAD = (
 def drawn_dataset(
     path: Path,
     n_rows: int,
-    models: Sequence[SyntheticModel] = tuple(
-        SyntheticModel(name, N_LAYERS, N_HEADS) for name in MODELS
-    ),
+    models: Sequence[SyntheticModel] = _PAIR,
     n_tokens: tuple[int, int] = (30, 64),
     seed: int = 0,
 ) -> Path:
