@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.dataset.manifest import PROBE_PREFIX
 from ingest.kernel.errors import InputError
 from ingest.prompts.prompt_set import Prompt, PromptSet
+from ingest.prompts.sequence import encode_prompt
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -70,7 +71,7 @@ def parse_probe(text: str) -> Probe | None:
     kind, *settings = text.removeprefix(PROBE_PREFIX).split(",")
     if kind not in KINDS:
         raise InputError(f"there is no probe {kind!r}; there are {', '.join(KINDS)}", hint=_HINT)
-    probe = Probe(kind)
+    numbers: dict[str, int] = {}
     for setting in settings:
         match = re.fullmatch(rf"({'|'.join(_NUMBERS)})=(\d{{1,10}})", setting)
         if match is None:
@@ -80,15 +81,15 @@ def parse_probe(text: str) -> Probe | None:
         low, high = _LIMITS[name]
         if not low <= number <= high:
             raise InputError(f"{text}: {name} is not between {low:,} and {high:,}", hint=_HINT)
-        probe = replace(probe, **{name: number})
-    return probe
+        numbers[name] = number
+    return Probe(kind, **numbers)
 
 
 def make_probe(probe: Probe, tokenizers: Mapping[str, Tokenizer]) -> PromptSet:
     """The prompts of a probe; tokenizers: of the models that will read them, by the model's name.
 
-    Raises: InputError where the tokenizers do not share enough words, or, for the sink, do not begin
-    a text alike.
+    Raises: InputError where the tokenizers do not share enough words or, for the sink, do not
+    begin a text alike.
     """
     import numpy as np  # not at the top: the name of a probe is read without it
 
@@ -109,11 +110,13 @@ def make_probe(probe: Probe, tokenizers: Mapping[str, Tokenizer]) -> PromptSet:
         middle = (probe.length + 1) // 2
         halves = [" ".join(part) for part in (drawn[:middle], drawn[middle:])]
         if probe.kind == "repeated":
-            before, parts = f"{opening}{first} ", [row, row]
+            parts, text = [row, row], f"{opening}{first} {row} {row}"
         elif front is None:
-            before, parts = opening, [first, halves[0], first, halves[1]]
+            parts = [first, halves[0], first, halves[1]]
+            text = opening + " ".join(parts)
         else:
-            before, parts = opening, [halves[0], front, halves[1]]
+            # No space before it, of which some tokenizers would make a token.
+            parts, text = [halves[0], front, halves[1]], f"{halves[0]}{front} {halves[1]}"
         prompts.append(
             Prompt(
                 prompt_id=number,
@@ -122,7 +125,7 @@ def make_probe(probe: Probe, tokenizers: Mapping[str, Tokenizer]) -> PromptSet:
                 task=None,
                 steps=tuple(parts),
                 complexity=None,
-                text=before + " ".join(parts),
+                text=text,
                 where=f"{probe.name}, prompt {number}",
             )
         )
@@ -136,14 +139,15 @@ def check_cut_alike(prompts: PromptSet, tokenizers: Mapping[str, Tokenizer]) -> 
     """
     for model, tokenizer in tokenizers.items():
         for prompt in prompts.prompts:
-            n_tokens = len(tokenizer.encode(prompt.text, add_special_tokens=False).ids)
-            n_words = len(prompt.text.split())
+            tokens = encode_prompt(tokenizer, prompt, None)
+            n_tokens = sum(token.step_index is not None for token in tokens)
+            n_words = sum(len(part.split()) for part in prompt.steps or ())
             if n_tokens != n_words:
                 raise InputError(
                     f"the tokenizer of {model!r} cuts the {n_words} words of {prompt.where} into "
                     f"{n_tokens} tokens",
-                    hint="ingest this model into a dataset of its own, or all models together into "
-                    "a new one: the words are then chosen for every tokenizer",
+                    hint="ingest all models together into a new dataset: the words are then chosen "
+                    "for every tokenizer",
                 )
 
 
@@ -199,5 +203,5 @@ def _front(tokenizer: Tokenizer) -> str | None:
     encoding = tokenizer.encode("a", add_special_tokens=True)
     if not encoding.special_tokens_mask[0]:
         return None
-    front: str = tokenizer.id_to_token(encoding.ids[0])
+    front: str | None = tokenizer.id_to_token(encoding.ids[0])
     return front

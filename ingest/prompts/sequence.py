@@ -5,8 +5,8 @@ A task with steps becomes the InterpGPT sequence
     <|task|> task tokens <|steps|> step tokens (<|sep|> step tokens)* <|end|>
 
 in which the task and every step are encoded apart, one by one, so that no token spans two of them.
-A plain text becomes what its tokenizer makes of it, special tokens included; that of a probe has parts,
-which number its tokens as steps do.
+A plain text becomes what its tokenizer makes of it, special tokens included; that of a probe has
+parts, which number its tokens as steps do.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     study = opened_example
     ingest = options_of(commands.ingest_command(study))
     assert ingest["models"] == tuple(f"{name}={source}" for name, source in study.models.items())
-    assert (str(ingest["prompts_file"]), ingest["out"]) == (study.prompts.file, study.dataset)
+    assert (str(ingest["prompts"]), ingest["out"]) == (study.prompts.file, study.dataset)
     given = study.prompts.given("variant", "structural")
     given |= study.run.given("device", "dtype", "precision", "trust_remote_code")
     assert given.items() <= ingest.items()

@@ -42,11 +42,11 @@ def test_interval_leaves_each_unit_out(pair_ids: tuple[str | None, ...], tmp_pat
         ]
         own = [_scores(session, unit) for unit in units.values()]
     n_heads = _MODEL.n_layers * _MODEL.n_heads
-    assert len(rows) == 13 * n_heads
+    assert len(rows) == 14 * n_heads
     for row in rows:
         score, head = row["score"], row["layer"] * _MODEL.n_heads + row["head"]
         if score not in whole:
-            assert score in ("own_step", "previous_step", "task")
+            assert score in ("own_step", "previous_step", "first_token_again")
             assert row["value"] is None or row["value"] == 0
             continue
         total, number = whole[score]

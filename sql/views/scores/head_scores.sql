@@ -12,12 +12,13 @@
 -- high: double, upper end; 1 at most, but of entropy and distance
 
 -- Weight of a query on: the token before it (previous_token), itself (current_token), position 0
--- (first_token, the attention sink of Xiao et al. 2023, arXiv 2309.17453), earlier tokens equal to
--- it (duplicate_token) and the tokens after those, itself left out (induction; Olsson et al. 2022,
+-- (first_token, the attention sink of Xiao et al. 2023, arXiv 2309.17453), earlier copies of that
+-- token elsewhere (first_token_again: the probe sink has them), earlier tokens equal to the query's
+-- (duplicate_token) and the tokens after those, itself left out (induction; Olsson et al. 2022,
 -- arXiv 2209.11895); structural keys; keys by role (marker, task, step), its own step, the step
 -- before. Also the entropy of its weights and its mean distance to its keys (Clark et al. 2019,
--- arXiv 1906.04341). Eligible: all queries but 0; for duplicate_token, induction and the steps
--- those only that have such a key.
+-- arXiv 1906.04341). Eligible: all queries but 0; for first_token_again, duplicate_token, induction and
+-- the steps those only that have such a key.
 --
 -- The interval is the jackknife's: each unit is left out once, value computed again, and the
 -- standard error is sqrt((n - 1) / n sum (value_i - mean)^2) (Efron and Tibshirani 1993, An

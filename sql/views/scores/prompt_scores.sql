@@ -15,9 +15,9 @@ scores as (
     select score
     from (
         values
-        ('previous_token'), ('current_token'), ('first_token'), ('duplicate_token'), ('induction'),
-        ('entropy'), ('distance'), ('structural'), ('marker'), ('task'), ('step'), ('own_step'),
-        ('previous_step')
+        ('previous_token'), ('current_token'), ('first_token'), ('first_token_again'),
+        ('duplicate_token'), ('induction'), ('entropy'), ('distance'), ('structural'), ('marker'),
+        ('task'), ('step'), ('own_step'), ('previous_step')
     ) as scores (score)
 ),
 
@@ -29,6 +29,7 @@ final as (
         score_sums.prompt_id,
         scores.score,
         case scores.score
+            when 'first_token_again' then eligible_queries.n_first_again
             when 'duplicate_token' then eligible_queries.n_duplicate
             when 'induction' then eligible_queries.n_induction
             when 'own_step' then eligible_queries.n_step
@@ -39,6 +40,7 @@ final as (
             when 'previous_token' then score_sums.previous_token
             when 'current_token' then score_sums.current_token
             when 'first_token' then score_sums.first_token
+            when 'first_token_again' then score_sums.first_token_again
             when 'duplicate_token' then score_sums.duplicate_token
             when 'induction' then score_sums.induction
             when 'entropy' then score_sums.entropy

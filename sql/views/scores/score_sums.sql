@@ -8,6 +8,7 @@
 -- previous_token: double, sum over queries of the weight on the token before; all as head_scores says
 -- current_token: double, on itself
 -- first_token: double, on position 0
+-- first_token_again: double, on earlier copies of that token, position 0 left out
 -- duplicate_token: double, on earlier tokens equal to the query's
 -- induction: double, on the tokens after those, the query's own left out
 -- entropy: double, in bits, sum over queries
@@ -31,6 +32,13 @@ select
     sum(case when attention_rows.key = attention_rows.query then attention_rows.weight else 0e0 end)
         as current_token,
     sum(case when attention_rows.key = 0 then attention_rows.weight else 0e0 end) as first_token,
+    sum(
+        case
+            when keys.is_first_again and attention_rows.key < attention_rows.query
+                then attention_rows.weight
+            else 0e0
+        end
+    ) as first_token_again,
     sum(
         case
             when keys.token_id = queries.token_id and attention_rows.key < attention_rows.query

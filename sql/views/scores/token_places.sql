@@ -8,6 +8,7 @@
 -- is_profiled: boolean, true where scores count the query, see positions
 -- token_id: integer, the tokenizer's number for the token
 -- earlier_token_id: integer, that of the token before; null at position 0
+-- is_first_again: boolean, true where the token of position 0 stands again
 -- role: varchar, see tokens
 -- step_index: integer, 0-based step that the token belongs to, null outside
 -- is_structural: boolean, true where the token marks layout
@@ -22,6 +23,9 @@ select
     lag(tokens.token_id) over (
         partition by positions.model, positions.prompt_id order by positions.query
     ) as earlier_token_id,
+    positions.query > 0 and tokens.token_id = first_value(tokens.token_id) over (
+        partition by positions.model, positions.prompt_id order by positions.query
+    ) as is_first_again,
     tokens.role,
     tokens.step_index,
     positions.is_structural
