@@ -174,7 +174,8 @@ def demo(out: pathlib.Path) -> int:
 @click.argument(
     "study",
     metavar="STUDY",
-    help="a study file, or a study that comes with headswap: interpgpt (the released pair), demo",
+    help="a study file, or a study that comes with headswap: interpgpt (the released pair), demo, "
+    "pythia (checkpoints of one run), polypythias (seeds)",
 )
 @click.option(
     "--out",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 
 from ingest.kernel.errors import InputError
 from ingest.prompts.probes import KINDS, Probe, check_cut_alike, make_probe
@@ -13,47 +13,9 @@ from ingest.prompts.sequence import encode_prompt
 from sql.session import open_session
 from tests.support.planted import INDUCTION, PREVIOUS, WORDS, write_planted_model
 from tests.support.running import REFERENCE, Run
+from tests.support.small_tokenizers import byte_level, with_sentence_start, word_pieces
 
-_LETTERS = "abcdefghij"
-_CORPUS = [f"{a}{b}{a} {b}{b}{a} " * 20 for a in _LETTERS for b in _LETTERS]
-
-
-def _byte_level() -> Tokenizer:
-    """As GPT-2's: the space before a word is the word's, and nothing is added."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(_CORPUS, trainer)
-    return tokenizer
-
-
-def _with_sentence_start() -> Tokenizer:
-    """As Llama's: spaces are written out, one before the text, and <s> comes first."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=["<s>"], show_progress=False)
-    tokenizer.train_from_iterator(_CORPUS, trainer)
-    start = [("<s>", tokenizer.token_to_id("<s>"))]
-    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=start)
-    return tokenizer
-
-
-def _word_pieces() -> Tokenizer:
-    """As BERT's: words without their space, [CLS] before and [SEP] after a text."""
-    special = ["[UNK]", "[CLS]", "[SEP]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(_CORPUS, trainer)
-    ends = [(name, tokenizer.token_to_id(name)) for name in special[1:]]
-    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=ends)
-    return tokenizer
-
-
-TOKENIZERS = {"bytes": _byte_level(), "start": _with_sentence_start(), "pieces": _word_pieces()}
+TOKENIZERS = {"bytes": byte_level(), "start": with_sentence_start(), "pieces": word_pieces()}
 ALL = [TOKENIZERS, *({name: tokenizer} for name, tokenizer in TOKENIZERS.items())]
 
 

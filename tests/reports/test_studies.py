@@ -197,7 +197,7 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
 def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("interpgpt").mkdir()  # as an earlier run leaves it
-    assert built_in_studies() == ["demo", "interpgpt"]
+    assert built_in_studies() == ["demo", "interpgpt", "polypythias", "pythia"]
     released = read_study("interpgpt", tmp_path)
     assert released.models == {
         "standard": "connaaa/interpgpt-standard-23M",
