@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ingest.dataset.commit import commit
-from ingest.dataset.manifest import read_manifest
-from ingest.dataset.writer import write_table
 from sql.session import open_session
 from tests.support.synthetic import (
     PROMPTS,
     SyntheticModel,
-    model_entry,
-    model_row,
     write_synthetic_dataset,
 )
 
@@ -36,22 +30,10 @@ _SOURCES = {
 def _dataset(path: Path, tasks: tuple[tuple[str, tuple[str, ...]], ...] = PROMPTS) -> Path:
     """Models that drift away from those of their seed, one more than the other."""
     models = [
-        SyntheticModel(name, seed=ord(name[0]), noise=number / 4)
-        for number, name in enumerate(_SOURCES)
+        SyntheticModel(name, seed=ord(name[0]), noise=number / 4, source=source)
+        for number, (name, source) in enumerate(_SOURCES.items())
     ]
-    write_synthetic_dataset(path, models, tasks)
-    entries = [
-        replace(model_entry(model), source=source)
-        for model, source in zip(models, _SOURCES.values(), strict=True)
-    ]
-    rows = [model_row(model, entry) for model, entry in zip(models, entries, strict=True)]
-    manifest = read_manifest(path)
-    table = (write_table(path, "models.parquet", "models", rows),)
-    commit(
-        path,
-        replace(manifest, models=tuple(entries), tables=manifest.tables | {"models": table}),
-    )
-    return path
+    return write_synthetic_dataset(path, models, tasks)
 
 
 def test_checkpoints_are_told_by_their_source(tmp_path: Path) -> None:

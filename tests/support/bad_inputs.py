@@ -65,6 +65,8 @@ FIGURES = [
     "pattern -o {t}/f.svg --prompt x",
     "matrix -o {t}/f.svg --head a:L0H0",
     "distribution -o {t}/f.svg --other a",
+    "trends -o {t}/f.svg",
+    "trends -o {t}/f.svg --head a:L0H0",
 ]
 SCHEDULES = [
     "",

@@ -31,7 +31,8 @@ class SyntheticModel:
 
     places: for each flat index (layer * n_heads + head) the flat index of the head that stands
     there; None for each in its own place. noise: how far each head is off. blind: the flat indices
-    of heads that put no weight at all on a marker, so that their profile is 0.
+    of heads that put no weight at all on a marker, so that their profile is 0. source: None for
+    `synthetic:NAME`.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SyntheticModel:
     places: tuple[int, ...] | None = None
     noise: float = 0.0
     blind: tuple[int, ...] = ()
+    source: str | None = None
 
 
 def write_synthetic_dataset(
@@ -159,7 +161,7 @@ def model_entry(model: SyntheticModel) -> ModelEntry:
     """A model as the manifest names it."""
     return ModelEntry(
         name=model.name,
-        source=f"synthetic:{model.name}",
+        source=model.source or f"synthetic:{model.name}",
         revision=None,
         trust_remote_code=False,
         weights_sha256="2" * 64,
