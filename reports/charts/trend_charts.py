@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import altair as alt
 
 from reports.charts.theme import LIGHT, Theme, inline, placed, themed
@@ -9,6 +11,10 @@ from reports.data.trends import Trend
 
 # Scores that are shares: their axis ends at 0 and 1 at the most.
 _UNBOUNDED = ("entropy", "distance")
+# 512, but 143k.
+_STEP_LABEL = "datum.value < 1000 ? datum.value : format(datum.value, '~s')"
+# Labels nearer than this share of the axis would lie on each other.
+_ROOM = 0.06
 
 
 def trend_chart(
@@ -39,15 +45,16 @@ def trend_chart(
         alt.X("step:Q")
         .title("step of training")
         .scale(type="symlog", constant=max(steps[1] if len(steps) > 1 else 1, 1), nice=False)
-        .axis(values=steps, format="~s", labelOverlap=True, grid=False)
+        .axis(values=steps, labelExpr=_STEP_LABEL, labelOverlap="greedy", grid=False)
     )
     top = 1.0 if trend.score not in _UNBOUNDED else max(point.value for point in shown)
     highest = max(point.high or point.value for point in shown)
+    limit = min(top, highest * 1.08) or 1.0
     value = (
         alt.Y("value:Q")
         .title(trend.name)
-        .scale(domain=[0, min(top, highest * 1.08) or 1.0], nice=False)
-        .axis(tickCount=5, format=".2~f")
+        .scale(domain=[0, limit], nice=False)
+        .axis(tickCount=5, format=".2~g")
     )
     colour = (
         alt.Color("head:N")
@@ -75,7 +82,8 @@ def trend_chart(
         .encode(x=step, y=alt.Y("low:Q"), y2="high:Q")
     )
     labels = (
-        base.transform_filter(alt.datum.step == steps[-1])
+        base.transform_filter(alt.FieldOneOfPredicate("head", _labelled(trend, limit)))
+        .transform_filter(alt.datum.step == steps[-1])
         .mark_text(align="left", dx=5, fontSize=10)
         .encode(text="head:N")
     )
@@ -91,3 +99,15 @@ def trend_chart(
     chart = placed(layers, width=width, height=height, title=trend.title)
     description = f"Line chart. {trend.title}. Heads: {', '.join([first, *others])}."
     return themed(chart, theme, name=name, description=description)
+
+
+def _labelled(trend: Trend, limit: float) -> list[str]:
+    """The heads whose names have room beside their last point, the highest first."""
+    found: list[str] = []
+    lowest = math.inf
+    for head in trend.heads:
+        value = head.points[-1].value
+        if lowest - value >= _ROOM * limit:
+            found.append(head.head.index)
+            lowest = value
+    return found

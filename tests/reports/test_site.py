@@ -18,7 +18,10 @@ from tests.support.services.browser import Browser, Page, running_browser
 from tests.support.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset
 
 PLACES = (4, 0, 5, 1, 2, 3)
-MODELS = [SyntheticModel("standard"), SyntheticModel("adhd", places=PLACES, noise=0.02)]
+MODELS = [
+    SyntheticModel("standard", source="org/run@step0"),
+    SyntheticModel("adhd", places=PLACES, noise=0.02, source="org/run@step1000"),
+]
 HOSTILE = ("</script><script>window.hacked=1</script>", ("<!--", "<img src=x onerror=hacked=1>"))
 AXE = Path(__file__).parents[1] / "fixtures" / "axe" / "axe.min.js"
 DRAWN = "document.documentElement.dataset.charts === 'drawn'"
@@ -183,6 +186,30 @@ def test_head_finder_sorts_and_filters_by_the_sql_scores(opened: Any, session: S
     assert {name for name, _ in page.evaluate(CARDS)} == expected
     count = page.evaluate("document.getElementById('heads-count').textContent")
     assert count.startswith(f"{len(expected)} of 12 heads")
+
+
+def test_trends_over_checkpoints_are_those_of_the_view(opened: Any, session: Session) -> None:
+    page = opened("heads")
+    shown = page.evaluate(
+        "[...document.querySelectorAll('#trends-0-title ~ .scroll tbody tr')].map(row => "
+        "[...row.querySelectorAll('td')].map(cell => cell.querySelector('data')?.value ?? "
+        "cell.textContent.trim()))"
+    )
+    assert page.evaluate("document.querySelectorAll('[id^=trend_] svg').length") >= 2
+    expected = [
+        [f"L{row['layer']}H{row['head']}", row["first_value"], row["last_value"]]
+        for score in ("previous_token", "first_token")
+        for row in session.rows(
+            "select * from score_trends where score = $score and step = 0 "
+            "order by last_value desc, layer, head limit 6",
+            {"score": score},
+        )
+    ]
+    numbers = [[name, float(first), float(last)] for name, first, last, _ in shown]
+    for row in expected:
+        assert [
+            pytest.approx(value, abs=1e-6) if value != row[0] else value for value in row
+        ] in numbers
 
 
 def test_head_page_shows_the_sql_numbers(opened: Any, session: Session) -> None:
