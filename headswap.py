@@ -174,7 +174,8 @@ def demo(out: pathlib.Path) -> int:
 @click.argument(
     "study",
     metavar="STUDY",
-    help="a study file, or a study that comes with headswap: interpgpt (the released pair), demo",
+    help="a study file, or a study that comes with headswap: interpgpt (the released pair), demo, "
+    "pythia (checkpoints of one run), polypythias (seeds)",
 )
 @click.option(
     "--out",
@@ -212,19 +213,15 @@ def ingest_study(study: Study, as_json: bool = False) -> None:
 
     What the study leaves open is left to the defaults of ingest.
     """
-    from ingest.command import ingest_and_print
+    from ingest.command import ingest_and_print, prompts_named
     from ingest.models.options import LoadOptions
     from ingest.models.source import ModelSource
-    from ingest.prompts.prompt_set import PAIRED_TASKS, read_prompts
     from sql.graph.export import write_views
 
-    file = study.prompts.file
     ingest_and_print(
         [ModelSource(model, source) for model, source in study.models.items()],
         study.dataset,
-        read_prompts(
-            pathlib.Path(file) if file else PAIRED_TASKS, **study.prompts.given("variant")
-        ),
+        prompts_named(study.prompts.file, study.prompts.variant),
         study.prompts.structural,
         LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
         as_json,

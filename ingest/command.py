@@ -12,8 +12,10 @@ import click
 
 from ingest.dataset.manifest import PRECISIONS
 from ingest.kernel.command_line import gathered, json_option
+from ingest.kernel.errors import InputError
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.models.source import ModelSource, parse_model_sources
+from ingest.prompts.probes import Probe, parse_probe
 from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
 
 if TYPE_CHECKING:
@@ -39,17 +41,14 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
 )
 @click.option(
     "--prompts",
-    "prompts_file",
     metavar="FILE",
-    type=Path,
-    default=PAIRED_TASKS,
     help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
-    "text (default: the 12 paired tasks)",
+    "text (default: the 12 paired tasks); or probe:repeated, probe:sink: random words, of which "
+    "probe:repeated,prompts=50,length=25,seed=0 says how many",
 )
 @click.option(
     "--variant",
     metavar="NAME",
-    default="standard",
     help="which variant of each pair every model reads: standard (default), adhd, any other "
     f"in the file, or {ALL_VARIANTS}",
 )
@@ -87,8 +86,8 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
 @json_option("what was done")
 def command(
     models: tuple[str, ...],
-    prompts_file: Path,
-    variant: str,
+    prompts: str | None,
+    variant: str | None,
     structural: str | None,
     options: LoadOptions,
     out: Path,
@@ -98,7 +97,7 @@ def command(
     ingest_and_print(
         parse_model_sources(models),
         out,
-        read_prompts(prompts_file, variant),
+        prompts_named(prompts, variant),
         structural,
         options,
         as_json,
@@ -106,20 +105,52 @@ def command(
     return 0
 
 
+def prompts_named(name: str | None, variant: str | None = None) -> PromptSet | Probe:
+    """The prompts of a file, by default the 12 paired tasks, or a probe.
+
+    variant: None for `standard`, and for a probe, which is its own.
+
+    Raises: InputError where the file cannot be used, or there is no such probe or variant.
+    """
+    probe = parse_probe(name) if name is not None else None
+    if probe is None:
+        return read_prompts(PAIRED_TASKS if name is None else Path(name), variant or "standard")
+    if variant not in (None, ALL_VARIANTS, probe.name):
+        raise InputError(
+            f"{probe.name} has no variant {variant!r}", hint="a probe is made without --variant"
+        )
+    return probe
+
+
+def _made(
+    named: PromptSet | Probe,
+    sources: Sequence[ModelSource],
+    out: Path,
+    options: LoadOptions | None,
+) -> PromptSet:
+    if not isinstance(named, Probe):
+        return named
+    from ingest.probing import probe_prompts
+
+    trusts_code = options is not None and options.trust_remote_code
+    return probe_prompts(named, sources, out, trusts_code)
+
+
 def ingest_and_print(
     sources: Sequence[ModelSource],
     out: Path,
-    prompts: PromptSet,
+    named: PromptSet | Probe,
     structural: str | None = None,
     options: LoadOptions | None = None,
     as_json: bool = False,
 ) -> None:
     """Ingests as `ingest.pipeline.ingest`, and prints what the dataset now holds.
 
-    Raises: as `ingest.pipeline.ingest`.
+    Raises: as `ingest.pipeline.ingest`, and as `ingest.probing.probe_prompts`.
     """
     from ingest.pipeline import ingest  # seconds less where a prompt file cannot be read
 
+    prompts = _made(named, sources, out, options)
     done = ingest(
         sources,
         prompts,

@@ -28,6 +28,7 @@ from ingest.models.options import LoadOptions
 from ingest.models.packages import needing_packages
 from ingest.models.source import ModelSource, find_files
 from ingest.pipeline import encode_all, load, token_rows
+from ingest.probing import probe_made_again
 from ingest.producers.attention import Capture, batches_of, count_rows, part_path, versions
 from ingest.prompts.prompt_set import PAIRED_TASKS, PromptSet, read_prompts, stored_prompts
 from ingest.prompts.sequence import structural_pattern
@@ -94,7 +95,9 @@ class _Workshop:
         """Makes the table of prompts again where it is damaged."""
         for entry in self._manifest.files_of("prompts"):
             if entry.path in self._damaged:
-                prompts = read_prompts(prompts_file or PAIRED_TASKS, self._manifest.variant)
+                prompts = self._probe() or read_prompts(
+                    prompts_file or PAIRED_TASKS, self._manifest.variant
+                )
                 if prompts.sha256 != self._manifest.prompts_sha256:
                     raise InputError(
                         f"{entry.path} is damaged, and {prompts.path} holds other prompts",
@@ -102,6 +105,13 @@ class _Workshop:
                     )
                 rows = prompts.rows()
                 self._put(write_table(self._folder, entry.path, "prompts", rows))
+
+    def _probe(self) -> PromptSet | None:
+        """The prompts of the dataset where they are a probe's, which no file holds."""
+        sources = [
+            ModelSource(entry.name, _with_revision(entry)) for entry in self._manifest.models
+        ]
+        return probe_made_again(self._manifest, sources)
 
     def mend_models(self) -> None:
         """Makes again what came from each model: its attention and its rows of the small tables."""

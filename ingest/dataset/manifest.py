@@ -22,6 +22,8 @@ FORMAT_VERSION = 2
 PRECISIONS = ("float32", "float16")
 MANIFEST_NAME = "manifest.json"
 BACKUP_NAME = "manifest.backup.json"  # what `headswap verify --repair` goes by when that is damaged
+# How the variant of prompts begins that are a probe's, in place of a file's.
+PROBE_PREFIX = "probe:"
 FORMAT = "headswap-dataset"
 # Results that queries keep beside the data: no part of it, so the manifest names none of them.
 KEPT_FOLDER = "views"

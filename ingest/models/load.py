@@ -44,7 +44,7 @@ def load_model(source: ModelSource, files: ModelFiles, options: LoadOptions) -> 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("transformer_lens").setLevel(logging.ERROR)
-    tokenizer = _read_tokenizer(files.tokenizer)
+    tokenizer = read_tokenizer(files.tokenizer)
     dtype: torch.dtype = getattr(torch, options.dtype)
     if files.bundle:
         config, state = read_bundle(files.bundle)
@@ -134,7 +134,11 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _read_tokenizer(path: Path) -> Tokenizer:
+def read_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer that neither cuts nor pads.
+
+    Raises: InputError where the file is none.
+    """
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exceptions

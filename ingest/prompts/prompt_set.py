@@ -21,11 +21,12 @@ _KNOWN_FIELDS = {"pair_id", "variant", "task", "steps", "complexity", "text"}
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt: a task with its steps (the InterpGPT form), or any text.
+    """One prompt: a task with its steps (the InterpGPT form), any text, or a text in parts.
 
     prompt_id is its 0-based position among the records of the file it came from; where is its
-    place in that file, for messages. task and steps are None for a text; then a text it is, and
-    else `text` is the whole sequence with its markers written out.
+    place in that file, for messages. task is None for a text, and so are steps but for a probe's,
+    which are the parts that it is made of; of a task `text` is the whole sequence with its markers
+    written out.
     """
 
     prompt_id: int

@@ -5,7 +5,8 @@ A task with steps becomes the InterpGPT sequence
     <|task|> task tokens <|steps|> step tokens (<|sep|> step tokens)* <|end|>
 
 in which the task and every step are encoded apart, one by one, so that no token spans two of them.
-A plain text becomes what its tokenizer makes of it, special tokens included.
+A plain text becomes what its tokenizer makes of it, special tokens included; that of a probe has
+parts, which number its tokens as steps do.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class EncodedToken:
 
     token: the token decoded on its own, as TransformerLens's ``to_str_tokens`` shows it.
     role: ``marker``, ``task`` or ``step``; in a plain text ``special`` or ``text``.
-    step_index: 0-based, None outside a step.
+    step_index: 0-based, None outside a step, or a part of a probe.
     char_start, char_end: the token's span in the prompt's text, in code points, end exclusive.
     """
 
@@ -112,6 +113,8 @@ def encode_prompt(
         tokens = encode_sequence(tokenizer, prompt.task, prompt.steps)
     else:
         tokens = encode_text(tokenizer, prompt.text)
+        if prompt.steps is not None:
+            tokens = _with_parts(tokens, prompt.text, prompt.steps)
     return with_structural(tokens, pattern)
 
 
@@ -166,3 +169,22 @@ def encode_text(tokenizer: Tokenizer, text: str) -> list[EncodedToken]:
         role = "special" if is_special else "text"
         tokens.append(EncodedToken(token_id, token, role, None, *span, is_special))
     return tokens
+
+
+def _with_parts(
+    tokens: Sequence[EncodedToken], text: str, parts: Sequence[str]
+) -> list[EncodedToken]:
+    """The tokens of a text, numbered by the part that they stand in; parts follow each other."""
+    ends, end = [], 0
+    for part in parts:
+        start = text.index(part, end)
+        end = start + len(part)
+        ends.append((start, end))
+    found = []
+    for token in tokens:
+        # Its last character: some tokenizers count the space before a word as the token's.
+        place = token.char_end - 1
+        is_there = token.char_end > token.char_start
+        inside = (n for n, (start, end) in enumerate(ends) if is_there and start <= place < end)
+        found.append(replace(token, step_index=next(inside, None)))
+    return found

@@ -181,6 +181,7 @@ SCORES = {
     "previous_token": "previous token",
     "current_token": "current token",
     "first_token": "first token",
+    "first_token_again": "first token again",
     "duplicate_token": "earlier equal tokens",
     "induction": "induction",
     "marker": "markers",

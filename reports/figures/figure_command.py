@@ -25,6 +25,7 @@ NAMES = {
     "distribution": "how alike all pairs of heads of two models are",
     "matrix": "the cosine of every head of a model with every head of another",
     "swaps": "a line from every head of a model to its best match in another",
+    "trends": "a score of the heads over the checkpoints of a run",
 }
 THEMES = ("light", "dark", "print")
 
@@ -45,6 +46,7 @@ def _choice_from(options: Mapping[str, Any]) -> Choice:
         heads=options["heads"],
         other=options["other"],
         prompt=options["prompt"],
+        score=options["score"],
         theme=COLOURS[options["theme"]],
         width=pixels(options["width"]),
     )
@@ -91,6 +93,12 @@ def _choice_from(options: Mapping[str, Any]) -> Choice:
         metavar="MODEL",
         shell_complete=complete_model,
         help="the model in which the reference head's match is looked for (default: the first)",
+    ),
+    click.option(
+        "--score",
+        metavar="NAME",
+        help="the score of trends, as the view head_scores names it (default: induction, or the "
+        "first that is defined)",
     ),
     click.option(
         "--theme",

@@ -1,7 +1,7 @@
 """Single figures by name: for notebooks as Altair charts, for papers and talks as files.
 
 >>> sorted(FIGURES)
-['chance', 'distribution', 'matrix', 'pattern', 'profiles', 'swaps']
+['chance', 'distribution', 'matrix', 'pattern', 'profiles', 'swaps', 'trends']
 
 In Jupyter and marimo a chart displays itself:
 
@@ -22,6 +22,7 @@ from reports.charts.cosine_charts import distribution_chart, matrix_chart
 from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.charts.swap_charts import chance_chart, migration_chart
 from reports.charts.theme import LIGHT, Theme
+from reports.charts.trend_charts import trend_chart
 from reports.data.patterns import MAX_TOKENS, read_pattern, read_prompt
 from reports.data.queries import (
     check_prompts,
@@ -33,6 +34,7 @@ from reports.data.queries import (
     sides,
 )
 from reports.data.report import Head, Pair
+from reports.data.trends import PAGE_SCORES, read_trend, runs
 from reports.data.wording import COMPARED, compared_by
 from sql.parameters import check_head, check_model, parse_model_head
 from sql.session import Session
@@ -62,12 +64,14 @@ class Choice:
     """What a figure is of; None or nothing where the data choose.
 
     heads: names like `standard:L3H0`. other: the model that the reference head is looked for in.
-    prompt: its prompt_id. width: of the figure in pixels, axes and legend included.
+    prompt: its prompt_id. score: of the trends, a name of the view head_scores. width: of the
+    figure in pixels, axes and legend included.
     """
 
     heads: tuple[str, ...] = ()
     other: str | None = None
     prompt: int | None = None
+    score: str | None = None
     theme: Theme = LIGHT
     width: int = 560
 
@@ -218,6 +222,49 @@ def swaps(session: Session, choice: Choice | None = None) -> Drawn:
     return Drawn(chart, rows)
 
 
+def trends(session: Session, choice: Choice | None = None) -> Drawn:
+    """A score of the heads over the checkpoints of a run: induction, where it is defined."""
+    choice = choice or Choice()
+    check_prompts(session)
+    if choice.heads:
+        raise InputError("this figure is of the highest heads", hint="leave --head out")
+    if not (found := runs(session)):
+        raise InputError(
+            f"{session.dataset.path} has no two checkpoints of one run",
+            hint="a checkpoint is a source such as ORG/NAME@step1000 or path/checkpoint-1000",
+        )
+    scores = [choice.score] if choice.score else PAGE_SCORES
+    drawn = (read_trend(session, found[0], score) for score in scores)
+    trend = next((trend for trend in drawn if trend is not None), None)
+    if trend is None:
+        raise InputError(
+            f"the score {choice.score or ' or '.join(PAGE_SCORES)!r} is not defined here",
+            hint="select distinct score from head_scores where value is not null",
+        )
+    rows = [
+        {
+            "model": point.model,
+            "layer": head.head.layer,
+            "head": head.head.head,
+            "run": trend.run,
+            "step": point.step,
+            "score": trend.score,
+            "value": point.value,
+            "low": point.low,
+            "high": point.high,
+            "emergence_step": head.emergence_step,
+        }
+        for head in trend.heads
+        for point in head.points
+    ]
+    notes = [f"the highest {len(trend.heads)} of {trend.n_heads} heads are shown"]
+    if len(found) > 1:
+        notes.append(f"of {len(found)} runs, {trend.run} is shown")
+    is_cut = len(trend.heads) < trend.n_heads
+    chart = trend_chart(trend, name="trends", theme=choice.theme, width=choice.width)
+    return Drawn(chart, rows, tuple(notes[0 if is_cut else 1 :]))
+
+
 FIGURES: dict[str, Callable[[Session, Choice], Drawn]] = {
     "profiles": profiles,
     "pattern": pattern,
@@ -225,6 +272,7 @@ FIGURES: dict[str, Callable[[Session, Choice], Drawn]] = {
     "distribution": distribution,
     "matrix": matrix,
     "swaps": swaps,
+    "trends": trends,
 }
 
 

@@ -105,7 +105,10 @@ def read_atlas(session: Session) -> Atlas:
     """The atlas of a dataset, over its analysed prompts."""
     table = {row["model"]: row for row in session.rows("select * from models")}
     names = [entry.name for entry in session.dataset.manifest.models]
-    scores = [row["score"] for row in session.rows("select distinct score from head_scores")]
+    scores = [
+        row["score"]
+        for row in session.rows("select distinct score from head_scores where value is not null")
+    ]
     score_names = (LATE_MASS, *sorted(scores))
     models = tuple(
         AtlasModel(

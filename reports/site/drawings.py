@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import altair as alt
 from markupsafe import Markup
@@ -11,8 +11,10 @@ from reports.charts.cosine_charts import distribution_chart, matrix_chart
 from reports.charts.group_charts import groups_chart
 from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.charts.swap_charts import chance_chart, migration_chart, nearest_chart
+from reports.charts.trend_charts import trend_chart
 from reports.data import wording
 from reports.data.report import Head, Pair, Report
+from reports.data.trends import Trend
 from reports.site.rendering import Figure, figure_of
 
 
@@ -49,6 +51,15 @@ def swaps(report: Report) -> dict[str, list[Figure]]:
             figure_of(nearest_chart(pair.matrix, claim.match.head, name=f"nearest_{number}")),
             figure_of(distribution_chart(pair.matrix, claim, name=f"distribution_{number}")),
         ]
+    return figures
+
+
+def trends(found: Sequence[Trend]) -> dict[str, list[Figure]]:
+    """The charts of scores over the checkpoints of each run, by the run."""
+    figures: dict[str, list[Figure]] = {}
+    for number, trend in enumerate(found):
+        chart = trend_chart(trend, name=f"trend_{number}")
+        figures.setdefault(trend.run, []).append(figure_of(chart))
     return figures
 
 

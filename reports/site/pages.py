@@ -14,6 +14,7 @@ from reports.data.prompt_texts import read_prompt_texts
 from reports.data.provenance import read_provenance
 from reports.data.queries import read_report
 from reports.data.report import Report
+from reports.data.trends import read_trends
 from reports.site import drawings
 from reports.site.atlas import as_json, read_atlas
 from reports.site.rendering import MENU, Page, document, fill, script_json
@@ -63,7 +64,7 @@ def write_history(out: Path) -> None:
 
 
 def _pages(session: Session, report: Report) -> Iterator[Page]:
-    atlas = read_atlas(session)
+    atlas, trends = read_atlas(session), read_trends(session)
     shared = (("atlas", script_json(as_json(atlas))), ("scores", script_json(wording.SCORES)))
     yield Page(
         "index",
@@ -74,7 +75,7 @@ def _pages(session: Session, report: Report) -> Iterator[Page]:
     yield Page(
         "heads",
         wording.heads_title(report, atlas.n_heads),
-        fill("heads.html", atlas=atlas),
+        fill("heads.html", atlas=atlas, trends=trends, figures=drawings.trends(trends)),
         scripts=("atlas.js", "heads.js"),
         has_charts=True,
         data=shared,

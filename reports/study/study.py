@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from ingest.dataset.manifest import PROBE_PREFIX
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
 from ingest.kernel.typed import MismatchError, Place, convert, path_of
@@ -47,6 +48,11 @@ class Prompts(_Section, frozen=True):
     file: str | None = None
     variant: str | None = None
     structural: str | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file is named: neither the default prompts nor a probe."""
+        return self.file is not None and not self.file.startswith(PROBE_PREFIX)
 
 
 class RunOptions(_Section, frozen=True):
@@ -101,7 +107,9 @@ class Study:
         That of the models is the dataset's, which an ingest holds against their sources.
         """
         # The default prompts are named by the dataset's manifest, as every other file's content is.
-        prompts = sha256_of(Path(self.prompts.file)) if self.prompts.file is not None else ""
+        # A probe is named in the text, and its prompts are the dataset's as well.
+        file = self.prompts.file
+        prompts = sha256_of(Path(file)) if file is not None and self.prompts.is_file else ""
         return hashlib.sha256(f"{self.text_sha256}{prompts}".encode()).hexdigest()
 
 
@@ -124,7 +132,7 @@ def _study_from(path: Path, sources: Path, results: Path) -> Study:
     text = _read_text(path)
     file = _checked_file(text, path)
     prompts = file.prompts
-    if prompts.file is not None:
+    if prompts.file is not None and prompts.is_file:
         prompts = msgspec.structs.replace(prompts, file=str(sources / prompts.file))
     return Study(
         dataset=results / file.dataset,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.benchmarks.measure import HEADER, Figure
 
-PARTS = ("start-up", "queries", "memory", "growth", "ingest")
+PARTS = ("start-up", "queries", "scores", "memory", "growth", "ingest")
 
 
 def main() -> int:
@@ -37,6 +37,8 @@ def _figures(arguments: argparse.Namespace) -> Iterator[Figure]:
         yield from queries.start_up(arguments.rounds)
     if "queries" in parts:
         yield from queries.figures(arguments.rows, arguments.rounds)
+    if "scores" in parts:
+        yield from queries.scores(arguments.rounds)
     if "memory" in parts:
         yield from memory.figures()
     if {"growth", "ingest"} & set(parts):

@@ -54,18 +54,24 @@ QUERIES = {
     """,
     "distribution": COSINES,
     "matrix": COSINES,
+    "trends": "select model, layer, head, run, step, score, value, low, high, emergence_step "
+    "from score_trends where score = 'first_token' order by last_value desc, layer, head, step",
     "swaps": "select model_a, layer_a, head_a, model_b, layer_b, head_b, value as cosine "
     "from matches where model_a = 'a' and model_b = 'b' order by layer_a, head_a",
 }
-MEASURED = ("mass", "weight", "cosine", "low", "high", "null_mean")
-CHOICES = {"profiles": ["--head=b:L1H2"], "pattern": ["--head=b:L1H2", "--prompt=2"]}
+MEASURED = ("value", "mass", "weight", "cosine", "low", "high", "null_mean")
+CHOICES = {
+    "profiles": ["--head=b:L1H2"],
+    "pattern": ["--head=b:L1H2", "--prompt=2"],
+    "trends": ["--score=first_token"],
+}
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = [
-        SyntheticModel("a", seed=1),
-        SyntheticModel("b", seed=1, places=(3, 1, 2, 0, 5, 4), noise=0.01),
+        SyntheticModel("a", seed=1, source="run@step0"),
+        SyntheticModel("b", seed=1, places=(3, 1, 2, 0, 5, 4), noise=0.01, source="run@step8"),
     ]
     return write_synthetic_dataset(tmp_path_factory.mktemp("figures") / "dataset", models)
 

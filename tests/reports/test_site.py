@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,73 +10,13 @@ import pytest
 
 from reports.site.pages import write_history, write_report
 from reports.site.rendering import MENU
-from reports.study.runs import PairNumbers, Run, append_run
-from sql.parameters import Parameters
-from sql.session import Session, open_session
-from tests.support.services.browser import Browser, Page, running_browser
-from tests.support.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset
+from reports.study.runs import Run, append_run
+from sql.session import Session
+from tests.support.services.browser import Browser, Page
+from tests.support.synthetic import PROMPTS
 
-PLACES = (4, 0, 5, 1, 2, 3)
-MODELS = [SyntheticModel("standard"), SyntheticModel("adhd", places=PLACES, noise=0.02)]
-HOSTILE = ("</script><script>window.hacked=1</script>", ("<!--", "<img src=x onerror=hacked=1>"))
 AXE = Path(__file__).parents[1] / "fixtures" / "axe" / "axe.min.js"
 DRAWN = "document.documentElement.dataset.charts === 'drawn'"
-RUN = Run(
-    time="2026-11-23T10:00:00Z",
-    headswap="0.1.0",
-    dataset="a" * 64,
-    fingerprint="",
-    row_files="",
-    page="index.html",
-    files={},
-    unchanged=False,
-    seconds=1.5,
-    models=("standard", "adhd"),
-    n_prompts=4,
-    reference="standard:L0H0",
-    pairs=(PairNumbers("adhd", "adhd:L0H1", 0.987654, 0.5, None, 0.04, True),),
-    claims=(),
-)
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    path = tmp_path_factory.mktemp("site") / "dataset"
-    dataset = write_synthetic_dataset(path, MODELS, (*PROMPTS, HOSTILE))
-    with open_session(dataset, Parameters(similarity="profile")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def site(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the pages, with two runs of which the second changed a verdict."""
-    out = tmp_path_factory.mktemp("pages")
-    append_run(out, RUN)
-    turned = replace(RUN.pairs[0], holds=False, cosine=0.4)
-    append_run(out, replace(RUN, time="2026-11-24T10:00:00Z", pairs=(turned,)))
-    return write_report(session, out).parent
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as running:
-        yield running
-
-
-@pytest.fixture
-def opened(browser: Browser, site: Path) -> Iterator[Any]:
-    """Opens a page of the site by its name; closes it after the test, which had no error."""
-    pages: list[Page] = []
-
-    def open_page(name: str) -> Page:
-        pages.append(browser.open(site / f"{name}.html"))
-        return pages[-1]
-
-    yield open_page
-    for page in pages:
-        assert page.errors == []
-        assert page.evaluate("typeof window.hacked") == "undefined"
-        browser.close(page)
 
 
 def choose(page: Page, selector: str, value: object) -> None:
@@ -185,6 +123,30 @@ def test_head_finder_sorts_and_filters_by_the_sql_scores(opened: Any, session: S
     assert {name for name, _ in page.evaluate(CARDS)} == expected
     count = page.evaluate("document.getElementById('heads-count').textContent")
     assert count.startswith(f"{len(expected)} of 12 heads")
+
+
+def test_trends_over_checkpoints_are_those_of_the_view(opened: Any, session: Session) -> None:
+    page = opened("heads")
+    shown = page.evaluate(
+        "[...document.querySelectorAll('#trends-0-title ~ .scroll tbody tr')].map(row => "
+        "[...row.querySelectorAll('td')].map(cell => cell.querySelector('data')?.value ?? "
+        "cell.textContent.trim()))"
+    )
+    assert page.evaluate("document.querySelectorAll('[id^=trend_] svg').length") >= 2
+    expected = [
+        [f"L{row['layer']}H{row['head']}", row["first_value"], row["last_value"]]
+        for score in ("previous_token", "first_token")
+        for row in session.rows(
+            "select * from score_trends where score = $score and step = 0 "
+            "order by last_value desc, layer, head limit 6",
+            {"score": score},
+        )
+    ]
+    numbers = [[name, float(first), float(last)] for name, first, last, _ in shown]
+    for row in expected:
+        assert [
+            pytest.approx(value, abs=1e-6) if value != row[0] else value for value in row
+        ] in numbers
 
 
 def test_head_page_shows_the_sql_numbers(opened: Any, session: Session) -> None:
@@ -364,7 +326,7 @@ def test_data_page_shows_the_checks_of_the_rows(opened: Any, session: Session) -
     )
     shown = opened("data").evaluate(cells)
     stored = {row["model"]: row for row in session.rows("select * from row_checks")}
-    assert [row[0] for row in shown] == [model.name for model in MODELS]
+    assert [row[0] for row in shown] == ["standard", "adhd"]
     for model, rows, queries, missing, incomplete, error, tolerance, verdict in shown:
         check = stored[model]
         assert rows == f"{check['n_rows']:,}"
@@ -388,10 +350,10 @@ def test_history_shows_the_runs_and_what_they_changed(opened: Any, site: Path) -
     assert rows == [["2026-11-24 10:00:00", 0.4], ["2026-11-23 10:00:00", 0.987654]]
 
 
-def test_history_alone_is_written_anew(session: Session, tmp_path: Path) -> None:
+def test_history_alone_is_written_anew(session: Session, remembered: Run, tmp_path: Path) -> None:
     write_report(session, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.html")}
-    append_run(tmp_path, RUN)
+    append_run(tmp_path, remembered)
     write_history(tmp_path)
     after = {path.name: path.read_bytes() for path in tmp_path.glob("*.html")}
     assert {name for name in before if before[name] != after[name]} == {"history.html"}

@@ -180,7 +180,7 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     study = opened_example
     ingest = options_of(commands.ingest_command(study))
     assert ingest["models"] == tuple(f"{name}={source}" for name, source in study.models.items())
-    assert (str(ingest["prompts_file"]), ingest["out"]) == (study.prompts.file, study.dataset)
+    assert (str(ingest["prompts"]), ingest["out"]) == (study.prompts.file, study.dataset)
     given = study.prompts.given("variant", "structural")
     given |= study.run.given("device", "dtype", "precision", "trust_remote_code")
     assert given.items() <= ingest.items()
@@ -198,7 +198,8 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
 def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("interpgpt").mkdir()  # as an earlier run leaves it
-    assert built_in_studies() == ["data-or-seed", "demo", "interpgpt"]
+    studies = ["data-or-seed", "demo", "interpgpt", "polypythias", "pythia"]
+    assert built_in_studies() == studies
     released = read_study("interpgpt", tmp_path)
     assert released.models == {
         "standard": "connaaa/interpgpt-standard-23M",

@@ -66,6 +66,8 @@ FIGURES = [
     "pattern -o {t}/f.svg --prompt x",
     "matrix -o {t}/f.svg --head a:L0H0",
     "distribution -o {t}/f.svg --other a",
+    "trends -o {t}/f.svg",
+    "trends -o {t}/f.svg --head a:L0H0",
 ]
 SCHEDULES = [
     "",
@@ -226,6 +228,7 @@ STUDIES = [
     STUDY + "[prompts]\nfile = 1\n",
     STUDY + '[prompts]\nfiles = "a"\n',
     STUDY + '[prompts]\nfile = "nothing.jsonl"\n',
+    STUDY + '[prompts]\nfile = "probe:nothing"\n',
     STUDY + '[prompts]\nvariant = "calm"\n',
     STUDY + '[prompts]\nstructural = "("\n',
     STUDY + '[run]\ndtype = "int8"\n',
@@ -356,6 +359,19 @@ def _cases() -> Iterator[list[str]]:
     yield ["init", "{t}/empty.txt/study.toml"]
     for name in TEXTS:
         yield ["ingest", MODEL, f"--prompts={{t}}/{name}", "--out={t}/new"]
+    for probe in (
+        "",
+        "nothing",
+        "repeated,prompts=0",
+        "repeated,seed=x",
+        "repeated,words=3",
+        "repeated,length=10000",
+        "sink,length=1",
+        "sink?length=5",
+        "sink --variant=adhd",
+    ):
+        words = f"probe:{probe}".split()
+        yield ["ingest", MODEL, f"--prompts={words[0]}", *words[1:], "--out={t}/new"]
     yield from (["ingest", f"--model={source}", "--out={t}/new"] for source in SOURCES)
     yield ["ingest", MODEL]
     yield ["ingest", "--out={t}/new"]

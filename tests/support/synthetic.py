@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ class SyntheticModel:
 
     places: for each flat index (layer * n_heads + head) the flat index of the head that stands
     there; None for each in its own place. noise: how far each head is off. blind: the flat indices
-    of heads that put no weight at all on a marker, so that their profile is 0.
+    of heads that put no weight at all on a marker, so that their profile is 0. source: None for
+    `synthetic:NAME`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class SyntheticModel:
     places: tuple[int, ...] | None = None
     noise: float = 0.0
     blind: tuple[int, ...] = ()
+    source: str | None = None
 
 
 def write_synthetic_dataset(
@@ -47,10 +50,12 @@ def write_synthetic_dataset(
     models: Sequence[SyntheticModel],
     prompts: Sequence[tuple[str, Sequence[str]]] = PROMPTS,
     has_structural: bool = True,
+    pair_ids: Sequence[str | None] | None = None,
 ) -> Path:
     """Writes a dataset folder and returns it; the words of a prompt are its tokens.
 
     has_structural: False for one in which no token counts as structural, as with GPT-2's tokenizer.
+    pair_ids: of each prompt, None for one of its own.
     """
     tokens = [_words(task, steps) for task, steps in prompts]
     lengths = [len(words) for words in tokens]
@@ -74,6 +79,8 @@ def write_synthetic_dataset(
                 file.write_layer(layer, rows.astype(np.float32))
         attention.append(file_entry(path, part, file.rows, model.name))
     prompt_rows = [prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)]
+    for row, pair_id in zip(prompt_rows, pair_ids or [], strict=False):
+        row["pair_id"] = pair_id
     commit_rows(path, models, attention, prompt_rows, tokens, has_structural)
     return path
 
@@ -154,7 +161,7 @@ def model_entry(model: SyntheticModel) -> ModelEntry:
     """A model as the manifest names it."""
     return ModelEntry(
         name=model.name,
-        source=f"synthetic:{model.name}",
+        source=model.source or f"synthetic:{model.name}",
         revision=None,
         trust_remote_code=False,
         weights_sha256="2" * 64,
@@ -197,7 +204,7 @@ def token_rows(prompt: int, words: Sequence[str]) -> list[dict[str, Any]]:
             "tokenizer": "words",
             "prompt_id": prompt,
             "position": position,
-            "token_id": position,
+            "token_id": zlib.crc32(word.encode()) >> 1,
             "token": word,
             "role": "marker" if word in MARKERS else "step",
             "step_index": None,

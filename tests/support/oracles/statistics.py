@@ -95,6 +95,9 @@ def head_scores(
                 add(name, row[:, role == name].sum(axis=1))
             same = [key for key in range(query) if ids[key] == ids[query]]
             after = [key + 1 for key in same if key + 1 < query]
+            again = [key for key in range(1, query) if ids[key] == ids[0]]
+            if again:
+                add("first_token_again", row[:, again].sum(axis=1))
             if same:
                 add("duplicate_token", row[:, same].sum(axis=1))
             if after:
