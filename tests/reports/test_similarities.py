@@ -149,7 +149,10 @@ def test_pages_without_structural_tokens_claim_nothing(
 
 
 def test_a_head_without_a_profile_stands_in_the_table_with_dashes(tmp_path: Path) -> None:
-    models = [SyntheticModel("a", seed=1, blind=(1,)), SyntheticModel("b", seed=2, blind=(4,))]
+    models = [
+        SyntheticModel("a", seed=1, blind=(1,), source="run@step0"),
+        SyntheticModel("b", seed=2, blind=(4,), source="run@step1"),
+    ]
     dataset = write_synthetic_dataset(tmp_path / "dataset", models)
     with open_session(dataset, asked("profile")) as session:
         report = read_report(session)

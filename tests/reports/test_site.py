@@ -125,30 +125,6 @@ def test_head_finder_sorts_and_filters_by_the_sql_scores(opened: Any, session: S
     assert count.startswith(f"{len(expected)} of 12 heads")
 
 
-def test_trends_over_checkpoints_are_those_of_the_view(opened: Any, session: Session) -> None:
-    page = opened("heads")
-    shown = page.evaluate(
-        "[...document.querySelectorAll('#trends-0-title ~ .scroll tbody tr')].map(row => "
-        "[...row.querySelectorAll('td')].map(cell => cell.querySelector('data')?.value ?? "
-        "cell.textContent.trim()))"
-    )
-    assert page.evaluate("document.querySelectorAll('[id^=trend_] svg').length") >= 2
-    expected = [
-        [f"L{row['layer']}H{row['head']}", row["first_value"], row["last_value"]]
-        for score in ("previous_token", "first_token")
-        for row in session.rows(
-            "select * from score_trends where score = $score and step = 0 "
-            "order by last_value desc, layer, head limit 6",
-            {"score": score},
-        )
-    ]
-    numbers = [[name, float(first), float(last)] for name, first, last, _ in shown]
-    for row in expected:
-        assert [
-            pytest.approx(value, abs=1e-6) if value != row[0] else value for value in row
-        ] in numbers
-
-
 def test_head_page_shows_the_sql_numbers(opened: Any, session: Session) -> None:
     page = opened("head")
     prompt_id = 1

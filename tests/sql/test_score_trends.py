@@ -56,6 +56,9 @@ def test_trends_equal_loops(tmp_path: Path) -> None:
         rows = session.rows("select * from score_trends")
         steps = session.rows("select * from checkpoints order by step, model")
     found = {(row["model"], row["layer"], row["head"], row["score"]): row for row in scores}
+    assert len({(row["model"], row["layer"], row["head"], row["score"]) for row in rows}) == len(
+        rows
+    )
     assert len(rows) == sum(key[0] in {row["model"] for row in steps} for key in found)
     n_emerged, emerged_later = 0, 0
     for row in rows:
