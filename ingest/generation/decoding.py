@@ -175,7 +175,7 @@ class Decoder:
             raise HeadswapError(
                 f"model {self._model.name!r}: logits of a batch differ by {distance:.1e} from "
                 f"those of a text alone, more than the {tolerance / 2:.1e} that is allowed for",
-                hint="the text would depend on the batch; run in float32 (the manifest states the dtype)",
+                hint="the text would depend on its batch; ingest the model in float32",
             )
         return chosen_token(alone, noise, self._sampling)[0]
 
