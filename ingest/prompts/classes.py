@@ -1,4 +1,4 @@
-"""Named classes of phrases: which steps count as one kind, and which tokens such a step begins with.
+"""Named classes of phrases: which steps are of a kind, and which tokens such a step begins with.
 
 A class is written `NAME=PHRASE;PHRASE`, or `NAME=@FILE` with a phrase a line; `demo:regulation` is
 the class of the regulation actions that the demo models were trained with.

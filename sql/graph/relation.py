@@ -22,6 +22,7 @@ SUBJECTS = {
     "similarity": "Similarity",
     "content": "Content, tested against chance",
     "chance": "Profiles against chance, and claims",
+    "effects": "What heads do: read-outs and generated text",
 }
 
 
