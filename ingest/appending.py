@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,12 +25,9 @@ from ingest.dataset.schemas import schema_of
 from ingest.dataset.writer import file_entry
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.kernel.files import write_text_aside, writing_to, written_aside
+from ingest.producers.attention import entry_from
 from ingest.prompts.prompt_set import PromptSet, stored_prompts
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-_JOURNAL_FOLDER = ".adding"
 _COMPRESSION = {"compression": "zstd", "compression_level": 3}
 
 
@@ -73,7 +69,7 @@ class Addition:
 
     @property
     def _journal(self) -> Path:
-        return self.dataset / _JOURNAL_FOLDER / f"{self.made_by}.jsonl"
+        return self.dataset / f".{self.made_by}.jsonl"
 
     def _begin(self, tables: Sequence[str]) -> None:
         """Takes over what an interrupted run of the same work did, and removes what it did not."""
@@ -81,8 +77,11 @@ class Addition:
         lines = self._journal.read_text("utf-8").split("\n") if self._journal.is_file() else []
         if lines[:1] == [first]:
             # What follows the last line feed was not written to its end.
-            entries = (FileEntry(**json.loads(line)) for line in lines[1:-1])
-            self._done = {entry.path: entry for entry in entries if entry.is_intact(self.dataset)}
+            self._done = {
+                entry.path: entry
+                for entry in map(entry_from, lines[1:-1])
+                if entry and entry.is_intact(self.dataset)
+            }
         kept = {entry.path for entry in self.manifest.files()} | self._done.keys()
         for path in self.dataset.rglob("*.parquet*"):
             below = path.relative_to(self.dataset).as_posix()
@@ -105,7 +104,6 @@ class Addition:
     def _end(self) -> None:
         commit(self.dataset, self.manifest.with_files(self._added))
         self._journal.unlink()
-        self._journal.parent.rmdir()
 
 
 @contextmanager

@@ -99,8 +99,9 @@ class Decoder:
     ) -> list[Generated]:
         """The texts of jobs, in their order. on_text: called as each is done, in any order.
 
-        Raises: InputError where a context leaves no room for a token; HeadswapError where the
-        batch's arithmetic is too far from that of a text alone.
+        Each context must have been through `check_context`.
+
+        Raises: HeadswapError where the batch's arithmetic is too far from that of a text alone.
         """
         done: dict[int, Generated] = {}
         with torch.inference_mode(), self._intervention():
@@ -113,8 +114,6 @@ class Decoder:
 
     def _generate_batch(self, batch: Sequence[tuple[int, Job]]) -> Iterator[tuple[int, Generated]]:
         texts = [_Text(number, job) for number, job in batch]
-        for text in texts:
-            self._limit(text)
         device = self._model.device
         width = max(len(text.job.context) for text in texts)
         # Padded on the left, so that all texts grow at the same place.
@@ -196,13 +195,19 @@ class Decoder:
     def _limit(self, text: _Text) -> int:
         """Most new tokens of a text: what was asked for, and what the model can read back."""
         room = self._model.n_ctx - len(text.job.context)
-        if room < 1:
-            raise InputError(
-                f"a context of {len(text.job.context)} tokens leaves model {self._model.name!r}, "
-                f"which reads at most {self._model.n_ctx}, no room to generate",
-                hint="shorten the prompt",
-            )
         return min(self._sampling.max_new_tokens, room)
+
+
+def check_context(model: LoadedModel, token_ids: Sequence[int], where: str) -> None:
+    """Raises: InputError where a context holds no token, or leaves no room for another."""
+    if not token_ids:
+        raise InputError(f"{where}: the tokenizer of {model.name!r} makes no token of it")
+    if len(token_ids) >= model.n_ctx:
+        raise InputError(
+            f"{where}: {len(token_ids)} tokens leave model {model.name!r}, which reads at most "
+            f"{model.n_ctx}, no room to generate",
+            hint="shorten the prompt, or leave it out",
+        )
 
 
 def check_generates(model: LoadedModel) -> None:

@@ -176,5 +176,5 @@ def _output_matrices(model: LoadedModel, layer: int) -> torch.Tensor:
     n_rows = weight.numel() // int(bridge.cfg.d_model)
     units = torch.eye(n_rows, dtype=weight.dtype, device=weight.device)
     with torch.inference_mode():
-        matrix = module(units).float() - module(0 * units[:1]).float()
+        matrix: torch.Tensor = module(units).float() - module(0 * units[:1]).float()
     return matrix.reshape(bridge.cfg.n_heads, -1, matrix.shape[-1])

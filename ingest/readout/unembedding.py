@@ -54,12 +54,12 @@ class Unembedding:
         normed = self.norm(residual.to(self.unembed.weight.dtype)).float() - self.bias
         # What the norm divided by, whatever its epsilon.
         scale = (centred * self.gain).norm(dim=-1, keepdim=True) / normed.norm(dim=-1, keepdim=True)
-        weights = self.unembed.weight[tokens].float()
+        weights: torch.Tensor = self.unembed.weight[tokens].float()
         return self._centred(weights * self.gain) / scale
 
     def constants(self, tokens: torch.Tensor) -> torch.Tensor:
         """What the biases of norm and unembedding add to each token's logit, `[position]`."""
-        found = self.unembed.weight[tokens].float() @ self.bias
+        found: torch.Tensor = self.unembed.weight[tokens].float() @ self.bias
         if getattr(self.unembed, "bias", None) is not None:
             found = found + self.unembed.bias[tokens].float()
         return found
