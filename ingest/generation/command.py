@@ -78,8 +78,8 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
         "--max-new-tokens",
         metavar="N",
         type=int,
-        default=128,
-        help="cut a text after so many tokens (default: 128)",
+        default=256,
+        help="cut a text after so many tokens (default: 256)",
     ),
 )
 @click.option(
@@ -94,8 +94,8 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
     "--batch-size",
     metavar="N",
     type=int,
-    default=16,
-    help="texts that are computed together; changes none of them (default: 16)",
+    default=32,
+    help="texts that are computed together; changes none of them (default: 32)",
 )
 @click.option(
     "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"

@@ -35,7 +35,7 @@ class Sampling:
 
     temperature: float = 1.0
     top_k: int | None = None
-    max_new_tokens: int = 128
+    max_new_tokens: int = 256
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature <= 100:  # also where it is not a number
@@ -57,7 +57,7 @@ class Sampling:
         """The settings in one word.
 
         >>> Sampling().label, Sampling(0.7, 40, 64).label
-        ('t1-all-n128', 't0.7-k40-n64')
+        ('t1-all-n256', 't0.7-k40-n64')
         """
         tokens = "all" if self.top_k is None else f"k{self.top_k}"
         return f"t{self.temperature:g}-{tokens}-n{self.max_new_tokens}"

@@ -63,7 +63,7 @@ class Request:
     kind: str = "zero"
     sampling: Sampling = _DEFAULT_SAMPLING
     regulation: PhraseClass | None = None
-    batch_size: int = 16
+    batch_size: int = 32
     device: str | None = None
 
     def __post_init__(self) -> None:

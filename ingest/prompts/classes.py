@@ -43,16 +43,21 @@ class PhraseClass:
 
         Raises: InputError where a phrase has none.
         """
-        found = set()
-        for phrase in self.phrases:
-            ids = tokenizer.encode(phrase, add_special_tokens=False).ids
-            if not ids:
-                raise InputError(
-                    f"the tokenizer makes no token of {phrase!r}, of the class {self.name!r}",
-                    hint="leave the phrase out, or write it otherwise",
-                )
-            found.add(ids[0])
+        found = {self.first_token(tokenizer, phrase) for phrase in self.phrases}
         return tuple(sorted(found))
+
+    def first_token(self, tokenizer: Tokenizer, phrase: str) -> int:
+        """The id of the token that one phrase begins with.
+
+        Raises: InputError where it has none.
+        """
+        ids: list[int] = tokenizer.encode(phrase, add_special_tokens=False).ids
+        if not ids:
+            raise InputError(
+                f"the tokenizer makes no token of {phrase!r}, of the class {self.name!r}",
+                hint="leave the phrase out, or write it otherwise",
+            )
+        return ids[0]
 
 
 def parse_classes(arguments: Sequence[str]) -> list[PhraseClass]:

@@ -101,7 +101,7 @@ class Reader:
         # Padded on the right, which no query of a causal model sees.
         ids = torch.zeros(len(prompts), width, dtype=torch.long)
         for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt.token_ids)] = torch.from_numpy(prompt.token_ids)
+            ids[row, : len(prompt.token_ids)] = torch.from_numpy(prompt.token_ids.astype(np.int64))
         seen = _Seen([], [], [], torch.empty(0))
 
         def keep(kept: list[torch.Tensor]) -> Callable[..., None]:

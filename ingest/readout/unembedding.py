@@ -54,8 +54,9 @@ class Unembedding:
         normed = self.norm(residual.to(self.unembed.weight.dtype)).float() - self.bias
         # What the norm divided by, whatever its epsilon.
         scale = (centred * self.gain).norm(dim=-1, keepdim=True) / normed.norm(dim=-1, keepdim=True)
-        weights: torch.Tensor = self.unembed.weight[tokens].float()
-        return self._centred(weights * self.gain) / scale
+        weights = self.unembed.weight[tokens].float()
+        directions: torch.Tensor = self._centred(weights * self.gain) / scale
+        return directions
 
     def constants(self, tokens: torch.Tensor) -> torch.Tensor:
         """What the biases of norm and unembedding add to each token's logit, `[position]`."""
