@@ -71,10 +71,17 @@ def reference() -> Reference:
 
 @pytest.fixture(scope="session")
 def reference_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The reference bundles through the ordinary command, on the 12 paired tasks."""
-    dataset = tmp_path_factory.mktemp("reference") / "dataset"
+    """The reference bundles through the ordinary commands, on the 12 paired tasks."""
+    folder = tmp_path_factory.mktemp("reference")
+    dataset, tasks = folder / "dataset", folder / "tasks.jsonl"
     models = [f"--model={name}={REFERENCE / name}" for name in ("standard", "adhd")]
     assert headswap.main(["ingest", *models, "--out", str(dataset)]) == 0
+    records = [{"task": f"Clean room {n}", "complexity": 1 + n % 3} for n in range(6)]
+    tasks.write_text("\n".join(map(json.dumps, records)))
+    words = ["--prompts", str(tasks), "--ablate", "L0H0", "--class", "regulation=rest;sip"]
+    words += ["--seeds", "2", "--max-new-tokens", "48", "--temperature", "2"]
+    assert headswap.main(["generate", str(dataset), *words]) == 0
+    assert headswap.main(["readout", str(dataset), "--class", "regulation=rest;sip"]) == 0
     return dataset
 
 

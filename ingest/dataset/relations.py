@@ -66,7 +66,7 @@ class StoredTable:
     split: Split
     made_by: str
     is_optional: bool = False
-    row_rule: str = "ingest.dataset.row_rules.check_columns"
+    row_rule: str = "ingest.dataset.rules.row_rules.check_columns"
 
     def path(self, number: int, owner: str | None = None) -> str:
         """The path of a file below the dataset; number: how many the table, or the model, has.
@@ -122,7 +122,7 @@ _MODELS = StoredTable(
     ),
     split="dataset",
     made_by="ingest",
-    row_rule="ingest.dataset.row_rules.check_models",
+    row_rule="ingest.dataset.rules.row_rules.check_models",
 )
 
 _PROMPTS = StoredTable(
@@ -141,7 +141,7 @@ _PROMPTS = StoredTable(
     ),
     split="dataset",
     made_by="ingest",
-    row_rule="ingest.dataset.row_rules.check_prompts",
+    row_rule="ingest.dataset.rules.row_rules.check_prompts",
 )
 
 _TOKENS = StoredTable(
@@ -162,7 +162,7 @@ _TOKENS = StoredTable(
     ),
     split="tokenizer",
     made_by="ingest",
-    row_rule="ingest.dataset.row_rules.check_tokens",
+    row_rule="ingest.dataset.rules.row_rules.check_tokens",
 )
 
 _ATTENTION = StoredTable(
@@ -180,7 +180,7 @@ _ATTENTION = StoredTable(
     ),
     split="model",
     made_by="ingest",
-    row_rule="ingest.dataset.row_rules.check_attention",
+    row_rule="ingest.dataset.rules.row_rules.check_attention",
 )
 
 _GENERATIONS = StoredTable(
@@ -210,7 +210,7 @@ _GENERATIONS = StoredTable(
     split="model",
     made_by="generate",
     is_optional=True,
-    row_rule="ingest.dataset.effect_rules.check_generations",
+    row_rule="ingest.dataset.rules.effect_rules.check_generations",
 )
 
 _TOKEN_CLASSES = StoredTable(
@@ -244,7 +244,7 @@ _LAYER_READOUTS = StoredTable(
     split="model",
     made_by="readout",
     is_optional=True,
-    row_rule="ingest.dataset.effect_rules.check_readouts",
+    row_rule="ingest.dataset.rules.effect_rules.check_readouts",
 )
 
 _HEAD_WRITES = StoredTable(
@@ -274,7 +274,7 @@ _HEAD_WRITES = StoredTable(
     split="model",
     made_by="readout",
     is_optional=True,
-    row_rule="ingest.dataset.effect_rules.check_head_writes",
+    row_rule="ingest.dataset.rules.effect_rules.check_head_writes",
 )
 
 # In the order in which a reader meets them.

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ingest.generation.ablated import ALL_HEADS, KINDS, parse_conditions
-from ingest.generation.draws import Sampling
+from ingest.generation.sampling import Sampling
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
 from ingest.models.options import DEVICES

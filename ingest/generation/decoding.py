@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from ingest.generation.draws import Sampling, chosen_token, noise_of
+from ingest.generation.draws import chosen_token, noise_of
 from ingest.kernel.errors import HeadswapError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ingest.generation.sampling import Sampling
     from ingest.models.loaded import LoadedModel
 
 # What is done to the model while it runs: a context within which its forwards are ablated.

@@ -25,7 +25,7 @@ from ingest.dataset.reader import Dataset
 from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.schemas import schema_of
 from ingest.generation.ablated import Condition, check_condition, single_heads
-from ingest.generation.draws import Sampling
+from ingest.generation.sampling import Sampling
 from ingest.generation.steps import Context, context_of, steps_of
 from ingest.kernel.errors import InputError
 from ingest.kernel.progress import Progress

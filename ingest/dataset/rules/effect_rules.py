@@ -1,6 +1,6 @@
 """What the rows of generated texts and of read-outs must keep beyond their schema.
 
-As in `ingest.dataset.row_rules`: one function a table, which `StoredTable.row_rule` names.
+As in `ingest.dataset.rules.row_rules`: one function a table, which `StoredTable.row_rule` names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ingest.dataset.relations import StoredTable
-from ingest.dataset.row_rules import check_columns
+from ingest.dataset.rules.row_rules import check_columns
 
 if TYPE_CHECKING:
     from ingest.dataset.verification import Verification
