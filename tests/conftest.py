@@ -81,7 +81,7 @@ def reference_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["--prompts", str(tasks), "--ablate", "L0H0", "--class", "regulation=rest;sip"]
     words += ["--seeds", "2", "--max-new-tokens", "48", "--temperature", "2"]
     assert headswap.main(["generate", str(dataset), *words]) == 0
-    assert headswap.main(["readout", str(dataset), "--class", "regulation=rest;sip"]) == 0
+    assert headswap.main(["readout", str(dataset), "--class", "regulation=close;the"]) == 0
     return dataset
 
 

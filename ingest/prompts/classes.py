@@ -41,7 +41,7 @@ class PhraseClass:
     def first_tokens(self, tokenizer: Tokenizer) -> tuple[int, ...]:
         """The ids of the tokens that the phrases begin with, as steps of a prompt are encoded.
 
-        Raises: InputError where a phrase has none.
+        Raises: InputError where a phrase has none, or one that stands for a space only.
         """
         found = {self.first_token(tokenizer, phrase) for phrase in self.phrases}
         return tuple(sorted(found))
@@ -49,12 +49,14 @@ class PhraseClass:
     def first_token(self, tokenizer: Tokenizer, phrase: str) -> int:
         """The id of the token that one phrase begins with.
 
-        Raises: InputError where it has none.
+        Raises: InputError where it has none, or one that stands for a space only.
         """
         ids: list[int] = tokenizer.encode(phrase, add_special_tokens=False).ids
-        if not ids:
+        # A space of its own may begin any step, so it tells no class.
+        if not ids or not tokenizer.decode(ids[:1], skip_special_tokens=False).strip():
             raise InputError(
-                f"the tokenizer makes no token of {phrase!r}, of the class {self.name!r}",
+                f"the tokenizer makes no first token of {phrase!r}, of the class {self.name!r}, "
+                "but a space at most",
                 hint="leave the phrase out, or write it otherwise",
             )
         return ids[0]
