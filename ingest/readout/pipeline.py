@@ -81,6 +81,7 @@ def read_out(dataset_path: Path, request: Request) -> Written:
     """
     dataset = open_to_add(dataset_path)
     entries = chosen_models(dataset, request.models)
+    _check_classes(dataset, request.classes)
     tokens = _Tokens(dataset)
     missing = {entry.name: _missing(dataset, entry, tokens, request) for entry in entries}
     chosen = [entry for entry in entries if missing[entry.name].prompts]
@@ -164,6 +165,21 @@ def _missing(dataset: Dataset, entry: ModelEntry, tokens: _Tokens, request: Requ
     return _Missing(positions, frozenset(by_prompt) - set(pc.unique(measured).to_pylist()))
 
 
+def _check_classes(dataset: Dataset, classes: Sequence[PhraseClass]) -> None:
+    """Raises: InputError where the dataset holds a class of the same name with other phrases."""
+    held: dict[tuple[str, str], set[str]] = {}
+    for row in dataset.read_table("token_classes").to_pylist():
+        held.setdefault((row["tokenizer"], row["token_class"]), set()).update(row["phrases"])
+    for found in classes:
+        for (_, name), phrases in held.items():
+            if name == found.name and phrases != set(found.phrases):
+                raise InputError(
+                    f"{dataset.path} holds a class {name!r} of other phrases: "
+                    f"{'; '.join(sorted(phrases))}",
+                    hint="give the class another name, or the phrases that it had",
+                )
+
+
 class _TokenClasses:
     """The tokens of each class, as each tokenizer cuts its phrases.
 
@@ -171,28 +187,22 @@ class _TokenClasses:
     """
 
     def __init__(self, dataset: Dataset, models: Sequence[LoadedModel], request: Request) -> None:
-        """Raises: InputError where a class holds other tokens than one of its name has so far."""
+        """Raises: InputError where a phrase has no first token."""
         self.ids: dict[str, dict[str, list[int]]] = {}
         self._rows: dict[str, list[dict[str, object]]] = {}
-        stored: dict[tuple[str, str], set[int]] = {}
-        for row in dataset.read_table("token_classes").to_pylist():
-            key = (row["tokenizer"], row["token_class"])
-            stored.setdefault(key, set()).add(row["token_id"])
-        for tokenizer_name, tokenizer in {m.tokenizer_name: m.tokenizer for m in models}.items():
-            ids = self.ids[tokenizer_name] = {}
-            rows = []
-            for found in request.classes:
-                ids[found.name] = list(found.first_tokens(tokenizer))
-                held = stored.get((tokenizer_name, found.name))
-                if held is None:
-                    rows += _class_rows(tokenizer_name, tokenizer, found)
-                elif held != set(ids[found.name]):
-                    raise InputError(
-                        f"{dataset.path} holds a class {found.name!r} of other tokens",
-                        hint="give the class another name, or the phrases that it had",
-                    )
+        stored = dataset.read_table("token_classes").to_pylist()
+        held = {(row["tokenizer"], row["token_class"]) for row in stored}
+        for name, tokenizer in {m.tokenizer_name: m.tokenizer for m in models}.items():
+            classes = request.classes
+            self.ids[name] = {found.name: list(found.first_tokens(tokenizer)) for found in classes}
+            rows = [
+                row
+                for found in classes
+                if (name, found.name) not in held
+                for row in _class_rows(name, tokenizer, found)
+            ]
             if rows:
-                self._rows[tokenizer_name] = rows
+                self._rows[name] = rows
 
     def write(self, addition: Addition) -> None:
         """Adds the classes that the dataset lacks, a file a tokenizer."""
