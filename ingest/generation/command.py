@@ -34,7 +34,7 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
     "prompts_file",
     metavar="FILE",
     help="prompts as for ingest, a task without steps being enough, or "
-    f"{_DEMO_TASKS}, 100 with complexities (default: those of the dataset). A task is continued "
+    f"{_DEMO_TASKS}, 60 with complexities (default: those of the dataset). A task is continued "
     "after <|steps|>, a text at its end",
 )
 @click.option(

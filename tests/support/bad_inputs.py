@@ -80,6 +80,67 @@ SCHEDULES = [
     "{t}/sound.toml --cron -o {t}/empty.txt",
     "{t}/sound.toml --systemd -o /proc/x",
 ]
+GENERATIONS = [
+    "--model=x",
+    "--model=",
+    "--prompts={t}/nothing.jsonl",
+    "--prompts={t}",
+    "--prompts=demo:nothing",
+    "--prompts={t}/latin.txt",
+    "--prompts={t}/empty.jsonl",
+    "--seeds=0",
+    "--seeds=-1",
+    "--seeds=x",
+    "--seeds=10001",
+    "--ablate=",
+    "--ablate=L0",
+    "--ablate=L9H0",
+    "--ablate=L0H9",
+    "--ablate=a:L0H0",
+    "--ablate=L0H0,L0H1",
+    "--ablate=L0H0+",
+    "--ablate=L0H0+L0H0",
+    "--ablate=L0H0+L9H0",
+    "--ablate=ALL",
+    "--ablate=all --ablate=L0H0",
+    "--kind=half",
+    "--temperature=-1",
+    "--temperature=nan",
+    "--temperature=inf",
+    "--temperature=x",
+    "--top-k=0",
+    "--top-k=1.5",
+    "--max-new-tokens=0",
+    "--max-new-tokens=9999999",
+    "--batch-size=0",
+    "--batch-size=5000",
+    "--device=abacus",
+    "--variant=calm --prompts={t}/record-20.jsonl",
+    "--class=",
+    "--class=regulation",
+    "--class=regulation=",
+    "--class=regulation=;",
+    "--class=regulation=@{t}/nothing.txt",
+    "--class=regulation=@{t}",
+    "--class=regulation=@{t}/latin.txt",
+    "--class=other=a",
+    "--class=demo:regulation --class=regulation=a",
+    "--class=demo:other",
+]
+READOUTS = [
+    "--model=x",
+    "--class=",
+    "--class=x",
+    "--class=x=",
+    "--class==a",
+    "--class=x y=a",
+    "--class=x=@{t}/nothing.txt",
+    "--class=x=@{t}/binary.jsonl",
+    "--class=x=a --class=x=b",
+    "--class=demo:other",
+    "--device=abacus",
+    "--all-positions=x",
+]
 QUERIES = [
     "",
     ";",
@@ -349,6 +410,11 @@ def _cases() -> Iterator[list[str]]:
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in FIGURES)
+    for command, listed in (("generate", GENERATIONS), ("readout", READOUTS)):
+        yield from ([command, "{d}", *words.split()] for words in listed)
+        yield from ([command, f"{{t}}/{name}"] for name in DATASETS)
+        yield from ([command], [command, "{d}", "--nothing"], [command, "{d}", "more"])
+        yield [command, "{d}"]  # whose models are nowhere to be found
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
     yield from (["schedule", *words.split()] for words in SCHEDULES)
     yield ["init", "{t}/study-0.toml"]
