@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,7 @@ def figures(rounds: int) -> Iterator[Figure]:
     jobs = [Job("prompt", seed, context, frozenset()) for seed in range(N_SEEDS)]
     with work_on([N_CONTEXT]) as work:
         decoder = Decoder(work.model, sampling, N_SEEDS)
-        works = {
+        works: dict[str, Callable[[], object]] = {
             OURS: partial(decoder.generate, jobs),
             WHOLE: partial(whole_forwards, work.model, jobs, sampling),
         }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -26,7 +27,7 @@ from ingest.generation.ablated import Condition
 from ingest.generation.decoding import Decoder, Generated, Job
 from ingest.generation.draws import noise_of
 from ingest.generation.sampling import Sampling
-from ingest.generation.steps import context_of
+from ingest.generation.steps import context_of, steps_of
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.models.load import load_model
 from ingest.models.loaded import LoadedModel
@@ -149,6 +150,19 @@ def test_the_batch_changes_no_text_of_the_demo_models(demo_model: LoadedModel) -
     assert Decoder(demo_model, sampling, 1).generate(jobs) == sixteen
     assert Decoder(demo_model, sampling, 5).generate(jobs[::-1]) == sixteen[::-1]
     assert len({text.token_ids for text in sixteen}) >= 12
+
+
+def test_the_demo_models_take_more_steps_for_what_is_more_complex(
+    demo_model: LoadedModel,
+) -> None:
+    tasks = list(demo_tasks().prompts)[:32]
+    contexts = [context_of(demo_model.tokenizer, task, demo_model.config) for task in tasks]
+    jobs = [
+        Job(task.text, 0, c.token_ids, c.end_ids) for task, c in zip(tasks, contexts, strict=True)
+    ]
+    texts = Decoder(demo_model, Sampling(), 32).generate(jobs)
+    n_steps = [len(steps_of(demo_model.tokenizer, text.token_ids)) for text in texts]
+    assert stats.spearmanr([task.complexity for task in tasks], n_steps).statistic >= 0.5
 
 
 def test_a_draw_too_close_to_call_is_made_from_the_text_alone(

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import BertConfig, BertForMaskedLM
 
+from ingest.appending import Addition
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.verification import verify
@@ -155,14 +156,14 @@ def test_an_interrupted_run_is_forgotten_where_other_texts_are_asked_for(
     undisturbed = Path(shutil.copytree(dataset, tmp_path / "undisturbed"))
     other = ["1" if word == "3" else word for word in words]
     assert run("generate", undisturbed, *other[2:]).code == 0
-    write = pipeline.Addition._note
+    write = Addition._note
 
     def stop(self: Any, entry: Any) -> None:
         write(self, entry)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.Addition, "_note", stop)
+        patched.setattr(Addition, "_note", stop)
         assert run(*words).code == 130
     assert run(*other).code == 0
     assert content(dataset) == content(undisturbed)

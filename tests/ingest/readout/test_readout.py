@@ -24,6 +24,7 @@ from transformers import (
 )
 
 import headswap
+from ingest.appending import Addition
 from ingest.dataset.commit import commit
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.relations import STORED_TABLES
@@ -333,7 +334,7 @@ def test_an_interrupted_read_out_goes_on_to_the_same_bytes(
     assert run("readout", undisturbed, "--class=a=the").code == 0
     assert len(list(undisturbed.glob("head_writes/*/*.parquet"))) == N_PROMPTS
     before, n_noted = read_manifest(dataset), 0
-    note = pipeline.Addition._note
+    note = Addition._note
 
     def stop(self: Any, entry: Any) -> None:
         nonlocal n_noted
@@ -343,7 +344,7 @@ def test_an_interrupted_read_out_goes_on_to_the_same_bytes(
         note(self, entry)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.Addition, "_note", stop)
+        patched.setattr(Addition, "_note", stop)
         assert run("readout", dataset, "--class=a=the").code == 130
     assert read_manifest(dataset) == before
     assert run("readout", dataset, "--class=a=the").code == 0
