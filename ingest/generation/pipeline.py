@@ -110,8 +110,6 @@ def generate(dataset_path: Path, request: Request) -> Written:
     wanted = {name: len(conditions[name]) * request.seeds * len(prompts.prompts) for name in counts}
     were_there = {name: wanted[name] - counts[name] for name in counts}
     chosen = [entry for entry in entries if tasks[entry.name]]
-    if not chosen:
-        return Written(counts, were_there)
     models = [load_stored(entry, request.device) for entry in chosen]
     writers = [_Writer(model, prompts, request) for model in models]
     with adding(dataset, [TABLE], _work(models, prompts, tasks, request)) as addition:

@@ -88,8 +88,6 @@ def read_out(dataset_path: Path, request: Request) -> Written:
     rows: dict[str, dict[str, int]] = {
         table: {entry.name: 0 for entry in entries} for table in TABLES[:2]
     }
-    if not chosen:
-        return Written(rows)
     models = [load_stored(entry, request.device) for entry in chosen]
     classes = _TokenClasses(dataset, models, request)
     readers = [_Readers(model, tokens, missing[model.name], classes) for model in models]

@@ -144,7 +144,7 @@ def test_the_batch_changes_no_text_of_the_demo_models(demo_model: LoadedModel) -
     for key, prompt in list(zip(keys, tasks.prompts, strict=True))[:8]:
         context = context_of(demo_model.tokenizer, prompt, demo_model.config)
         jobs += [Job(key, seed, context.token_ids, context.end_ids) for seed in range(2)]
-    sampling = Sampling(max_new_tokens=60)
+    sampling = Sampling(max_new_tokens=40)
     sixteen = Decoder(demo_model, sampling, 16).generate(jobs)
     assert Decoder(demo_model, sampling, 16).generate(jobs) == sixteen
     assert Decoder(demo_model, sampling, 1).generate(jobs) == sixteen

@@ -169,6 +169,15 @@ def test_an_interrupted_run_is_forgotten_where_other_texts_are_asked_for(
     assert content(dataset) == content(undisturbed)
 
 
+def test_a_damaged_file_is_named(dataset: Path, words: list[object], run: Run) -> None:
+    assert run(*words).code == 0
+    path = dataset / read_manifest(dataset).files_of("generations")[0].path
+    path.write_bytes(bytes(path.stat().st_size))
+    outcome = run(*words)
+    assert outcome.code == 2
+    assert f"{path} cannot be read" in outcome.err
+
+
 def _set(**values: Any) -> Callable[[list[dict[str, Any]]], object]:
     return lambda rows: rows[0].update(values)
 
