@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
+from tests.support.bad_requests import GENERATIONS, READOUTS
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
 MODEL = "--model=standard={r}"
@@ -79,67 +80,6 @@ SCHEDULES = [
     "{t}/sound.toml --cron --every=year",
     "{t}/sound.toml --cron -o {t}/empty.txt",
     "{t}/sound.toml --systemd -o /proc/x",
-]
-GENERATIONS = [
-    "--model=x",
-    "--model=",
-    "--prompts={t}/nothing.jsonl",
-    "--prompts={t}",
-    "--prompts=demo:nothing",
-    "--prompts={t}/latin.txt",
-    "--prompts={t}/empty.jsonl",
-    "--seeds=0",
-    "--seeds=-1",
-    "--seeds=x",
-    "--seeds=10001",
-    "--ablate=",
-    "--ablate=L0",
-    "--ablate=L9H0",
-    "--ablate=L0H9",
-    "--ablate=a:L0H0",
-    "--ablate=L0H0,L0H1",
-    "--ablate=L0H0+",
-    "--ablate=L0H0+L0H0",
-    "--ablate=L0H0+L9H0",
-    "--ablate=ALL",
-    "--ablate=all --ablate=L0H0",
-    "--kind=half",
-    "--temperature=-1",
-    "--temperature=nan",
-    "--temperature=inf",
-    "--temperature=x",
-    "--top-k=0",
-    "--top-k=1.5",
-    "--max-new-tokens=0",
-    "--max-new-tokens=9999999",
-    "--batch-size=0",
-    "--batch-size=5000",
-    "--device=abacus",
-    "--variant=calm --prompts={t}/record-20.jsonl",
-    "--class=",
-    "--class=regulation",
-    "--class=regulation=",
-    "--class=regulation=;",
-    "--class=regulation=@{t}/nothing.txt",
-    "--class=regulation=@{t}",
-    "--class=regulation=@{t}/latin.txt",
-    "--class=other=a",
-    "--class=demo:regulation --class=regulation=a",
-    "--class=demo:other",
-]
-READOUTS = [
-    "--model=x",
-    "--class=",
-    "--class=x",
-    "--class=x=",
-    "--class==a",
-    "--class=x y=a",
-    "--class=x=@{t}/nothing.txt",
-    "--class=x=@{t}/binary.jsonl",
-    "--class=x=a --class=x=b",
-    "--class=demo:other",
-    "--device=abacus",
-    "--all-positions=x",
 ]
 QUERIES = [
     "",
