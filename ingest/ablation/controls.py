@@ -60,14 +60,14 @@ class Controls:
             for batch in plan_batches([len(ids) for ids in sequences], self._n_heads, limit):
                 members = [sequences[member] for member in batch.members]
                 for layer, mixed in enumerate(self._replay.mixed_values(members)):
-                    # In double precision where the device has it: there are many to add.
-                    total = sum(
+                    # In double precision, as there are many to add.
+                    parts = [
                         mixed[row, : len(ids)].cpu().double().sum(0)
                         for row, ids in enumerate(members)
-                    )
+                    ]
                     if layer == len(totals):
-                        totals.append(torch.zeros_like(total))
-                    totals[layer] = totals[layer] + total
+                        totals.append(torch.zeros_like(parts[0]))
+                    totals[layer] += torch.stack(parts).sum(0)
                 kind, device = mixed.dtype, mixed.device
             count = sum(map(len, sequences))
             self._means = [

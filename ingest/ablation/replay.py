@@ -73,6 +73,10 @@ class Replay:
             mask[row, : len(sequence)] = 1
         ids, mask = ids.to(self._model.device), mask.to(self._model.device)
         outputs: list[Any] = []
+
+        def keep(block: Any, inputs: Any, output: Any) -> None:
+            outputs.append(output)
+
         with ExitStack() as stack:
             for block in self._blocks:
                 handle = block.register_forward_hook(
@@ -105,17 +109,17 @@ class Replay:
         n_copies, n_sequences = len(replacements), len(kept.ids)
 
         def replace(mixed: torch.Tensor, hook: Any) -> torch.Tensor:
-            changed = mixed.clone().unflatten(0, (n_copies, n_sequences))
+            changed = mixed.clone().view(n_copies, n_sequences, *mixed.shape[1:])
             for copy, replacement in enumerate(replacements):
                 changed[copy, :, :, replacement.head] = replacement.values
-            return changed.flatten(0, 1)
+            return changed.view(mixed.shape)
 
         with (
             self._giving_again(kept, layer, n_copies),
             self._model.bridge.hooks(fwd_hooks=[(_mixed_hook(layer), replace)]),
         ):
             logits = self._logits(kept.ids.repeat(n_copies, 1), kept.mask.repeat(n_copies, 1))
-        return logits.unflatten(0, (n_copies, n_sequences))
+        return logits.view(n_copies, n_sequences, *logits.shape[1:])
 
     def check(self, kept: Kept) -> None:
         """Whether the model, run from each layer on and left whole, gives what it gave.

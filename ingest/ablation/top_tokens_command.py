@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,27 +58,23 @@ def command(
     head: str,
     prompt_id: int,
     position: int,
-    count: int,
-    kind: str,
     sources: tuple[str, ...],
-    device: str | None,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Prints the most probable tokens, before and after."""
     from ingest.ablation.top_tokens import Place, top_tokens
 
     model, found = parse_model_head(head)
     place = Place(model, found, prompt_id, position)
-    tokens = top_tokens(dataset, place, count, kind, device, parse_now_at(sources))
+    tokens = top_tokens(dataset, place, now_at=parse_now_at(sources), **options)
+    kind = options["kind"]
     if as_json:
         print(json.dumps({"model": model, "kind": kind, "prompt_id": prompt_id, **asdict(tokens)}))
         return 0
     print(f"{head} ({kind}), prompt {prompt_id}, position {tokens.position}")
-    print(f"{'rank':>4}  {'before':<30}  {'after':<30}")
-    pairs = zip(tokens.before, tokens.after, strict=True)
-    for rank, (before, after) in enumerate(pairs, start=1):
-        cells = [
-            f"{token.probability:.4f} {printable(repr(token.token))}" for token in (before, after)
-        ]
-        print(f"{rank:>4}  {cells[0]:<30}  {cells[1]:<30}".rstrip())
+    print(f"{'rank':>4}  {'before':<30}  after")
+    for rank, pair in enumerate(zip(tokens.before, tokens.after, strict=True), start=1):
+        before, after = (f"{one.probability:.4f} {printable(repr(one.token))}" for one in pair)
+        print(f"{rank:>4}  {before:<30}  {after}")
     return 0
