@@ -76,6 +76,7 @@ def reference_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset, tasks = folder / "dataset", folder / "tasks.jsonl"
     models = [f"--model={name}={REFERENCE / name}" for name in ("standard", "adhd")]
     assert headswap.main(["ingest", *models, "--out", str(dataset)]) == 0
+    assert headswap.main(["ablate", str(dataset)]) == 0
     records = [{"task": f"Clean room {n}", "complexity": 1 + n % 3} for n in range(6)]
     tasks.write_text("\n".join(map(json.dumps, records)))
     words = ["--prompts", str(tasks), "--ablate", "L0H0", "--class", "regulation=rest;sip"]

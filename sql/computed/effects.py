@@ -37,20 +37,22 @@ def ablation_ranking(inputs: Inputs) -> pa.Table:
         "order by model, kind, layer, head, prompt_id"
     ).fetchall()
     by_head: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for *head, prompt_id, loss, divergence in effects:
-        by_head.setdefault(tuple(head), []).append((unit_of[prompt_id], loss, divergence))
+    for model, kind, layer, head, prompt_id, loss, divergence in effects:
+        of_head = by_head.setdefault((model, kind, layer, head), [])
+        of_head.append((unit_of[prompt_id], loss, divergence))
     rows = []
-    for head, found in by_head.items():
+    for place, found in by_head.items():
         units = np.array([unit for unit, _, _ in found])
         intervals = [
             number
             for column in (1, 2)
             for number in mean_interval(np.array([row[column] for row in found]), units)
         ]
-        rows.append((*head, len(found), *intervals))
+        rows.append((*place, len(found), *intervals))
     # Rounded, so that what is equal but for its last bits ranks alike on every machine.
     rows.sort(key=lambda row: (row[0], row[1], -round(row[5], 9), row[2], row[3]))
-    ranked, before, rank = [], None, 0
+    ranked: list[tuple[Any, ...]] = []
+    before, rank = (), 0
     for row in rows:
         rank = rank + 1 if row[:2] == before else 1
         before = row[:2]
@@ -106,7 +108,7 @@ def functional_match(inputs: Inputs) -> pa.Table:
 
     Returns: the columns of the relation `functional_match`.
     """
-    vectors = _effect_vectors(inputs)
+    effects = _effects(inputs)
     matched = _matched_heads(inputs)
     heads: dict[str, list[tuple[int, int]]] = {}
     for model, layer, head in inputs.query(
@@ -116,7 +118,7 @@ def functional_match(inputs: Inputs) -> pa.Table:
     pairs = inputs.query("select model_a, model_b from pairs order by model_a, model_b").fetchall()
     n_draws = max(inputs.parameters.n_draws, _LEAST_DRAWS)
     rows = []
-    for kind_number, (kind, of_head) in enumerate(sorted(vectors.items())):
+    for kind_number, (kind, of_head) in enumerate(sorted(effects.items())):
         for number, (model_a, model_b) in enumerate(pairs):
             ablated_a, ablated_b = (
                 [place for place in heads[model] if (model, *place) in of_head]
@@ -124,10 +126,15 @@ def functional_match(inputs: Inputs) -> pa.Table:
             )
             if model_a > model_b or not ablated_a or not ablated_b:
                 continue  # tested with the other order, or not ablated
-            a, b = (
-                np.array([of_head[model, *place] for place in places])
+            of_a, of_b = (
+                [of_head[model, *place] for place in places]
                 for model, places in ((model_a, ablated_a), (model_b, ablated_b))
             )
+            # Models that cut a prompt into one token have nothing to predict there.
+            common = sorted(set.intersection(*map(set, (*of_a, *of_b))))
+            if not common:
+                continue
+            a, b = _vectors(of_a, common), _vectors(of_b, common)
             gram = _gram(a, b, ablated_a, ablated_b)
             seed = [inputs.parameters.seed, _FUNCTIONAL, kind_number, number]
             forth, back = two_way_match_tests(gram, n_draws, np.random.default_rng(seed))
@@ -157,26 +164,22 @@ _FUNCTIONAL_ROWS = pa.schema(
 )
 
 
-def _effect_vectors(inputs: Inputs) -> dict[str, dict[_Head, Floats]]:
-    """By kind the effects of each head on the prompts, less their mean."""
-    rows = inputs.query(
-        "select kind, model, layer, head, mean_delta_loss_nats from prompt_effects "
-        "where mean_delta_loss_nats is not null order by kind, model, layer, head, prompt_id"
-    ).fetchall()
-    values: dict[str, dict[_Head, list[float]]] = {}
-    for kind, model, layer, head, effect in rows:
-        values.setdefault(kind, {}).setdefault((model, layer, head), []).append(effect)
-    found: dict[str, dict[_Head, Floats]] = {}
-    for kind, of_head in values.items():
-        # A prompt without a token to predict has none for any head of its model: those of the other
-        # model cannot be set against it.
-        longest = max(map(len, of_head.values()))
-        found[kind] = {
-            head: np.array(effects) - np.mean(effects)
-            for head, effects in of_head.items()
-            if len(effects) == longest
-        }
+def _effects(inputs: Inputs) -> dict[str, dict[_Head, dict[int, float]]]:
+    """By kind and head the mean effect on each prompt."""
+    found: dict[str, dict[_Head, dict[int, float]]] = {}
+    for kind, model, layer, head, prompt_id, effect in inputs.query(
+        "select kind, model, layer, head, prompt_id, mean_delta_loss_nats from prompt_effects "
+        "where mean_delta_loss_nats is not null"
+    ).fetchall():
+        found.setdefault(kind, {}).setdefault((model, layer, head), {})[prompt_id] = effect
     return found
+
+
+def _vectors(effects: list[dict[int, float]], prompts: list[int]) -> Floats:
+    """`[head, prompt]`, less each head's mean."""
+    values = np.array([[of_prompt[prompt] for prompt in prompts] for of_prompt in effects])
+    centred: Floats = values - values.mean(axis=1, keepdims=True)
+    return centred
 
 
 def _gram(
