@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ingest.ablation.options import ZERO
@@ -24,13 +26,23 @@ N_LAYERS, N_HEADS = 3, 4
 MODELS = ("standard", "adhd")
 
 
+NUMBERS = ("delta_loss_nats", "kl_nats", "probability_before", "probability_after")
+Head = tuple[int, int]
+Values = dict[str, NDArray[np.float64]]
+
+
 @dataclass(frozen=True)
 class ByHand:
-    """Logs of probabilities `[place, token]`, whole and without each head; ids of true tokens."""
+    """What a forward by hand gives of each head, the places of all prompts one after the other.
 
-    whole: Tensor
-    ablated: dict[tuple[int, int], Tensor]
-    targets: Tensor
+    effects: the columns of `ablation_effects` in double precision, NaN where no token follows.
+    logs: of the ablated model's probabilities, `[place, token]`. bounds: how far each number may be
+    from these: 1e-5, or where single precision takes a forward by hand further, twice as far.
+    """
+
+    effects: dict[Head, Values]
+    logs: dict[Head, Tensor]
+    bounds: dict[str, float]
 
 
 @pytest.fixture(scope="module")
@@ -51,58 +63,64 @@ def prompts(dataset: Dataset) -> dict[int, list[int]]:
 
 @pytest.fixture(scope="module")
 def by_hand(prompts: dict[int, list[int]]) -> dict[str, ByHand]:
-    """The places of all prompts one after the other."""
+    targets = torch.tensor([i for ids in prompts.values() for i in (*ids[1:], -1)])
+    heads = [(layer, head) for layer in range(N_LAYERS) for head in range(N_HEADS)]
     found = {}
     for model in MODELS:
         bundle = read_bundle(REFERENCE / model)
 
-        def logs(head: tuple[int, int] | None, bundle: Any = bundle) -> Tensor:
-            parts = [bundle_logits(bundle, ids, head) for ids in prompts.values()]
+        def logs(head: Head | None, dtype: torch.dtype, bundle: Any = bundle) -> Tensor:
+            parts = [bundle_logits(bundle, ids, head, dtype) for ids in prompts.values()]
             return torch.cat(parts).log_softmax(-1)
 
-        heads = [(layer, head) for layer in range(N_LAYERS) for head in range(N_HEADS)]
-        targets = torch.tensor([i for ids in prompts.values() for i in (*ids[1:], -1)])
-        found[model] = ByHand(logs(None), {head: logs(head) for head in heads}, targets)
+        exact = {head: logs(head, torch.float64) for head in (None, *heads)}
+        rounded = {head: logs(head, torch.float32) for head in (None, *heads)}
+        effects = {head: numbers(exact[None], exact[head], targets) for head in heads}
+        own = {head: numbers(rounded[None], rounded[head], targets) for head in heads}
+        bounds = {}
+        for name in NUMBERS:
+            distance = max(distance_of(own[head][name], effects[head][name]) for head in heads)
+            assert distance < 1e-3
+            bounds[name] = max(1e-5, 2 * distance)
+        found[model] = ByHand(effects, {head: exact[head] for head in heads}, bounds)
     return found
+
+
+def numbers(before: Tensor, after: Tensor, targets: Tensor) -> Values:
+    true = targets.clamp(min=0)[:, None]
+    columns = {
+        "delta_loss_nats": (before - after).gather(1, true)[:, 0],
+        "probability_before": before.gather(1, true)[:, 0].exp(),
+        "probability_after": after.gather(1, true)[:, 0].exp(),
+    }
+    found = {name: torch.where(targets < 0, torch.nan, c) for name, c in columns.items()}
+    found["kl_nats"] = (before.exp() * (before - after)).sum(-1)
+    return {name: column.double().numpy() for name, column in found.items()}
+
+
+def distance_of(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    assert np.array_equal(np.isnan(found), np.isnan(expected))
+    return float(np.nanmax(np.abs(found - expected)))
 
 
 def effects(dataset: Dataset, model: str, layer: int, head: int) -> dict[str, Any]:
     rows = pa.concat_tables(
-        [pa.parquet.read_table(path) for path in dataset.table_files("ablation_effects", model)]
+        [pq.read_table(path) for path in dataset.table_files("ablation_effects", model)]
     )
     mine = rows.filter(pc.and_(pc.equal(rows["layer"], layer), pc.equal(rows["head"], head)))
     mine = mine.sort_by([("prompt_id", "ascending"), ("position", "ascending")])
     return {name: mine[name].to_numpy() for name in mine.column_names}
 
 
-def bound(found: dict[str, Any], expected: ByHand) -> float:
-    """1e-5, or twice what the two ways to compute the whole model are apart on this processor."""
-    has_target = expected.targets >= 0
-    loss = expected.whole[has_target].gather(1, expected.targets[has_target, None])[:, 0]
-    own = np.log(found["probability_before"][has_target.numpy()].astype(float)) - loss.numpy()
-    assert np.abs(own).max() < 1e-3
-    return max(1e-5, 2 * float(np.abs(own).max()))
-
-
 @pytest.mark.parametrize("model", MODELS)
 def test_zero_ablation_equals_a_forward_by_hand(
     model: str, dataset: Dataset, by_hand: dict[str, ByHand]
 ) -> None:
-    expected = by_hand[model]
-    has_target = (expected.targets >= 0).numpy()
-    for (layer, head), after in expected.ablated.items():
+    for (layer, head), expected in by_hand[model].effects.items():
+        assert np.nanmax(np.abs(expected["delta_loss_nats"])) > 0.01, "else nothing was ablated"
         found = effects(dataset, model, layer, head)
-        allowed = bound(found, expected)
-        true = expected.targets.clamp(min=0)[:, None]
-        change = (expected.whole - after).gather(1, true)[:, 0].numpy()
-        kl = (expected.whole.exp() * (expected.whole - after)).sum(-1).numpy()
-        assert np.abs(change).max() > 0.01, "else nothing was ablated"
-        assert np.isnan(found["delta_loss_nats"][~has_target]).all()
-        assert np.abs(found["delta_loss_nats"] - change)[has_target].max() <= allowed
-        assert np.abs(found["kl_nats"] - kl).max() <= allowed
-        for name, logs in (("before", expected.whole), ("after", after)):
-            probability = logs.gather(1, true)[:, 0].exp().numpy()[has_target]
-            assert np.abs(found[f"probability_{name}"][has_target] - probability).max() <= allowed
+        for name in NUMBERS:
+            assert distance_of(found[name], expected[name]) <= by_hand[model].bounds[name], name
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -118,7 +136,7 @@ def test_the_five_most_probable_tokens_are_the_same(
     for layer in range(N_LAYERS):
         for head, logits in enumerate(batch.logits(ZERO, layer, range(N_HEADS))):
             found = batch.before.log_probabilities(logits)
-            by_rank = expected.ablated[layer, head].topk(6)
+            by_rank = expected.logs[layer, head].topk(6)
             # Where two are closer than rounding, their order means nothing.
             is_clear = (by_rank.values.diff(dim=1).abs() > 1e-3).all(1)
             assert is_clear.float().mean() > 0.8
@@ -132,10 +150,9 @@ def test_a_planted_twin_has_the_same_effect(
         for head, twin in enumerate(twins):
             mine = effects(dataset, "adhd", layer, head)
             its = effects(dataset, "standard", layer, twin)
-            allowed = max(bound(mine, by_hand["adhd"]), bound(its, by_hand["standard"]))
-            for name in ("delta_loss_nats", "kl_nats", "probability_after"):
-                difference = np.nanmax(np.abs(mine[name] - its[name]))
-                assert difference <= allowed, (layer, head, name)
+            for name in NUMBERS:
+                allowed = max(by_hand[model].bounds[name] for model in MODELS)
+                assert distance_of(mine[name], its[name]) <= allowed, (layer, head, name)
 
 
 def test_every_match_by_attention_is_the_match_by_effect(

@@ -18,10 +18,18 @@ Change = Callable[[int, Tensor], Tensor]
 
 
 def bundle_logits(
-    bundle: dict[str, Any], ids: Sequence[int], zeroed: tuple[int, int] | None
+    bundle: dict[str, Any],
+    ids: Sequence[int],
+    zeroed: tuple[int, int] | None,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """The logits `[position, token]` of a Llama-like bundle, the pattern of a head set to zero."""
-    state: dict[str, Tensor] = bundle["model_state_dict"]
+    """The logits `[position, token]` of a Llama-like bundle, the pattern of a head set to zero.
+
+    dtype: of the arithmetic.
+    """
+    state: dict[str, Tensor] = {
+        name: tensor.to(dtype) for name, tensor in bundle["model_state_dict"].items()
+    }
     names = [field.name for field in dataclasses.fields(Sizes)]
     sizes = Sizes(**{name: bundle["config"][name] for name in names})
     cos, sin = (state[f"blocks.0.attn.rotary_{name}"][: len(ids)] for name in ("cos", "sin"))
