@@ -22,6 +22,14 @@ __version__ = "0.1.0"
 # module:name.
 COMMANDS = {
     "ingest": ("ingest.command", "run models over prompts and store their attention as Parquet"),
+    "ablate": (
+        "ingest.ablation.command",
+        "ablate heads one by one, and store what changes in a model's predictions",
+    ),
+    "top-tokens": (
+        "ingest.ablation.top_tokens_command",
+        "show the most probable next tokens before and after a head is ablated",
+    ),
     "generate": (
         "ingest.generation.command",
         "let models write, whole and with heads ablated, and store the texts",
@@ -57,7 +65,7 @@ COMMANDS = {
     "demo": ("headswap:demo", "ingest the demo models and write their report"),
 }
 # Commands that go on where they were interrupted when they are run again.
-_RESUMABLE = {"ingest", "generate", "readout", "run", "demo"}
+_RESUMABLE = {"ingest", "ablate", "generate", "readout", "run", "demo"}
 _COMPLETION = "_HEADSWAP_COMPLETE"
 
 
@@ -101,6 +109,7 @@ def command_line() -> LazyGroup:
 
     extensions = {
         "ingest": _and_write_views("out"),
+        "ablate": _and_write_views("dataset"),
         "generate": _and_write_views("dataset"),
         "readout": _and_write_views("dataset"),
         "verify": _after_repair,

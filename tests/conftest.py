@@ -85,6 +85,7 @@ def reference_dataset(ingested_reference: Path, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("reference")
     dataset = Path(shutil.copytree(ingested_reference, folder / "dataset"))
     tasks = folder / "tasks.jsonl"
+    assert headswap.main(["ablate", str(dataset)]) == 0
     records = [{"task": f"Clean room {n}", "complexity": 1 + n % 3} for n in range(6)]
     tasks.write_text("\n".join(map(json.dumps, records)))
     words = ["--prompts", str(tasks), "--ablate", "L0H0", "--class", "regulation=rest;sip"]

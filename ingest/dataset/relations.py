@@ -31,6 +31,9 @@ SQL_TYPES = {
     "list<string>": "varchar[]",
 }
 
+# What stands for what an ablated head mixes; `ablation_effects.kind` says what each means.
+ABLATION_KINDS = ("zero", "mean", "resample")
+
 
 @dataclass(frozen=True)
 class StoredColumn:
@@ -183,6 +186,46 @@ _ATTENTION = StoredTable(
     row_rule="ingest.dataset.rules.row_rules.check_attention",
 )
 
+_ABLATION_EFFECTS = StoredTable(
+    name="ablation_effects",
+    purpose="what ablating a head changes in the predictions of its model, token by token",
+    grain=("model", "kind", "layer", "head", "prompt_id", "position"),
+    columns=_columns(
+        ("model", "string", "name of the model in this dataset", False, "models.model"),
+        (
+            "kind",
+            "string",
+            "what stands for what the head mixes: zero, nothing; mean, its mean over all positions "
+            "of all prompts; resample, that of another prompt at the same position or its last",
+        ),
+        ("layer", "int16", "of the ablated head, 0-based"),
+        ("head", "int16", "0-based within its layer"),
+        ("prompt_id", "int32", "joins prompts", False, "prompts.prompt_id"),
+        (
+            "position",
+            "int32",
+            "of the token from which the next is predicted, 0-based; for an encoder, of the masked "
+            "token, which is predicted",
+        ),
+        (
+            "delta_loss_nats",
+            "float32",
+            "loss of the true token, ablated less whole: above 0 where the head helped; null where "
+            "no token follows",
+            True,
+        ),
+        ("kl_nats", "float32", "divergence of the ablated model's prediction from the whole's"),
+        ("probability_before", "float32", "of the true token, whole; null as above", True),
+        ("probability_after", "float32", "of the true token, ablated; null as above", True),
+        ("top_token_before", "string", "the token that the whole model finds most probable"),
+        ("top_token_after", "string", "the one that the ablated model finds most probable"),
+    ),
+    split="model",
+    made_by="ablate",
+    is_optional=True,
+    row_rule="ingest.dataset.rules.ablation_rules.check_ablations",
+)
+
 _GENERATIONS = StoredTable(
     name="generations",
     purpose="texts that models generated, whole and with heads ablated",
@@ -285,6 +328,7 @@ STORED_TABLES: dict[str, StoredTable] = {
         _MODELS,
         _PROMPTS,
         _TOKENS,
+        _ABLATION_EFFECTS,
         _GENERATIONS,
         _TOKEN_CLASSES,
         _LAYER_READOUTS,

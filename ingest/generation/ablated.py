@@ -61,6 +61,16 @@ def _zeroing(heads: Sequence[int]) -> Callable[..., torch.Tensor]:
     return zero
 
 
+def parse_head(text: str) -> tuple[int, int] | None:
+    """Layer and head of `L3H5`, None where a text names no head.
+
+    >>> parse_head("L3H5"), parse_head("H5")
+    ((3, 5), None)
+    """
+    match = _HEAD.fullmatch(text.strip())
+    return (int(match[1]), int(match[2])) if match else None
+
+
 def parse_conditions(arguments: Sequence[str], kind: str) -> tuple[Condition, ...] | None:
     """Reads the values of `--ablate`: `L3H5` each, `L2H0+L3H5`, or `all`; None for all.
 
@@ -80,8 +90,8 @@ def parse_conditions(arguments: Sequence[str], kind: str) -> tuple[Condition, ..
 
 
 def _condition(argument: str, kind: str) -> Condition:
-    found = [_HEAD.fullmatch(part.strip()) for part in argument.split("+")]
-    heads = {(int(match[1]), int(match[2])) for match in found if match}
+    found = [parse_head(part) for part in argument.split("+")]
+    heads = {head for head in found if head}
     if None in found or len(heads) < len(found):
         raise InputError(
             f"--ablate {argument!r} names no heads",
@@ -100,8 +110,13 @@ def single_heads(n_layers: int, n_heads: int, kind: str) -> tuple[Condition, ...
 def check_condition(condition: Condition, model: str, n_layers: int, n_heads: int) -> None:
     """Raises: InputError where the model has no such head."""
     for layer, head in condition.heads:
-        if layer >= n_layers or head >= n_heads:
-            raise InputError(
-                f"model {model!r} has no head L{layer}H{head}",
-                hint=f"it has the layers 0 to {n_layers - 1} and the heads 0 to {n_heads - 1}",
-            )
+        check_head(layer, head, model, n_layers, n_heads)
+
+
+def check_head(layer: int, head: int, model: str, n_layers: int, n_heads: int) -> None:
+    """Raises: InputError where the model has no such head."""
+    if layer >= n_layers or head >= n_heads:
+        raise InputError(
+            f"model {model!r} has no head L{layer}H{head}",
+            hint=f"it has the layers 0 to {n_layers - 1} and the heads 0 to {n_heads - 1}",
+        )

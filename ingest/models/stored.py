@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from ingest.models.loaded import LoadedModel
 
 
-def load_stored(entry: ModelEntry, device: str | None = None) -> LoadedModel:
-    """Loads a model as it ran for the dataset. device: another than the one it ran on.
+def load_stored(
+    entry: ModelEntry, device: str | None = None, now_at: str | None = None
+) -> LoadedModel:
+    """Loads a model as it ran for the dataset.
+
+    device: another than the one it ran on. now_at: the source that holds it now, None for the one
+    that it was ingested from.
 
     Raises: InputError where it runs code of its own, or its source no longer holds its weights.
     """
@@ -23,11 +28,13 @@ def load_stored(entry: ModelEntry, device: str | None = None) -> LoadedModel:
             f"the model {entry.name!r} runs code of its own, which is not run again unasked",
             hint="ingest into a new folder with --trust-remote-code, if you trust it",
         )
-    source = ModelSource(entry.name, _with_revision(entry))
+    source = ModelSource(entry.name, now_at or _with_revision(entry))
     files = find_files(source)
     if files.weights_sha256() != entry.weights_sha256:
         raise InputError(
-            f"{entry.source} no longer holds the weights of {entry.name!r}",
+            f"{source.source} no longer holds the weights of {entry.name!r}"
+            if now_at is None
+            else f"{now_at} does not hold the weights of {entry.name!r}",
             hint="bring back the model's files, or ingest into a new folder",
         )
     options = LoadOptions(device or entry.device, entry.dtype, precision=entry.precision)
@@ -36,7 +43,7 @@ def load_stored(entry: ModelEntry, device: str | None = None) -> LoadedModel:
     model = load_model(ModelSource(entry.name, entry.source), files, options)
     if model.tokenizer_name != entry.tokenizer:
         raise InputError(
-            f"{entry.source} no longer holds the tokenizer of {entry.name!r}",
+            f"{source.source} no longer holds the tokenizer of {entry.name!r}",
             hint="bring back the model's files, or ingest into a new folder",
         )
     return model

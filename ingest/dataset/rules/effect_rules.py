@@ -104,12 +104,12 @@ def _write_problem(verification: Verification, model: str, rows: pa.Table) -> st
     if problem := _position_problem(verification, model, rows):
         return problem
     shape = verification.shape_of(model)
-    lengths = _lengths(verification, model)
+    lengths = lengths_of(verification, model)
     prompts, positions = (rows[name].to_numpy() for name in ("prompt_id", "position"))
     expected = sum(lengths[prompt] for prompt in np.unique(prompts).tolist())
     if len(rows) != expected * shape["n_layers"] * shape["n_heads"]:
         return "lacks a head at a position that others have"
-    is_last = positions == _last_positions(lengths, prompts)
+    is_last = positions == last_positions(lengths, prompts)
     if not np.array_equal(rows["direct_logit"].is_null().to_numpy(), is_last):
         return "has a direct_logit where no token follows, or none where one does"
     return None
@@ -117,18 +117,19 @@ def _write_problem(verification: Verification, model: str, rows: pa.Table) -> st
 
 def _position_problem(verification: Verification, model: str, rows: pa.Table) -> str | None:
     prompts, positions = (rows[name].to_numpy() for name in ("prompt_id", "position"))
-    last = _last_positions(_lengths(verification, model), prompts)
+    last = last_positions(lengths_of(verification, model), prompts)
     if ((positions < 0) | (positions > last)).any():
         return "has a position that its prompt lacks"
     return None
 
 
-def _last_positions(lengths: dict[int, int], prompts: NDArray[np.int32]) -> NDArray[np.int64]:
+def last_positions(lengths: dict[int, int], prompts: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The last position of each of some prompts."""
     known, places = np.unique(prompts, return_inverse=True)
     return np.array([lengths[prompt] - 1 for prompt in known.tolist()], dtype=np.int64)[places]
 
 
-def _lengths(verification: Verification, model: str) -> dict[int, int]:
+def lengths_of(verification: Verification, model: str) -> dict[int, int]:
     """The tokens of each prompt as the model's tokenizer cuts it."""
     tokens = verification.small_table("tokens")
     mine = tokens.filter(pc.equal(tokens["tokenizer"], verification.shape_of(model)["tokenizer"]))
