@@ -24,6 +24,8 @@ GENERATIONS = [
     "--ablate=ALL",
     "--ablate=all --ablate=L0H0",
     "--kind=half",
+    "--source=x",
+    "--source=x=demo:adhd-1",
     "--temperature=-1",
     "--temperature=nan",
     "--temperature=inf",
@@ -48,6 +50,8 @@ GENERATIONS = [
     "--class=demo:other",
 ]
 READOUTS = [
+    "--source=",
+    "--source=x=demo:adhd-1",
     "--model=x",
     "--class=",
     "--class=x",

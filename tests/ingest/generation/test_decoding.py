@@ -24,6 +24,7 @@ from transformers import (
 from ingest.demo.tasks import demo_tasks
 from ingest.generation import decoding
 from ingest.generation.ablated import Condition
+from ingest.generation.ablating import Ablations
 from ingest.generation.decoding import Decoder, Generated, Job
 from ingest.generation.draws import noise_of
 from ingest.generation.sampling import Sampling
@@ -123,13 +124,44 @@ def test_ablated_texts_equal_those_without_the_heads_output(
 ) -> None:
     model, sampling = loaded(str(folder)), Sampling(max_new_tokens=20)
     network = without_heads(AutoModelForCausalLM.from_pretrained(folder), heads)
-    ablation = Condition(tuple(heads), "zero").intervention(model)
+    ablation = Ablations(model, {}).intervention(Condition(tuple(heads), "zero"))
     found = Decoder(model, sampling, 4, ablation).generate(JOBS)
     assert found == [plain(network, job, sampling) for job in JOBS]
     whole = Decoder(model, sampling, 4).generate(JOBS)
     assert found != whole
     # Nothing of the ablation stays behind.
     assert whole == Decoder(loaded(str(folder)), sampling, 4).generate(JOBS)
+
+
+def test_mean_ablated_texts_equal_those_with_the_mean_as_a_bias(folder: Path) -> None:
+    """What a head writes is taken away, its mean over all positions of two prompts added."""
+    model, (layer, head) = loaded(str(folder)), (1, 2)
+    prompts = {0: np.arange(5, 17, dtype=np.int32), 4: np.arange(40, 45, dtype=np.int32)}
+    network = AutoModelForCausalLM.from_pretrained(folder)
+    if isinstance(network, LlamaForCausalLM):
+        output = network.model.layers[layer].self_attn.o_proj
+    elif isinstance(network, GPTNeoXForCausalLM):
+        output = network.gpt_neox.layers[layer].attention.dense
+    else:
+        output = network.transformer.h[layer].attn.c_proj
+    mixed: list[torch.Tensor] = []
+    handle = output.register_forward_hook(lambda _, given, __: mixed.append(given[0][0]))
+    with torch.inference_mode():
+        for ids in prompts.values():
+            network(torch.tensor(ids[None].astype(np.int64)))
+    handle.remove()
+    mean = torch.zeros(N_HEADS * D_HEAD)
+    columns = slice(head * D_HEAD, (head + 1) * D_HEAD)
+    mean[columns] = torch.cat(mixed).mean(0)[columns]
+    with torch.inference_mode():
+        added = output(mean) - output(0 * mean)
+    output.register_forward_hook(lambda _, __, out: out + added)
+    without_heads(network, [(layer, head)])
+    ablation = Ablations(model, prompts).intervention(Condition(((layer, head),), "mean"))
+    sampling = Sampling(max_new_tokens=20)
+    found = Decoder(model, sampling, 4, ablation).generate(JOBS)
+    assert found == [plain(network, job, sampling) for job in JOBS]
+    assert found != Decoder(model, sampling, 4).generate(JOBS)
 
 
 @pytest.fixture(scope="module", params=["demo:standard-1", "demo:adhd-shared"])

@@ -248,6 +248,18 @@ def test_generated_texts_become_prompts(
     assert {tuple(row["steps"]) for row in prompts} <= {tuple(row["steps"]) for row in complete}
 
 
+def test_a_model_that_was_moved_is_found_by_its_source(run: Run, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(REFERENCE / "standard", tmp_path / "model"))
+    dataset = tmp_path / "dataset"
+    assert run("ingest", f"--model=a={model}", "--out", dataset).code == 0
+    moved = model.rename(tmp_path / "moved")
+    words = ["generate", dataset, "--seeds", "1", "--max-new-tokens", "2"]
+    assert run(*words).code == 2
+    assert run(*words, "--source", f"a={moved}").code == 0
+    assert run("readout", dataset).code == 2
+    assert run("readout", dataset, "--source", f"a={moved}").code == 0
+
+
 CASES = {
     "unknown model": (["--model", "x"], "has no model 'x'"),
     "unknown head": (["--ablate", "L9H0"], "has no head L9H0"),
