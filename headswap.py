@@ -22,6 +22,22 @@ __version__ = "0.1.0"
 # module:name.
 COMMANDS = {
     "ingest": ("ingest.command", "run models over prompts and store their attention as Parquet"),
+    "ablate": (
+        "ingest.ablation.command",
+        "ablate heads one by one, and store what changes in a model's predictions",
+    ),
+    "top-tokens": (
+        "ingest.ablation.top_tokens_command",
+        "show the most probable next tokens before and after a head is ablated",
+    ),
+    "generate": (
+        "ingest.generation.command",
+        "let models write, whole and with heads ablated, and store the texts",
+    ),
+    "readout": (
+        "ingest.readout.command",
+        "store what each layer predicts and what each head writes",
+    ),
     "sql": ("sql.console.sql_command", "query a dataset with SQL"),
     "views": ("sql.console.views_command", "list the views that can be queried, or explain one"),
     "report": ("reports.site.report_command", "write the report pages of a dataset"),
@@ -49,7 +65,7 @@ COMMANDS = {
     "demo": ("headswap:demo", "ingest the demo models and write their report"),
 }
 # Commands that go on where they were interrupted when they are run again.
-_RESUMABLE = {"ingest", "run", "demo"}
+_RESUMABLE = {"ingest", "ablate", "generate", "readout", "run", "demo"}
 _COMPLETION = "_HEADSWAP_COMPLETE"
 
 
@@ -91,7 +107,13 @@ def command_line() -> LazyGroup:
     """The command `headswap` with all its commands, none of which is imported yet."""
     from ingest.kernel.command_line import Entry, LazyGroup, debug_option
 
-    extensions = {"ingest": _and_write_views, "verify": _after_repair}
+    extensions = {
+        "ingest": _and_write_views("out"),
+        "ablate": _and_write_views("dataset"),
+        "generate": _and_write_views("dataset"),
+        "readout": _and_write_views("dataset"),
+        "verify": _after_repair,
+    }
     group = LazyGroup(
         {name: Entry(*entry, extensions.get(name)) for name, entry in COMMANDS.items()},
         name="headswap",
@@ -118,17 +140,23 @@ def complete() -> int:
     return shell_complete(command_line(), {}, "headswap", _COMPLETION, os.environ[_COMPLETION])
 
 
-def _and_write_views(ingest: Callable[..., int]) -> Callable[..., int]:
-    """After an ingest: the text of the views beside the rows, which is a matter of SQL."""
+def _and_write_views(folder: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """After rows were added: the text of the views beside them, which is a matter of SQL.
 
-    @functools.wraps(ingest)
-    def run(out: pathlib.Path, **options: Any) -> int:
-        code = ingest(out=out, **options)
-        if code == 0:
-            importlib.import_module("sql.graph.export").write_views(out)
-        return code
+    folder: the parameter of the command that names the dataset.
+    """
 
-    return run
+    def extend(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def run(**options: Any) -> int:
+            code = command(**options)
+            if code == 0:
+                importlib.import_module("sql.graph.export").write_views(options[folder])
+            return code
+
+        return run
+
+    return extend
 
 
 def _after_repair(verify: Callable[..., int]) -> Callable[..., int]:

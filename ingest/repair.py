@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -24,17 +23,14 @@ from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.writer import write_table
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
 from ingest.kernel.progress import Progress
-from ingest.models.options import LoadOptions
 from ingest.models.packages import needing_packages
-from ingest.models.source import ModelSource, find_files
-from ingest.pipeline import encode_all, load, token_rows
+from ingest.models.source import ModelSource
+from ingest.models.stored import load_stored, pinned_source
+from ingest.pipeline import encode_all, token_rows
 from ingest.probing import probe_made_again
 from ingest.producers.attention import Capture, batches_of, count_rows, part_path, versions
 from ingest.prompts.prompt_set import PAIRED_TASKS, PromptSet, read_prompts, stored_prompts
 from ingest.prompts.sequence import structural_pattern
-
-if TYPE_CHECKING:
-    from ingest.models.loaded import LoadedModel
 
 # Where files are made before they are seen to be the lost ones.
 _WORKSHOP = ".repair"
@@ -108,9 +104,7 @@ class _Workshop:
 
     def _probe(self) -> PromptSet | None:
         """The prompts of the dataset where they are a probe's, which no file holds."""
-        sources = [
-            ModelSource(entry.name, _with_revision(entry)) for entry in self._manifest.models
-        ]
+        sources = [ModelSource(entry.name, pinned_source(entry)) for entry in self._manifest.models]
         return probe_made_again(self._manifest, sources)
 
     def mend_models(self) -> None:
@@ -145,7 +139,7 @@ class _Workshop:
         )
 
     def _mend_model(self, entry: ModelEntry, prompts: PromptSet) -> None:
-        model = self._load(entry)
+        model = load_stored(entry)
         encoded = encode_all(model, prompts)
         pattern = structural_pattern(self._manifest.structural)
         for table, owner in (("models", entry.name), ("tokens", entry.tokenizer)):
@@ -162,31 +156,9 @@ class _Workshop:
                 if path in self._damaged:
                     self._put(capture.file(path, batch))
 
-    def _load(self, entry: ModelEntry) -> LoadedModel:
-        if entry.trust_remote_code:
-            raise InputError(
-                f"the model {entry.name!r} runs code of its own, which a repair does not",
-                hint="ingest into a new folder with --trust-remote-code, if you trust it",
-            )
-        source = ModelSource(entry.name, _with_revision(entry))
-        files = find_files(source)
-        if files.weights_sha256() != entry.weights_sha256:
-            raise InputError(
-                f"{entry.source} no longer holds the weights of {entry.name!r}",
-                hint="bring back the model's files, or ingest into a new folder",
-            )
-        options = LoadOptions(entry.device, entry.dtype, precision=entry.precision)
-        return load(ModelSource(entry.name, entry.source), files, options)
-
     def _put(self, made: FileEntry) -> None:
         """Puts a file in its place where it is the lost one, and forgets it otherwise."""
         if self._damaged.get(made.path) == made:
             (self._folder / made.path).replace(self._dataset / made.path)
             del self._damaged[made.path]
             self.mended.append(made.path)
-
-
-def _with_revision(entry: ModelEntry) -> str:
-    """A model's source at the very revision that was read, where it came from a hub."""
-    base = entry.source.partition("@")[0] if entry.revision else entry.source
-    return f"{base}@{entry.revision}" if entry.revision else base

@@ -121,7 +121,7 @@ class Journal:
             # What follows the last line feed was not written to its end.
             self.done = {
                 entry.path: entry
-                for entry in map(_entry_from, lines[1:-1])
+                for entry in map(entry_from, lines[1:-1])
                 if entry and entry.is_intact(out)
             }
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -145,7 +145,7 @@ def close_journals(out: Path, models: Sequence[str]) -> None:
         (out / model_folder(model) / JOURNAL_NAME).unlink(missing_ok=True)
 
 
-def _entry_from(line: str) -> FileEntry | None:
+def entry_from(line: str) -> FileEntry | None:
     """The entry of a journal's line; none of a damaged one, so that its file is made again."""
     try:
         return FileEntry(**json.loads(line))

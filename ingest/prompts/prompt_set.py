@@ -85,19 +85,32 @@ class PromptSet:
             yield {"prompt_id": prompt.prompt_id, "prompt_key": hashed[:32], **prompt.content()}
 
 
-def read_prompts(path: Path, variant: str = "standard") -> PromptSet:
+def read_prompts(path: Path, variant: str = "standard", needs_steps: bool = True) -> PromptSet:
     """Reads a file of records with `pair_id`, `variant`, `task` and `steps`, or with `text`.
 
     `complexity` (an integer) is optional; with `text`, so are `pair_id` and `variant`. Prompts
     without a variant are always taken. For the formats see `ingest.prompts.record_files`.
 
+    needs_steps: False where a task alone will do, as for one to be continued; its steps are then
+    none, and `pair_id` and `variant` optional.
+
     Raises: InputError, naming the file and the line, where a record cannot be used.
     """
+    return prompt_set_of(read_records(path), path, variant, needs_steps)
+
+
+def prompt_set_of(
+    records: Iterable[tuple[str, dict[str, Any]]],
+    path: Path,
+    variant: str,
+    needs_steps: bool = True,
+) -> PromptSet:
+    """Makes a prompt set of records, each with its place for messages; as `read_prompts`."""
     prompts: list[Prompt] = []
     first_place: dict[tuple[str, str | None], str] = {}
     ignored: dict[str, int] = {}
-    for prompt_id, (where, record) in enumerate(read_records(path)):
-        prompt = _prompt_from(record, prompt_id, where)
+    for prompt_id, (where, record) in enumerate(records):
+        prompt = _prompt_from(record, prompt_id, where, needs_steps)
         if prompt.pair_id is not None:
             pair = (prompt.pair_id, prompt.variant)
             if pair in first_place:
@@ -135,7 +148,7 @@ def stored_prompts(rows: Iterable[dict[str, Any]], variant: str, path: Path) -> 
     return PromptSet(path, variant, prompts, 0, {})
 
 
-def _prompt_from(record: dict[str, Any], prompt_id: int, where: str) -> Prompt:
+def _prompt_from(record: dict[str, Any], prompt_id: int, where: str, needs_steps: bool) -> Prompt:
     pair_id, variant = record.get("pair_id"), record.get("variant")
     if isinstance(pair_id, bool) or not isinstance(pair_id, int | str | None):
         raise InputError(f'{where}: "pair_id" is neither a number nor a text')
@@ -144,7 +157,7 @@ def _prompt_from(record: dict[str, Any], prompt_id: int, where: str) -> Prompt:
     complexity = record.get("complexity")
     if complexity is not None and not _is_int16(complexity):
         raise InputError(f'{where}: "complexity" is no small whole number')
-    task, steps, text = _content_of(record, where)
+    task, steps, text = _content_of(record, where, needs_steps)
     return Prompt(
         prompt_id=prompt_id,
         pair_id=None if pair_id is None else str(pair_id),
@@ -158,7 +171,7 @@ def _prompt_from(record: dict[str, Any], prompt_id: int, where: str) -> Prompt:
 
 
 def _content_of(
-    record: dict[str, Any], where: str
+    record: dict[str, Any], where: str, needs_steps: bool
 ) -> tuple[str | None, tuple[str, ...] | None, str]:
     """What a record asks the models to read: task, steps and the whole text."""
     if "text" in record:
@@ -167,12 +180,14 @@ def _content_of(
                 f'{where}: both "text" and "task" with "steps"', hint="give one of the two"
             )
         return None, None, _text_field(record, "text", where)
-    if record.get("pair_id") is None:
-        raise InputError(f'{where}: "pair_id" is missing')
-    _text_field(record, "variant", where)
+    has_steps = needs_steps or record.get("steps") is not None
+    if has_steps:
+        if record.get("pair_id") is None:
+            raise InputError(f'{where}: "pair_id" is missing')
+        _text_field(record, "variant", where)
     task = _text_field(record, "task", where)
-    steps = record.get("steps")
-    if not isinstance(steps, list) or not steps:
+    steps = record.get("steps") if has_steps else []
+    if not isinstance(steps, list) or (has_steps and not steps):
         raise InputError(
             f"{where}: the prompt has no steps", hint='"steps" is a list of at least one text'
         )

@@ -22,6 +22,7 @@ SUBJECTS = {
     "similarity": "Similarity",
     "chance": "Matches against chance, and claims",
     "groups": "Groups of models",
+    "effects": "What heads do: read-outs and generated text",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.benchmarks.measure import HEADER, Figure
 
-PARTS = ("start-up", "queries", "scores", "memory", "growth", "ingest")
+PARTS = ("start-up", "queries", "scores", "memory", "growth", "ingest", "generate")
 
 
 def main() -> int:
@@ -49,6 +49,10 @@ def _figures(arguments: argparse.Namespace) -> Iterator[Figure]:
             yield from ingest.growth(arguments.rows // 8, rounds=2)
         if "ingest" in parts:
             yield from ingest.figures(arguments.prompts, arguments.rounds)
+    if "generate" in parts:
+        from tests.benchmarks import generation  # torch
+
+        yield from generation.figures(min(arguments.rounds, 3))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,10 @@ def dataset(tmp_path: Path) -> Path:
     return write_synthetic_dataset(tmp_path / "data's set", models)
 
 
-def test_plain_duckdb_gets_the_same_views(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_duckdb_gets_the_same_views(
+    reference_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Path(shutil.copytree(reference_dataset, tmp_path / "data's set"))
     write_views(dataset)
     with open_session(dataset) as session:
         expected = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
+from tests.support.bad_requests import GENERATIONS, READOUTS
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
 MODEL = "--model=standard={r}"
@@ -353,6 +354,11 @@ def _cases() -> Iterator[list[str]]:
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in FIGURES)
+    for command, listed in (("generate", GENERATIONS), ("readout", READOUTS)):
+        yield from ([command, "{d}", *words.split()] for words in listed)
+        yield from ([command, f"{{t}}/{name}"] for name in DATASETS)
+        yield from ([command], [command, "{d}", "--nothing"], [command, "{d}", "more"])
+        yield [command, "{d}"]  # whose models are nowhere to be found
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
     yield from (["schedule", *words.split()] for words in SCHEDULES)
     yield ["init", "{t}/study-0.toml"]

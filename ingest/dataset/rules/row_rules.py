@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ingest.dataset.attention_rows import AttentionVerifier
 from ingest.dataset.manifest import Manifest, ModelEntry
 from ingest.dataset.relations import StoredColumn, StoredTable
+from ingest.dataset.rules.attention_rows import AttentionVerifier
 
 if TYPE_CHECKING:
     from ingest.dataset.verification import Verification

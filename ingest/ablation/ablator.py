@@ -1,0 +1,110 @@
+"""One model of a dataset, loaded again, whose heads can be ablated on its stored prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from ingest.ablation.controls import BatchControls, Controls
+from ingest.ablation.effects import Effects, Predictions
+from ingest.ablation.readings import Reading, mask_token_of, readings_of
+from ingest.ablation.replay import Replay
+from ingest.producers.batches import TOKENS_PER_BATCH, plan_batches
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ingest.models.loaded import LoadedModel
+
+# Numbers that are held at once: logits of a forward (float32: 256 MiB), and outputs of all layers.
+_NUMBERS_AT_ONCE = 1 << 26
+# Padded tokens of a forward, all copies together.
+_TOKENS_AT_ONCE = 1 << 13
+
+
+class Ablator:
+    """Ablates heads of a model on prompts. prompts: the token ids of each, by prompt_id."""
+
+    def __init__(self, model: LoadedModel, prompts: Mapping[int, NDArray[np.int32]]) -> None:
+        """Raises: InputError where the model predicts no tokens."""
+        self.model, self._prompts = model, dict(sorted(prompts.items()))
+        self._mask_token = mask_token_of(model)
+        self._replay = Replay(model)
+        a_token = max(model.d_vocab, model.n_layers * int(model.bridge.cfg.d_model))
+        self._tokens_per_batch = max(1, min(TOKENS_PER_BATCH, _NUMBERS_AT_ONCE // a_token))
+        self._controls = Controls(
+            self._replay, self._prompts, model.n_heads, self._tokens_per_batch
+        )
+        self._is_checked = False
+
+    def batches(self) -> list[list[Reading]]:
+        """The readings of all prompts, those that are run together."""
+        readings = list(readings_of(self._prompts, self._mask_token))
+        lengths = [len(reading.token_ids) for reading in readings]
+        plan = plan_batches(lengths, self.model.n_heads, self._tokens_per_batch)
+        return [[readings[member] for member in batch.members] for batch in plan]
+
+    def reading(self, prompt_id: int, position: int) -> Reading:
+        """The reading of one place of a prompt."""
+        for reading in readings_of({prompt_id: self._prompts[prompt_id]}, self._mask_token):
+            is_here = reading.positions == position
+            if is_here.any():
+                ids, targets = reading.token_ids, reading.targets[is_here]
+                return Reading(prompt_id, ids, reading.positions[is_here], targets)
+        raise ValueError(f"prompt {prompt_id} has no position {position}")
+
+    def run(self, readings: Sequence[Reading]) -> AblatedBatch:
+        """Runs readings through the whole model.
+
+        Raises: InputError where the model, run from a layer on, is not itself.
+        """
+        return AblatedBatch(self, readings)
+
+    def _checked(self) -> Replay:
+        if not self._is_checked:
+            shortest = min(self._prompts.values(), key=len)
+            self._replay.check(self._replay.whole([shortest]))
+            self._is_checked = True
+        return self._replay
+
+
+class AblatedBatch:
+    """Readings that ran through the whole model, and can be run without heads of it.
+
+    before: what the whole model predicts.
+    """
+
+    def __init__(self, ablator: Ablator, readings: Sequence[Reading]) -> None:
+        self._readings = readings
+        self._all_controls = ablator._controls
+        self._controls: dict[str, BatchControls] = {}
+        self._replay = ablator._checked()
+        with torch.inference_mode():
+            self._kept = self._replay.whole([reading.token_ids for reading in readings])
+            self.before = Predictions(readings, self._kept.logits)
+
+    def logits(self, kind: str, layer: int, heads: Sequence[int]) -> Iterator[torch.Tensor]:
+        """Logits `[sequence, position, token]` without each of some heads of a layer."""
+        n_tokens = self._kept.ids.numel()
+        n_logits = self._kept.logits.numel()
+        together = max(1, min(_NUMBERS_AT_ONCE // n_logits, _TOKENS_AT_ONCE // n_tokens))
+        with torch.inference_mode():
+            if kind not in self._controls:
+                self._controls[kind] = self._all_controls.for_batch(kind, self._readings)
+            controls = self._controls[kind]
+            for start in range(0, len(heads), together):
+                chosen = [controls.of(layer, head) for head in heads[start : start + together]]
+                yield from self._replay.ablated(self._kept, layer, chosen)
+
+    @property
+    def whole_logits(self) -> torch.Tensor:
+        """Logits `[sequence, position, token]` of the whole model."""
+        return self._kept.logits
+
+    def effects(self, kind: str, layer: int, heads: Sequence[int]) -> list[Effects]:
+        """The effects of ablating each of some heads of a layer."""
+        with torch.inference_mode():
+            return [self.before.effects(logits) for logits in self.logits(kind, layer, heads)]

@@ -1,0 +1,64 @@
+"""The command `headswap ablate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ingest.ablation.options import KINDS, ZERO, parse_heads, parse_now_at
+from ingest.kernel.command_line import json_option
+from ingest.models.options import DEVICES
+
+
+@click.command
+@click.argument("dataset", type=Path, metavar="DATASET")
+@click.option(
+    "--model", "models", metavar="NAME", multiple=True, help="once for each (default: all)"
+)
+@click.option(
+    "--head", "heads", metavar="HEAD", multiple=True, help="L3H5; once for each (default: all)"
+)
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(KINDS),
+    multiple=True,
+    default=(ZERO,),
+    help="what stands for what the head mixes: zero, nothing (default); mean, its mean over all "
+    "positions of all prompts; resample, what it mixes in another prompt; once for each",
+)
+@click.option(
+    "--source",
+    "sources",
+    metavar="NAME=SOURCE",
+    multiple=True,
+    help="where a model lies now, if it was moved since it was ingested",
+)
+@click.option(
+    "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
+)
+@json_option("what was done")
+def command(
+    dataset: Path,
+    models: tuple[str, ...],
+    heads: tuple[str, ...],
+    kinds: tuple[str, ...],
+    sources: tuple[str, ...],
+    device: str | None,
+    as_json: bool,
+) -> int:
+    """Ablates, and prints how many rows were added."""
+    from ingest.ablation.pipeline import Request, ablate
+
+    request = Request(models, parse_heads(heads), kinds, device, parse_now_at(sources))
+    done = ablate(dataset, request)
+    if as_json:
+        print(
+            json.dumps({"dataset": str(dataset), "added": done.rows, "were_there": done.were_there})
+        )
+        return 0
+    for name, count in done.rows.items():
+        print(f"{name}: {count:,} rows added, {done.were_there[name]:,} ablations were there")
+    return 0

@@ -1,0 +1,1 @@
+"""What the rows of each stored table must keep, beyond their schema."""

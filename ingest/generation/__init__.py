@@ -1,0 +1,1 @@
+"""Text out of models: contexts in, sampled continuations out, with or without ablated heads."""

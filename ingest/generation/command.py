@@ -1,0 +1,161 @@
+"""The command `headswap generate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ingest.ablation.options import parse_now_at
+from ingest.generation.ablated import ALL_HEADS, KINDS, parse_conditions
+from ingest.generation.sampling import Sampling
+from ingest.kernel.command_line import gathered, json_option
+from ingest.kernel.errors import InputError
+from ingest.models.options import DEVICES
+from ingest.prompts.classes import DEMO_CLASS, REGULATION, PhraseClass, parse_classes
+from ingest.prompts.prompt_set import PromptSet, read_prompts
+
+_DEMO_TASKS = "demo:tasks"
+
+
+def _sampling(options: Mapping[str, Any]) -> Sampling:
+    return Sampling(**options)
+
+
+@click.command
+@click.argument("dataset", type=Path, metavar="DATASET")
+@click.option(
+    "--model", "models", metavar="NAME", multiple=True, help="once for each (default: all)"
+)
+@click.option(
+    "--prompts",
+    "prompts_file",
+    metavar="FILE",
+    help="prompts as for ingest, a task without steps being enough, or "
+    f"{_DEMO_TASKS}, 60 with complexities (default: those of the dataset). A task is continued "
+    "after <|steps|>, a text at its end",
+)
+@click.option(
+    "--variant",
+    metavar="NAME",
+    default="standard",
+    help="which variant of each pair in FILE, or all (default: standard)",
+)
+@click.option("--seeds", metavar="N", type=int, default=5, help="texts a prompt (default: 5)")
+@click.option(
+    "--ablate",
+    "ablations",
+    metavar="HEADS",
+    multiple=True,
+    help="heads to ablate, L3H5, or L2H0+L3H5 for two together; once for each ablation, or "
+    f"{ALL_HEADS}: each head by itself. The whole model writes, too",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="zero",
+    help="what stands for what a head mixes: zero, nothing (default); mean, its mean over all "
+    "positions of the dataset's prompts",
+)
+@gathered(
+    "sampling",
+    _sampling,
+    click.option(
+        "--temperature",
+        metavar="T",
+        type=float,
+        default=1.0,
+        help="what logits are divided by; 0 takes the most probable token (default: 1)",
+    ),
+    click.option(
+        "--top-k",
+        metavar="K",
+        type=int,
+        help="draw from the K most probable tokens only (default: from all)",
+    ),
+    click.option(
+        "--max-new-tokens",
+        metavar="N",
+        type=int,
+        default=256,
+        help="cut a text after so many tokens (default: 256)",
+    ),
+)
+@click.option(
+    "--class",
+    "classes",
+    metavar="CLASS",
+    multiple=True,
+    help=f"{REGULATION}=PHRASE;PHRASE or {REGULATION}=@FILE or {DEMO_CLASS}: what a step begins "
+    "with that n_regulation_steps counts",
+)
+@click.option(
+    "--batch-size",
+    metavar="N",
+    type=int,
+    default=32,
+    help="texts that are computed together; changes none of them (default: 32)",
+)
+@click.option(
+    "--source",
+    "sources",
+    metavar="NAME=SOURCE",
+    multiple=True,
+    help="where a model lies now, if it was moved since it was ingested",
+)
+@click.option(
+    "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
+)
+@json_option("what was done")
+def command(
+    dataset: Path,
+    prompts_file: str | None,
+    variant: str,
+    ablations: tuple[str, ...],
+    classes: tuple[str, ...],
+    sources: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Generates, and prints how many texts were added."""
+    from ingest.generation.pipeline import Request, generate
+
+    request = Request(
+        prompts=_prompts(prompts_file, variant),
+        conditions=parse_conditions(ablations, options["kind"]),
+        regulation=_regulation(classes),
+        now_at=parse_now_at(sources),
+        **options,
+    )
+    done = generate(dataset, request)
+    if as_json:
+        print(json.dumps({"dataset": str(dataset), **vars(done)}))
+        return 0
+    for name, count in done.texts.items():
+        print(f"{name}: {count:,} texts added, {done.were_there[name]:,} were there")
+    return 0
+
+
+def _prompts(file: str | None, variant: str) -> PromptSet | None:
+    if file is None:
+        return None
+    if file == _DEMO_TASKS:
+        from ingest.demo.tasks import demo_tasks  # the demo's words are needed only here
+
+        return demo_tasks()
+    return read_prompts(Path(file), variant, needs_steps=False)
+
+
+def _regulation(arguments: tuple[str, ...]) -> PhraseClass | None:
+    classes = parse_classes(arguments)
+    for found in classes:
+        if found.name != REGULATION:
+            raise InputError(
+                f"the class {found.name!r} has no column in generations, which counts "
+                f"{REGULATION} steps",
+                hint="count other steps in SQL, over the column steps",
+            )
+    return classes[0] if classes else None

@@ -1,0 +1,68 @@
+"""The command `headswap readout`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ingest.ablation.options import parse_now_at
+from ingest.kernel.command_line import json_option
+from ingest.models.options import DEVICES
+from ingest.prompts.classes import DEMO_CLASS, parse_classes
+
+
+@click.command
+@click.argument("dataset", type=Path, metavar="DATASET")
+@click.option(
+    "--class",
+    "classes",
+    metavar="CLASS",
+    multiple=True,
+    help="NAME=PHRASE;PHRASE, or NAME=@FILE with a phrase a line: the tokens that these phrases "
+    f"begin with, whose probability is read out after each layer; or {DEMO_CLASS}, the regulation "
+    "actions of the demo; once for each (default: none, then only what heads write is stored)",
+)
+@click.option(
+    "--model", "models", metavar="NAME", multiple=True, help="once for each (default: all)"
+)
+@click.option(
+    "--all-positions",
+    is_flag=True,
+    help="read classes out at all positions (default: where the next token begins a step)",
+)
+@click.option(
+    "--source",
+    "sources",
+    metavar="NAME=SOURCE",
+    multiple=True,
+    help="where a model lies now, if it was moved since it was ingested",
+)
+@click.option(
+    "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
+)
+@json_option("what was done")
+def command(
+    dataset: Path,
+    classes: tuple[str, ...],
+    models: tuple[str, ...],
+    all_positions: bool,
+    sources: tuple[str, ...],
+    device: str | None,
+    as_json: bool,
+) -> int:
+    """Reads out, and prints how many rows were added."""
+    from ingest.readout.pipeline import Request, read_out
+
+    request = Request(
+        tuple(parse_classes(classes)), models, all_positions, device, parse_now_at(sources)
+    )
+    done = read_out(dataset, request)
+    if as_json:
+        print(json.dumps({"dataset": str(dataset), "added": done.rows}))
+        return 0
+    for table, counts in done.rows.items():
+        for model, count in counts.items():
+            print(f"{table}, {model}: {count:,} rows added")
+    return 0

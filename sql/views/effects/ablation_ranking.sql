@@ -1,0 +1,17 @@
+-- purpose: the heads of each model by what ablating them costs, with intervals over prompts
+-- grain: one row per (model, kind, layer, head)
+-- storage: table
+-- model: varchar, name of the model
+-- kind: varchar, what stands for what the head mixes, as in ablation_effects
+-- layer: integer, 0-based
+-- head: integer, 0-based within its layer
+-- rank: integer, 1 for the head whose ablation costs most in the model, ties by layer, then head
+-- n_prompts: integer, analysed prompts with a true token to predict
+-- mean_delta_loss_nats: double, mean over prompts of their mean loss, ablated less whole
+-- low: double, lower end of its 95 % interval over prompts, those of a pair together; null of one
+-- high: double, upper end
+-- mean_kl_nats: double, mean over prompts of their mean divergence
+-- kl_low: double, lower end of its 95 % interval over prompts; null of one
+-- kl_high: double, upper end
+
+-- computed by sql.computed.effects.ablation_ranking from prompt_effects, blocks

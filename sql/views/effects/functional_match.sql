@@ -1,0 +1,19 @@
+-- purpose: whether a head's match by attention does the same work, by what ablating the two changes
+-- grain: one row per (kind, model_a, layer_a, head_a, model_b)
+-- storage: table
+-- kind: varchar, what stands for what a head mixes, as in ablation_effects
+-- model_a: varchar, the model whose head is looked for
+-- layer_a: integer, 0-based
+-- head_a: integer, 0-based
+-- model_b: varchar, the model that is searched
+-- layer_b: integer, layer of the match by attention (that of verdicts, where it has none matches)
+-- head_b: integer, that head; null where there is no match
+-- correlation: double, of the two heads' effects prompt by prompt, -1 to 1; null where undefined
+-- best_layer_b: integer, layer of the head of model_b whose effects correlate most; null without one
+-- best_head_b: integer, that head
+-- best_correlation: double, its correlation
+-- is_best: boolean, true where the match by attention is that head; null where either is null
+-- p_value: double, share of the draws as high as best_correlation; the larger of both directions
+-- p_family: double, the same, corrected for the number of heads of model_a (step-down)
+
+-- computed by sql.computed.effects.functional_match from prompt_effects, verdicts, matches, heads, pairs, parameters
