@@ -22,6 +22,11 @@ __version__ = "0.1.0"
 # module:name.
 COMMANDS = {
     "ingest": ("ingest.command", "run models over prompts and store their attention as Parquet"),
+    "merge": ("ingest.transfer.combine.merge_command", "make one dataset of shards of a study"),
+    "extract": (
+        "ingest.transfer.combine.extract_command",
+        "make a smaller dataset of some models, prompts or layers of one",
+    ),
     "sql": ("sql.console.sql_command", "query a dataset with SQL"),
     "views": ("sql.console.views_command", "list the views that can be queried, or explain one"),
     "report": ("reports.site.report_command", "write the report pages of a dataset"),
@@ -91,7 +96,8 @@ def command_line() -> LazyGroup:
     """The command `headswap` with all its commands, none of which is imported yet."""
     from ingest.kernel.command_line import Entry, LazyGroup, debug_option
 
-    extensions = {"ingest": _and_write_views, "verify": _after_repair}
+    extensions = dict.fromkeys(("ingest", "merge"), _and_write_views)
+    extensions["verify"] = _after_repair
     group = LazyGroup(
         {name: Entry(*entry, extensions.get(name)) for name, entry in COMMANDS.items()},
         name="headswap",
@@ -118,12 +124,12 @@ def complete() -> int:
     return shell_complete(command_line(), {}, "headswap", _COMPLETION, os.environ[_COMPLETION])
 
 
-def _and_write_views(ingest: Callable[..., int]) -> Callable[..., int]:
-    """After an ingest: the text of the views beside the rows, which is a matter of SQL."""
+def _and_write_views(write: Callable[..., int]) -> Callable[..., int]:
+    """After a dataset was written: the text of the views beside it, which is a matter of SQL."""
 
-    @functools.wraps(ingest)
+    @functools.wraps(write)
     def run(out: pathlib.Path, **options: Any) -> int:
-        code = ingest(out=out, **options)
+        code = write(out=out, **options)
         if code == 0:
             importlib.import_module("sql.graph.export").write_views(out)
         return code

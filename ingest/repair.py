@@ -153,6 +153,11 @@ class _Workshop:
                     self._put(capture.file(path, batch))
 
     def _load(self, entry: ModelEntry) -> LoadedModel:
+        if entry.device is None or entry.is_imported:
+            raise InputError(
+                f"the attention of {entry.name!r} was imported, so that no model makes it again",
+                hint="import it again into a new folder",
+            )
         if entry.trust_remote_code:
             raise InputError(
                 f"the model {entry.name!r} runs code of its own, which a repair does not",

@@ -16,8 +16,8 @@ def card_text(manifest: Manifest) -> str:
         f"- config_name: {table.name}\n  data_files: '{_pattern(table)}'" for table in stored
     )
     models = "\n".join(
-        f"| {model.name} | {markdown_cell(model.architecture)} | {markdown_cell(model.source)} "
-        f"| {model.weights_sha256[:12]} |"
+        f"| {model.name} | {markdown_cell(model.architecture or 'unknown')} | {markdown_cell(model.source)} "
+        f"| {(model.weights_sha256 or 'unknown')[:12]} |"
         for model in manifest.models
     )
     tables = "\n".join(_table_line(table, manifest.rows_of(table.name)) for table in stored)

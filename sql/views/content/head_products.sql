@@ -8,4 +8,4 @@
 -- class_sums: double[], for each class of position and role: sum of the head's root weights
 -- class_counts: double[], for each class: its cells; the same for all heads of a block
 
--- computed by sql.computed.content.head_products from attention, tokens, prompts, analysed_prompts, models, heads
+-- computed by sql.computed.content.head_products from attention, tokens, prompts, analysed_prompts, models, layers, heads
