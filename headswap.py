@@ -96,8 +96,12 @@ def command_line() -> LazyGroup:
     """The command `headswap` with all its commands, none of which is imported yet."""
     from ingest.kernel.command_line import Entry, LazyGroup, debug_option
 
-    extensions = dict.fromkeys(("ingest", "merge"), _and_write_views)
-    extensions["verify"] = _after_repair
+    extensions: dict[str, Callable[[Callable[..., int]], Callable[..., int]]] = {
+        "ingest": _and_write_views,
+        "merge": _and_write_views,
+        "extract": _and_write_views,
+        "verify": _after_repair,
+    }
     group = LazyGroup(
         {name: Entry(*entry, extensions.get(name)) for name, entry in COMMANDS.items()},
         name="headswap",

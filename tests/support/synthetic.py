@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,11 @@ def write_synthetic_dataset(
     models: Sequence[SyntheticModel],
     prompts: Sequence[tuple[str, Sequence[str]]] = PROMPTS,
     has_structural: bool = True,
+    pair_ids: Sequence[str] | None = None,
 ) -> Path:
     """Writes a dataset folder and returns it; the words of a prompt are its tokens.
+
+    pair_ids: of the prompts, None for their numbers.
 
     has_structural: False for one in which no token counts as structural, as with GPT-2's tokenizer.
     """
@@ -74,6 +78,8 @@ def write_synthetic_dataset(
                 file.write_layer(layer, rows.astype(np.float32))
         attention.append(file_entry(path, part, file.rows, model.name))
     prompt_rows = [prompt_row(number, task, steps) for number, (task, steps) in enumerate(prompts)]
+    for row, pair_id in zip(prompt_rows, pair_ids or (), strict=bool(pair_ids)):
+        row["pair_id"] = pair_id
     commit_rows(path, models, attention, prompt_rows, tokens, has_structural)
     return path
 
@@ -179,7 +185,7 @@ def prompt_row(number: int, task: str, steps: Sequence[str]) -> dict[str, Any]:
     """A row of the table `prompts`."""
     return {
         "prompt_id": number,
-        "prompt_key": f"{number:032x}",
+        "prompt_key": hashlib.sha256(f"{task}{steps}".encode()).hexdigest()[:32],
         "pair_id": str(number),
         "variant": "standard",
         "task": task,
