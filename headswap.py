@@ -22,6 +22,10 @@ __version__ = "0.1.0"
 # module:name.
 COMMANDS = {
     "ingest": ("ingest.command", "run models over prompts and store their attention as Parquet"),
+    "import": (
+        "ingest.transfer.imports.import_command",
+        "make a dataset of attention that others computed: arrays or tables",
+    ),
     "merge": ("ingest.transfer.combine.merge_command", "make one dataset of shards of a study"),
     "extract": (
         "ingest.transfer.combine.extract_command",
@@ -98,6 +102,7 @@ def command_line() -> LazyGroup:
 
     extensions: dict[str, Callable[[Callable[..., int]], Callable[..., int]]] = {
         "ingest": _and_write_views,
+        "import": _and_write_views,
         "merge": _and_write_views,
         "extract": _and_write_views,
         "verify": _after_repair,
@@ -165,6 +170,37 @@ def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
         made = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
         importlib.import_module("sql.graph.export").write_views(dataset)
         print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
+
+
+def from_arrays(
+    attention: Any,
+    tokens: Sequence[Any],
+    out: str | os.PathLike[str],
+    *,
+    model: str = "model",
+    structural: str | None = None,
+    precision: str = "float32",
+) -> pathlib.Path:
+    """Makes a dataset of attention in memory, as BertViz and CircuitsVis take it.
+
+    attention: of one prompt, after the softmax: an array or tensor `[layer, head, query, key]`, or
+    `[head, query, key]` of one layer, or a list of layers, each of which may have a batch of one in
+    front; of several prompts a list of these. tokens: the texts of one prompt's tokens, or a list
+    of them, one a prompt. out: the new dataset's folder. structural, precision: as the options of
+    `headswap import`.
+
+    Returns: the folder.
+    Raises: InputError where shapes and tokens do not belong together, weights are not finite, below
+    0 or do not sum to 1, or `out` exists; HeadswapError where the operating system refuses. Then
+    nothing is written.
+    """
+    from ingest.transfer.imports.in_memory import import_from_memory
+    from sql.graph.export import write_views
+
+    folder = pathlib.Path(out)
+    import_from_memory(attention, tokens, folder, model, structural, precision)
+    write_views(folder)
+    return folder
 
 
 @click.command
