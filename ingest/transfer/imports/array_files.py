@@ -10,16 +10,17 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ingest.kernel.errors import InputError
 from ingest.transfer.imports.prompt_arrays import PromptArrays, Weights, as_tokens, as_weights
 
+T = TypeVar("T")
 # The arrays of a prompt: its weights, and its tokens, of the same number where there are several.
 ARRAY, TOKENS = "attention", "tokens"
 SUFFIXES = (".npz", ".safetensors", ".pt", ".pth")
@@ -56,18 +57,18 @@ def _in_order(name: str) -> list[tuple[int, int | str]]:
 
 def _npz(path: Path, array: str) -> Iterator[PromptArrays]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is no readable .npz file: {_line(error)}") from error
     yield from _named(path, names, array, partial(_array_of_npz, path), {})
 
 
 def _array_of_npz(path: Path, name: str) -> Any:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return archive[name]
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError, MemoryError, KeyError) as error:
         if "allow_pickle" in str(error):
             raise InputError(
                 f"{path}: {name} is a pickle, which could run code; nothing in it was run",
@@ -174,12 +175,13 @@ def _pt(path: Path, array: str) -> Iterator[PromptArrays]:
         of_prompt = [layer[number : number + 1] if layer.ndim == 4 else layer for layer in layers]
         tokens, _ = _one_of(given.get(TOKENS), number, n_prompts, where)
         _, token_ids = _one_of(given.get("input_ids"), number, n_prompts, where)
-        places = _places(given.get("attention_mask"), number, n_prompts, len(tokens or ()), where)
-        if token_ids and places is not None and len(token_ids) > len(places):
-            token_ids = tuple(token_ids[place] for place in places)
-        if tokens and places is not None and len(tokens) > len(places):
-            tokens = tuple(tokens[place] for place in places)
-        yield PromptArrays(where, tokens, token_ids, partial(_cut, of_prompt, places, where))
+        mask = given.get("attention_mask")
+        places = None if mask is None else _places(mask, number, n_prompts, where)
+        if places is not None:
+            tokens, token_ids = _at(places, tokens), _at(places, token_ids)
+        is_padded = places is None and n_prompts > 1
+        read = partial(_cut, of_prompt, places, where)
+        yield PromptArrays(where, tokens, token_ids, read, is_padded)
 
 
 def _load(path: Path) -> Any:
@@ -220,15 +222,19 @@ def _one_of(
     return as_tokens(list(listed[number]), where)
 
 
-def _places(mask: Any, number: int, n_prompts: int, n_tokens: int, where: str) -> list[int] | None:
-    """The positions of a prompt that are not padding; None for all."""
-    if mask is None:
-        # Prompts of a batch are padded behind, unless a mask says otherwise.
-        return list(range(n_tokens)) if n_prompts > 1 and n_tokens else None
+def _places(mask: Any, number: int, n_prompts: int, where: str) -> list[int]:
+    """The positions of a prompt that are not padding."""
     listed = mask.tolist() if hasattr(mask, "tolist") else list(mask)
     if len(listed) != n_prompts or not isinstance(listed[number], list):
         raise InputError(f"{where}: the attention_mask is not [batch, position]")
     return [place for place, is_read in enumerate(listed[number]) if is_read]
+
+
+def _at(places: Sequence[int], tokens: tuple[T, ...] | None) -> tuple[T, ...] | None:
+    """The tokens at the places, where there are tokens of the padding as well."""
+    if not tokens or len(tokens) <= len(places):
+        return tokens
+    return tuple(tokens[place] for place in places if place < len(tokens))
 
 
 def _cut(layers: list[Any], places: list[int] | None, where: str) -> Weights:
@@ -237,14 +243,14 @@ def _cut(layers: list[Any], places: list[int] | None, where: str) -> Weights:
         return weights
     if places and places[-1] >= min(weights.values.shape[2:]):
         raise InputError(
-            f"{where}: {len(places)} tokens, but attention of the shape "
-            f"{list(weights.values.shape)}"
+            f"{where}: an attention_mask of {places[-1] + 1} positions or more, but attention of "
+            f"the shape {list(weights.values.shape)}"
         )
     return Weights(weights.values[:, :, places][:, :, :, places], weights.dtype)
 
 
 def _line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 _READERS: dict[str, Callable[[Path, str], Iterator[PromptArrays]]] = {

@@ -167,7 +167,7 @@ def _check(
     is_causal, dtypes = True, set()
     with Progress("checking", sum(lengths), "tokens") as progress:
         for one, length in zip(arrays, lengths, strict=True):
-            weights = one.read()
+            weights = one.weights(length)
             values = weights.values
             if weights.dtype not in _FLOATS:
                 raise InputError(
@@ -228,7 +228,10 @@ class _Writer:
         lengths = [len(self.tokens.of_prompts[member]) for member in batch.members]
         cells = [Triangle([0], [length], is_causal) for length in lengths]
         # float32 [layer, head, query, key] each
-        patterns = [self.arrays[m].read().values.astype(np.float32) for m in batch.members]
+        patterns = [
+            self.arrays[member].weights(length).values.astype(np.float32)
+            for member, length in zip(batch.members, lengths, strict=True)
+        ]
         path = STORED_TABLES["attention"].path(number, model)
         triangle = Triangle(ids, lengths, is_causal)
         with attention_file(self.folder / path, triangle, model, self.options.precision) as file:

@@ -29,13 +29,22 @@ class PromptArrays:
     """One prompt of an import.
 
     where: its place, for messages. tokens: the text of each, None where the source has none.
-    token_ids: their numbers, None where the source has none. read: gives its weights.
+    token_ids: their numbers, None where the source has none. read: gives its weights. is_padded:
+    positions behind the last token are padding, as in a batch.
     """
 
     where: str
     tokens: tuple[str, ...] | None
     token_ids: tuple[int, ...] | None
     read: Callable[[], Weights]
+    is_padded: bool = False
+
+    def weights(self, n_tokens: int) -> Weights:
+        """The weights, without what is padding behind the tokens."""
+        found = self.read()
+        if not self.is_padded:
+            return found
+        return Weights(found.values[..., :n_tokens, :n_tokens], found.dtype)
 
 
 def as_weights(content: Any, where: str) -> Weights:
