@@ -10,22 +10,22 @@ import pytest
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.reader import open_dataset
 from ingest.dataset.relations import STORED_TABLES
+from ingest.transfer.combine.merge import merge
 from sql.graph.export import write_views
 from sql.session import open_session
-from tests.ingest.transfer.test_merge import (
+from tests.support.interrupted import content
+from tests.support.running import Run
+from tests.support.transfer.shards import (
     EFFECTS,
     NORMS,
     TASKS,
     A,
     B,
     assert_equal_rows,
-    merge,
     problems,
     with_rows,
     write_shard,
 )
-from tests.support.interrupted import content
-from tests.support.running import Run
 
 
 @pytest.fixture(scope="module")
