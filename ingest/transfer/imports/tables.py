@@ -40,7 +40,10 @@ def read_table_file(path: Path, columns: Mapping[str, str], model: str) -> list[
                 hint=f"it has {', '.join(table.column_names)[:300]}; say which one is the {name} "
                 f"with --column {name}=...",
             )
-    table = table.select([theirs for theirs in names.values() if theirs in table.column_names])
+        if table.column_names.count(theirs) > 1:
+            raise InputError(f"{path} has two columns {theirs!r}")
+    wanted = dict.fromkeys(names.values())
+    table = table.select([theirs for theirs in wanted if theirs in table.column_names])
     if names["model"] in table.column_names:
         table = _of_model(path, table, names["model"], model)
     if not len(table):
