@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from ingest.dataset.manifest import PRECISIONS
 from ingest.kernel.command_line import gathered, json_option
+from ingest.kernel.errors import InputError
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.models.source import ModelSource, parse_model_sources
 from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
@@ -19,6 +21,19 @@ from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
 if TYPE_CHECKING:
     from ingest.pipeline import Estimate
     from ingest.prompts.prompt_set import PromptSet
+
+
+def _prompts(options: Mapping[str, Any]) -> PromptSet:
+    """The prompts, or the shard of them, that the options name.
+
+    Raises: InputError where they name none.
+    """
+    shard = options["shard"]
+    found = None if shard is None else re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
+    if shard is not None and not found:
+        raise InputError(f"--shard {shard!r} is not K/N", hint="for example --shard 3/16")
+    prompts = read_prompts(options["prompts_file"], options["variant"])
+    return prompts.shard(int(found[1]), int(found[2])) if found else prompts
 
 
 def _load_options(options: Mapping[str, Any]) -> LoadOptions:
@@ -37,21 +52,31 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
     "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME; "
     "untrained:SOURCE for its architecture with random weights",
 )
-@click.option(
-    "--prompts",
-    "prompts_file",
-    metavar="FILE",
-    type=Path,
-    default=PAIRED_TASKS,
-    help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
-    "text (default: the 12 paired tasks)",
-)
-@click.option(
-    "--variant",
-    metavar="NAME",
-    default="standard",
-    help="which variant of each pair every model reads: standard (default), adhd, any other "
-    f"in the file, or {ALL_VARIANTS}",
+@gathered(
+    "prompts",
+    _prompts,
+    click.option(
+        "--prompts",
+        "prompts_file",
+        metavar="FILE",
+        type=Path,
+        default=PAIRED_TASKS,
+        help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
+        "text (default: the 12 paired tasks)",
+    ),
+    click.option(
+        "--variant",
+        metavar="NAME",
+        default="standard",
+        help="which variant of each pair every model reads: standard (default), adhd, any other "
+        f"in the file, or {ALL_VARIANTS}",
+    ),
+    click.option(
+        "--shard",
+        metavar="K/N",
+        help="only the K-th of N parts of the prompts, 1/N to N/N, for jobs that run at the same time, "
+        "each with an --out of its own: `headswap merge` makes them one dataset",
+    ),
 )
 @click.option(
     "--structural",
@@ -87,8 +112,7 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
 @json_option("what was done")
 def command(
     models: tuple[str, ...],
-    prompts_file: Path,
-    variant: str,
+    prompts: PromptSet,
     structural: str | None,
     options: LoadOptions,
     out: Path,
@@ -98,7 +122,7 @@ def command(
     ingest_and_print(
         parse_model_sources(models),
         out,
-        read_prompts(prompts_file, variant),
+        prompts,
         structural,
         options,
         as_json,
