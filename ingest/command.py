@@ -74,8 +74,8 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
     click.option(
         "--shard",
         metavar="K/N",
-        help="only the K-th of N parts of the prompts, 1/N to N/N, for jobs that run at the same time, "
-        "each with an --out of its own: `headswap merge` makes them one dataset",
+        help="only the K-th of N parts of the prompts, 1/N to N/N, for jobs that run at the same "
+        "time, each with an --out of its own: `headswap merge` makes them one dataset",
     ),
 )
 @click.option(

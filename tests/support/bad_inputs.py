@@ -79,6 +79,7 @@ SCHEDULES = [
     "{t}/sound.toml --cron --at=6",
     "{t}/sound.toml --cron --every=year",
     "{t}/sound.toml --cron -o {t}/empty.txt",
+    "{t}/sound.toml --slurm --shards=0",
     "{t}/sound.toml --systemd -o /proc/x",
 ]
 QUERIES = [
@@ -367,6 +368,10 @@ def _cases() -> Iterator[list[str]]:
     yield ["ingest", "--out={t}/new"]
     yield ["ingest", MODEL, MODEL, "--out={t}/new"]
     for option in (
+        "--shard=3",
+        "--shard=0/2",
+        "--shard=3/2",
+        "--shard=1/99",
         "--variant=calm",
         "--structural=(",
         "--structural=",
