@@ -38,6 +38,15 @@ COMMANDS = {
         "ingest.readout.command",
         "store what each layer predicts and what each head writes",
     ),
+    "import": (
+        "ingest.transfer.imports.import_command",
+        "make a dataset of attention that others computed: arrays or tables",
+    ),
+    "merge": ("ingest.transfer.combine.merge_command", "make one dataset of shards of a study"),
+    "extract": (
+        "ingest.transfer.combine.extract_command",
+        "make a smaller dataset of some models, prompts or layers of one",
+    ),
     "sql": ("sql.console.sql_command", "query a dataset with SQL"),
     "views": ("sql.console.views_command", "list the views that can be queried, or explain one"),
     "report": ("reports.site.report_command", "write the report pages of a dataset"),
@@ -112,6 +121,9 @@ def command_line() -> LazyGroup:
         "ablate": _and_write_views("dataset"),
         "generate": _and_write_views("dataset"),
         "readout": _and_write_views("dataset"),
+        "import": _and_write_views("out"),
+        "merge": _and_write_views("out"),
+        "extract": _and_write_views("out"),
         "verify": _after_repair,
     }
     group = LazyGroup(
@@ -183,6 +195,37 @@ def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
         made = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
         importlib.import_module("sql.graph.export").write_views(dataset)
         print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
+
+
+def from_arrays(
+    attention: Any,
+    tokens: Sequence[Any],
+    out: str | os.PathLike[str],
+    *,
+    model: str = "model",
+    structural: str | None = None,
+    precision: str = "float32",
+) -> pathlib.Path:
+    """Makes a dataset of attention in memory, as BertViz and CircuitsVis take it.
+
+    attention: of one prompt, after the softmax: an array or tensor `[layer, head, query, key]`, or
+    `[head, query, key]` of one layer, or a list of layers, each of which may have a batch of one in
+    front; of several prompts a list of these. tokens: the texts of one prompt's tokens, or a list
+    of them, one a prompt. out: the new dataset's folder. structural, precision: as the options of
+    `headswap import`.
+
+    Returns: the folder.
+    Raises: InputError where shapes and tokens do not belong together, weights are not finite, below
+    0 or do not sum to 1, or `out` exists; HeadswapError where the operating system refuses. Then
+    nothing is written.
+    """
+    from ingest.transfer.imports.in_memory import import_from_memory
+    from sql.graph.export import write_views
+
+    folder = pathlib.Path(out)
+    import_from_memory(attention, tokens, folder, model, structural, precision)
+    write_views(folder)
+    return folder
 
 
 @click.command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
     from ingest.prompts.prompt_set import PromptSet
 
 
+def _prompts(options: Mapping[str, Any]) -> PromptSet | Probe:
+    """The prompts, or the shard of them, that the options name.
+
+    Raises: InputError where they name none.
+    """
+    shard = options["shard"]
+    found = None if shard is None else re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
+    if shard is not None and not found:
+        raise InputError(f"--shard {shard!r} is not K/N", hint="for example --shard 3/16")
+    prompts = prompts_named(options["prompts"], options["variant"])
+    if not found:
+        return prompts
+    if isinstance(prompts, Probe):
+        raise InputError(
+            f"{prompts.name} has no shards",
+            hint="give fewer prompts, as in probe:repeated,prompts=9",
+        )
+    return prompts.shard(int(found[1]), int(found[2]))
+
+
 def _load_options(options: Mapping[str, Any]) -> LoadOptions:
     return LoadOptions(**options)
 
@@ -39,18 +60,28 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
     "Hugging Face model), a bundle file, ORG/NAME[@REVISION] on the hub, or demo:NAME; "
     "untrained:SOURCE for its architecture with random weights",
 )
-@click.option(
-    "--prompts",
-    metavar="FILE",
-    help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
-    "text (default: the 12 paired tasks); or probe:repeated, probe:sink: random words, of which "
-    "probe:repeated,prompts=50,length=25,seed=0 says how many",
-)
-@click.option(
-    "--variant",
-    metavar="NAME",
-    help="which variant of each pair every model reads: standard (default), adhd, any other "
-    f"in the file, or {ALL_VARIANTS}",
+@gathered(
+    "prompts",
+    _prompts,
+    click.option(
+        "--prompts",
+        metavar="FILE",
+        help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
+        "text (default: the 12 paired tasks); or probe:repeated, probe:sink: random words, of "
+        "which probe:repeated,prompts=50,length=25,seed=0 says how many",
+    ),
+    click.option(
+        "--variant",
+        metavar="NAME",
+        help="which variant of each pair every model reads: standard (default), adhd, any other "
+        f"in the file, or {ALL_VARIANTS}",
+    ),
+    click.option(
+        "--shard",
+        metavar="K/N",
+        help="only the K-th of N parts of the prompts, 1/N to N/N, for jobs that run at the same "
+        "time, each with an --out of its own: `headswap merge` makes them one dataset",
+    ),
 )
 @click.option(
     "--structural",
@@ -86,8 +117,7 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
 @json_option("what was done")
 def command(
     models: tuple[str, ...],
-    prompts: str | None,
-    variant: str | None,
+    prompts: PromptSet | Probe,
     structural: str | None,
     options: LoadOptions,
     out: Path,
@@ -97,7 +127,7 @@ def command(
     ingest_and_print(
         parse_model_sources(models),
         out,
-        prompts_named(prompts, variant),
+        prompts,
         structural,
         options,
         as_json,

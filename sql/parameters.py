@@ -287,3 +287,11 @@ def check_head(dataset: Dataset, model: str, layer: int, head: int) -> None:
             hint=f"it has the layers 0 to {shape['n_layers'] - 1} "
             f"and the heads 0 to {shape['n_heads'] - 1}",
         )
+    entry = dataset.manifest.model(model)
+    if entry and layer not in entry.stored_layers(shape["n_layers"]):
+        stored = ", ".join(map(str, entry.stored_layers(shape["n_layers"])))
+        raise InputError(
+            f"layer {layer} of model {model!r} is not stored in {dataset.path}, which is a part of "
+            "a dataset",
+            hint=f"it has the layers {stored}",
+        )

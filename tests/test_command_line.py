@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import headswap
@@ -186,6 +187,26 @@ def test_no_start_has_grown(
 ) -> None:
     filled = [word.replace("{d}", str(dataset)).replace("{t}", str(tmp_path)) for word in words]
     assert loaded(*filled)[1] <= allowed
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["merge", "{d}", "{o}", "--out={t}/merged"],
+        ["extract", "{d}", "--models=adhd", "--out={t}/part"],
+        ["import", "{t}/mine.npz", "--out={t}/imported"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_datasets_are_made_of_others_without_what_runs_models(
+    words: list[str], dataset: Path, tmp_path: Path
+) -> None:
+    other = write_synthetic_dataset(tmp_path / "other", [SyntheticModel("other", seed=2)])
+    np.savez(tmp_path / "mine.npz", attention=np.eye(2)[None, None], tokens=np.array(["a", "b"]))
+    places = {"{d}": dataset, "{o}": other, "{t}": tmp_path}
+    for place, path in places.items():
+        words = [word.replace(place, str(path)) for word in words]
+    assert loaded(*words)[1].isdisjoint(_MODEL_PACKAGES.split(","))
 
 
 # --- what is not installed ------------------------------------------------------------------

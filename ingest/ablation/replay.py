@@ -163,7 +163,7 @@ class Replay:
             yield
             return
         kept_output = kept.outputs[layer - 1]
-        output = _first(kept_output).repeat(n_copies, 1, 1)
+        output: Any = _first(kept_output).repeat(n_copies, 1, 1)
         if _is_many(kept_output):
             output = (output, *kept_output[1:])
         with ExitStack() as stack:

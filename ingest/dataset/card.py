@@ -16,8 +16,8 @@ def card_text(manifest: Manifest) -> str:
         f"- config_name: {table.name}\n  data_files: '{_pattern(table)}'" for table in stored
     )
     models = "\n".join(
-        f"| {model.name} | {markdown_cell(model.architecture)} | {markdown_cell(model.source)} "
-        f"| {model.weights_sha256[:12]} |"
+        f"| {model.name} | {markdown_cell(model.architecture or 'unknown')} "
+        f"| {markdown_cell(model.source)} | {(model.weights_sha256 or 'unknown')[:12]} |"
         for model in manifest.models
     )
     tables = "\n".join(_table_line(table, manifest.rows_of(table.name)) for table in stored)
@@ -35,7 +35,7 @@ configs:
 
 {manifest.rows_of("attention"):,} attention weights, one row per (model, layer, head, prompt, query,
 key), written by headswap. All indices are 0-based.
-
+{_part_text(manifest)}
 | model | architecture | source | weights (SHA-256) |
 |---|---|---|---|
 {models}
@@ -50,6 +50,17 @@ a query sum to 1. The prompts are those of the variant {markdown_cell(manifest.v
 `manifest.json` lists every file with its rows and SHA-256. A file that it does not name is not part
 of this dataset.
 """
+
+
+def _part_text(manifest: Manifest) -> str:
+    """A paragraph about the dataset that this one is a part of; empty where it is whole."""
+    if manifest.part_of is None:
+        return ""
+    left_out = markdown_cell("; ".join(manifest.part_of.left_out))
+    return (
+        f"\nThis is a part of the dataset whose manifest has the SHA-256 "
+        f"{manifest.part_of.sha256}. Left out: {left_out}.\n"
+    )
 
 
 def _pattern(table: StoredTable) -> str:

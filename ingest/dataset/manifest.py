@@ -17,7 +17,7 @@ from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.errors import DatasetError
 from ingest.kernel.files import sha256_of
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # Of the weights as stored: float32 keeps them exactly, float16 to 3 digits in half the bytes.
 PRECISIONS = ("float32", "float16")
 MANIFEST_NAME = "manifest.json"
@@ -57,20 +57,42 @@ class ModelEntry:
     """One model: where it came from and how it ran.
 
     dtype, precision: in which it ran, and in which its weights are stored.
-    config: the architecture's numbers as the source states them (JSON values).
+    config: the architecture's numbers as the source states them (JSON values). layers: those whose
+    rows are stored, ascending; None for all. What nobody knows of an imported model is None.
     """
 
     name: str
     source: str
     revision: str | None
-    weights_sha256: str
-    architecture: str
+    weights_sha256: str | None
+    architecture: str | None
     tokenizer: str
     dtype: str
     precision: str
-    device: str
+    device: str | None
     trust_remote_code: bool
     config: dict[str, Any]
+    layers: tuple[int, ...] | None = None
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether others computed its attention, so that no model makes it again."""
+        return self.weights_sha256 is None
+
+    def stored_layers(self, n_layers: int) -> list[int]:
+        """The layers whose rows are stored; n_layers: how many the model has."""
+        return list(range(n_layers) if self.layers is None else self.layers)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a dataset was taken out of, and what was left there.
+
+    sha256: of the manifest of the whole. left_out: a line for each kind of thing.
+    """
+
+    sha256: str
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,17 +100,19 @@ class Manifest:
     """What a dataset holds.
 
     structural: the regular expression that chose the structural tokens, None for the default;
-    tokenizers: the SHA-256 of each tokenizer's file by the tokenizer's name; tables: the files of
-    each stored table that the dataset has, in the order in which they were written.
+    tokenizers: the SHA-256 of each tokenizer's file by the tokenizer's name, None where only its
+    tokens are known; tables: the files of each stored table that the dataset has, in the order in
+    which they were written; part_of: the dataset that it was taken out of, None for a whole one.
     """
 
     variant: str
     structural: str | None
     prompts_sha256: str
-    tokenizers: dict[str, str]
+    tokenizers: dict[str, str | None]
     models: tuple[ModelEntry, ...]
     tables: dict[str, tuple[FileEntry, ...]]
     written_with: dict[str, str]
+    part_of: Part | None = None
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
 
@@ -121,7 +145,7 @@ class Manifest:
         self,
         model: ModelEntry,
         tables: Mapping[str, Sequence[FileEntry]],
-        tokenizers: dict[str, str],
+        tokenizers: dict[str, str | None],
     ) -> Manifest:
         """This manifest with one model more, and with the files that came with it."""
         with_files = self.with_files(tables)
@@ -200,6 +224,8 @@ def _manifest_from(content: Any) -> Manifest:
             raise ValueError(f"{model.name!r} cannot be the name of a model")
         if model.precision not in PRECISIONS:
             raise ValueError(f"the precision {model.precision!r} is unknown")
+        if model.layers is not None and list(model.layers) != sorted({*model.layers}):
+            raise ValueError(f"the layers of {model.name!r} do not ascend")
     for table, entries in manifest.tables.items():
         for entry in entries:
             _check_entry(table, entry, names)

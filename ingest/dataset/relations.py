@@ -16,6 +16,12 @@ from typing import Any, Literal
 # tokenizer: the same, a file of each tokenizer. model: a folder of files for each model.
 Split = Literal["dataset", "tokenizer", "model"]
 
+# How the rows of several datasets become those of one. distinct: a row that several hold stands
+# once, and datasets that say different things of it do not fit. append: no two hold the same row,
+# as none holds a model on a prompt that another holds it on; files are taken over one by one,
+# however large.
+Merge = Literal["distinct", "append"]
+
 # Stored types, as Arrow names them, and what SQL shows them as: engines differ in small integers
 # and in single precision, so queries see 32-bit integers and doubles. `weight` is stored in the
 # precision that an ingest was asked for.
@@ -39,7 +45,8 @@ ABLATION_KINDS = ("zero", "mean", "resample")
 class StoredColumn:
     """A column of a stored table.
 
-    type: a key of SQL_TYPES. refers_to: `table.column` whose values it takes.
+    type: a key of SQL_TYPES. refers_to: `table.column` whose values it takes. may_differ: datasets
+    that are merged may say different things here of one row; the first is kept.
     """
 
     name: str
@@ -47,6 +54,7 @@ class StoredColumn:
     meaning: str
     is_nullable: bool = False
     refers_to: str | None = None
+    may_differ: bool = False
 
     @property
     def sql_type(self) -> str:
@@ -59,7 +67,8 @@ class StoredTable:
 
     grain: the columns that tell its rows apart. made_by: the command that writes it. is_optional:
     a dataset may lack it. row_rule: the function that checks its rows beyond the schema, called
-    with a `ingest.dataset.verification.Verification` and the table.
+    with a `ingest.dataset.verification.Verification` and the table. merge: how its rows are merged
+    with those of other datasets.
     """
 
     name: str
@@ -70,6 +79,7 @@ class StoredTable:
     made_by: str
     is_optional: bool = False
     row_rule: str = "ingest.dataset.rules.row_rules.check_columns"
+    merge: Merge = "distinct"
 
     def path(self, number: int, owner: str | None = None) -> str:
         """The path of a file below the dataset; number: how many the table, or the model, has.
@@ -106,22 +116,29 @@ _MODELS = StoredTable(
     grain=("model",),
     columns=_columns(
         ("model", "string", "name of the model in this dataset"),
-        ("architecture", "string", "class of the model in transformers"),
+        ("architecture", "string", "class of the model in transformers", True),
         ("n_layers", "int16", "attention layers"),
         ("n_heads", "int16", "query heads a layer"),
-        ("d_model", "int32", "width of the residual stream"),
-        ("d_head", "int32", "width of a head"),
-        ("n_ctx", "int32", "most tokens that the model reads"),
-        ("d_vocab", "int32", "tokens that the model embeds"),
-        ("n_parameters", "int64", "shared ones counted once"),
+        ("d_model", "int32", "width of the residual stream", True),
+        ("d_head", "int32", "width of a head", True),
+        ("n_ctx", "int32", "most tokens that the model reads", True),
+        ("d_vocab", "int32", "tokens that the model embeds", True),
+        ("n_parameters", "int64", "shared ones counted once", True),
         ("is_causal", "bool", "true where a query sees no later key"),
         ("tokenizer", "string", "joins tokens"),
-        ("source", "string", "where the model came from, as its ingest named it"),
+        (
+            "source",
+            "string",
+            "where the model came from, as its ingest named it",
+            False,
+            None,
+            True,
+        ),
         ("revision", "string", "commit of the source, null for local files", True),
-        ("weights_sha256", "string", "hash of the weights' file"),
+        ("weights_sha256", "string", "hash of the weights' file", True),
         ("dtype", "string", "precision in which the model ran"),
         ("precision", "string", "of the stored weights: float32 as given, float16 rounded"),
-        ("device", "string", "where it ran"),
+        ("device", "string", "where it ran", True),
     ),
     split="dataset",
     made_by="ingest",
@@ -160,7 +177,7 @@ _TOKENS = StoredTable(
         ("tokenizer", "string", "joins models"),
         ("prompt_id", "int32", "joins prompts", False, "prompts.prompt_id"),
         ("position", "int32", "0-based; a query or a key of attention"),
-        ("token_id", "int32", "the tokenizer's number for the token"),
+        ("token_id", "int32", "the tokenizer's number for the token", True),
         ("token", "string", "the token decoded on its own"),
         ("role", "string", "marker, task or step; in a plain text special or text"),
         (
@@ -169,8 +186,8 @@ _TOKENS = StoredTable(
             "0-based step, or part of a probe, of the token; null outside",
             True,
         ),
-        ("char_start", "int32", "first character of the token in the prompt's text, 0-based"),
-        ("char_end", "int32", "the character after its last"),
+        ("char_start", "int32", "first character of the token in the prompt's text, 0-based", True),
+        ("char_end", "int32", "the character after its last", True),
         ("is_structural", "bool", "true where the token marks layout: structural mass counts it"),
     ),
     split="tokenizer",
@@ -194,6 +211,7 @@ _ATTENTION = StoredTable(
     split="model",
     made_by="ingest",
     row_rule="ingest.dataset.rules.row_rules.check_attention",
+    merge="append",
 )
 
 _ABLATION_EFFECTS = StoredTable(
@@ -234,6 +252,7 @@ _ABLATION_EFFECTS = StoredTable(
     made_by="ablate",
     is_optional=True,
     row_rule="ingest.dataset.rules.ablation_rules.check_ablations",
+    merge="append",
 )
 
 _GENERATIONS = StoredTable(
@@ -264,6 +283,7 @@ _GENERATIONS = StoredTable(
     made_by="generate",
     is_optional=True,
     row_rule="ingest.dataset.rules.effect_rules.check_generations",
+    merge="append",
 )
 
 _TOKEN_CLASSES = StoredTable(
@@ -298,6 +318,7 @@ _LAYER_READOUTS = StoredTable(
     made_by="readout",
     is_optional=True,
     row_rule="ingest.dataset.rules.effect_rules.check_readouts",
+    merge="append",
 )
 
 _HEAD_WRITES = StoredTable(
@@ -328,6 +349,7 @@ _HEAD_WRITES = StoredTable(
     made_by="readout",
     is_optional=True,
     row_rule="ingest.dataset.rules.effect_rules.check_head_writes",
+    merge="append",
 )
 
 # In the order in which a reader meets them.

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.dataset.manifest import FileEntry
-from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.relations import STORED_TABLES, StoredTable
 from ingest.dataset.schemas import schema_of
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of, written_aside
@@ -58,6 +58,33 @@ def write_table(
             writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
             n_rows += len(chunk)
     return file_entry(dataset, path, n_rows, owner)
+
+
+@contextmanager
+def table_file(path: Path, table: StoredTable, precision: str) -> Iterator[pq.ParquetWriter]:
+    """Opens a file of a table for rows as `open_file` reads them, a row group at a time.
+
+    It stands at `path` once the block ends without error. precision: of the stored weights.
+
+    Raises: HeadswapError where the operating system refuses.
+    """
+    schema, options = schema_of(table, precision), _FORMAT_OPTIONS
+    if table.name == "attention":
+        schema, options = _with_dictionary(schema), ATTENTION_OPTIONS
+    with written_aside(path) as partial, pq.ParquetWriter(partial, schema, **options) as writer:
+        yield writer
+
+
+def open_file(path: Path, table: StoredTable) -> pq.ParquetFile:
+    """Opens a file of a table so that its row groups can be written again by `table_file`."""
+    names = ["model"] if table.name == "attention" else []
+    return pq.ParquetFile(path, read_dictionary=names)
+
+
+def _with_dictionary(schema: pa.Schema) -> pa.Schema:
+    """The schema of attention with the model's name as a dictionary."""
+    name = pa.field("model", pa.dictionary(pa.int32(), pa.string()), nullable=False)
+    return schema.set(schema.get_field_index("model"), name)
 
 
 def file_entry(dataset: Path, path: str, rows: int, owner: str | None = None) -> FileEntry:
@@ -143,11 +170,5 @@ def attention_file(
 
     Raises: HeadswapError where the operating system refuses.
     """
-    schema = schema_of(STORED_TABLES["attention"], precision)
-    as_dictionary = pa.field("model", pa.dictionary(pa.int32(), pa.string()), nullable=False)
-    schema = schema.set(schema.get_field_index("model"), as_dictionary)
-    with (
-        written_aside(path) as partial,
-        pq.ParquetWriter(partial, schema, **ATTENTION_OPTIONS) as writer,
-    ):
+    with table_file(path, STORED_TABLES["attention"], precision) as writer:
         yield AttentionFile(writer, triangle, model)

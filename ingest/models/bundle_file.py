@@ -45,7 +45,7 @@ def read_bundle(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} needs a type that headswap does not load: {_refused_type(error)}",
+            f"{path} needs a type that headswap does not load: {refused_type(error)}",
             hint="a bundle is {'config': dict, 'model_state_dict': tensors}; nothing in it was run",
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, TypeError) as error:
@@ -180,7 +180,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _refused_type(error: Exception) -> str:
+def refused_type(error: Exception) -> str:
     """The type's name out of torch's message: `... Unsupported global: GLOBAL os.system ...`."""
     words = str(error).split()
     names = [after for word, after in itertools.pairwise(words) if word == "GLOBAL"]

@@ -23,6 +23,11 @@ def load_stored(
 
     Raises: InputError where it runs code of its own, or its source no longer holds its weights.
     """
+    if entry.device is None or entry.is_imported:
+        raise InputError(
+            f"the attention of {entry.name!r} was imported, so that no model makes it again",
+            hint="import it again into a new folder, or ingest the model itself",
+        )
     if entry.trust_remote_code:
         raise InputError(
             f"the model {entry.name!r} runs code of its own, which is not run again unasked",

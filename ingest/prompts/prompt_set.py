@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class PromptSet:
 
     variant: which variant was chosen, or `all`, also where no prompt has one; left_out: how many
     prompts of other variants the file had; ignored_fields: fields that mean nothing here, with the
-    number of records that had them.
+    number of records that had them. earlier: of a shard, the prompts that stand before its own.
     """
 
     path: Path
@@ -64,6 +64,7 @@ class PromptSet:
     prompts: tuple[Prompt, ...]
     left_out: int
     ignored_fields: dict[str, int]
+    earlier: tuple[Prompt, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -77,12 +78,33 @@ class PromptSet:
         prompt_key: 32 hexadecimal digits made of the content; of a content that stands twice, also
         of how often it stood before, so that keys are unique and the same in every dataset.
         """
-        seen: Counter[str] = Counter()
+        seen = Counter(json.dumps(prompt.content(), sort_keys=True) for prompt in self.earlier)
         for prompt in self.prompts:
             content = json.dumps(prompt.content(), sort_keys=True)
             hashed = hashlib.sha256(f"{content}{seen[content] or ''}".encode()).hexdigest()
             seen[content] += 1
             yield {"prompt_id": prompt.prompt_id, "prompt_key": hashed[:32], **prompt.content()}
+
+    def shard(self, number: int, count: int) -> PromptSet:
+        """One of `count` shards, numbered from 1, of nearly the same number of prompts.
+
+        Prompts keep their ids and keys, so that the shards' datasets merge into that of all.
+
+        Raises: InputError where there is no such shard, or one would have no prompt.
+        """
+        n_prompts = len(self.prompts)
+        if not 1 <= number <= count:
+            raise InputError(
+                f"there is no shard {number} of {count}",
+                hint=f"they are 1/{count} to {count}/{count}",
+            )
+        if count > n_prompts:
+            raise InputError(
+                f"{n_prompts:,} prompts cannot be cut into {count:,} shards",
+                hint=f"choose at most {n_prompts:,}",
+            )
+        start, end = ((part * n_prompts) // count for part in (number - 1, number))
+        return replace(self, prompts=self.prompts[start:end], earlier=self.prompts[:start])
 
 
 def read_prompts(path: Path, variant: str = "standard", needs_steps: bool = True) -> PromptSet:

@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 
 from ingest.dataset.manifest import Manifest, ModelEntry
+from ingest.kernel.text import printable
 from reports.data.report import Report
 from sql.session import Session
 
@@ -57,8 +58,13 @@ def _ingest_commands(manifest: Manifest) -> list[str]:
     given = ["--prompts", PROMPTS, "--variant", manifest.variant]
     if manifest.structural is not None:
         given += ["--structural", manifest.structural]
-    commands = []
-    for options, models in itertools.groupby(manifest.models, key=_options):
+    commands = [
+        f"# {model.name} was imported from {printable(model.source)}: no command runs it again"
+        for model in manifest.models
+        if model.is_imported
+    ]
+    ingested = [model for model in manifest.models if not model.is_imported]
+    for options, models in itertools.groupby(ingested, key=_options):
         named = itertools.chain(*(("--model", f"{m.name}={_pinned(m)}") for m in models))
         words = ["headswap", "ingest", *named, *given, *options, "--out", DATASET]
         commands.append(shlex.join(words))
@@ -67,7 +73,7 @@ def _ingest_commands(manifest: Manifest) -> list[str]:
 
 def _options(model: ModelEntry) -> tuple[str, ...]:
     """How a model ran, as options of ingest."""
-    words = ["--device", model.device]
+    words = ["--device", model.device] if model.device else []
     if model.dtype != _DEFAULT_TYPE:
         words += ["--dtype", model.dtype]
     if model.precision != _DEFAULT_TYPE:

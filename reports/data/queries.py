@@ -57,6 +57,7 @@ def read_report(session: Session) -> Report:
         n_empty_bins=reference_profile.n_queries.count(0),
         has_structure=bool(counts["has_structure"]),
         prompts_sha256=manifest.prompts_sha256,
+        left_out=manifest.part_of.left_out if manifest.part_of else (),
         tokenizers=manifest.tokenizers,
         written_with=manifest.written_with,
         models=models,

@@ -32,18 +32,21 @@ class Head:
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the dataset. n_rows: its attention weights that are stored."""
+    """One model of the dataset. n_rows: its attention weights that are stored.
+
+    What nobody knows of an imported model is None.
+    """
 
     name: str
-    architecture: str
+    architecture: str | None
     n_layers: int
     n_heads: int
-    n_parameters: int
+    n_parameters: int | None
     source: str
     revision: str | None
-    weights_sha256: str
+    weights_sha256: str | None
     dtype: str
-    device: str
+    device: str | None
     tokenizer: str
     n_rows: int
 
@@ -343,7 +346,8 @@ class Report:
     n_empty_bins: int
     has_structure: bool
     prompts_sha256: str
-    tokenizers: dict[str, str]
+    left_out: tuple[str, ...]
+    tokenizers: dict[str, str | None]
     written_with: dict[str, str]
     models: tuple[Model, ...]
     reference: Reference

@@ -23,9 +23,12 @@ FORMS = {
     "cron": "a line of a crontab (local time)",
     "systemd": "a service and its timer, for one user (local time)",
     "github-actions": "a workflow of GitHub Actions (UTC); keeps dataset and runs between them",
+    "slurm": "a script that submits it to a cluster: the ingest in shards, then the run; it has no "
+    "times",
 }
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _INSTALLED = "headswap[models]"
+_N_SHARDS = 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Schedule:
 
     study: its file, absolute. name: of the files and units. hour: 0 to 23, None for every hour;
     minute: 0 to 59. weekly: on Mondays only. dataset, report: folders, absolute. installed: what
-    pip installs where headswap is not there yet.
+    pip installs where headswap is not there yet. ingest: the words after `headswap ingest` that
+    ingest its models. n_shards: parts of the prompts that are ingested at the same time.
     """
 
     study: Path
@@ -45,6 +49,8 @@ class Schedule:
     minute: int = 0
     weekly: bool = False
     installed: str = _INSTALLED
+    ingest: tuple[str, ...] = ()
+    n_shards: int = _N_SHARDS
 
     @property
     def cron(self) -> str:
@@ -162,7 +168,20 @@ jobs:
     return {f"{schedule.name}.yml": text}
 
 
-_FILES = {"cron": cron_files, "systemd": systemd_files, "github-actions": github_files}
+def slurm_files(schedule: Schedule) -> dict[str, str]:
+    """A script that submits the jobs of a study."""
+    from reports.study.slurm import slurm_script
+
+    words = (schedule.name, _headswap(), schedule.study, schedule.ingest, schedule.n_shards)
+    return {f"{schedule.name}.sh": slurm_script(*words)}
+
+
+_FILES = {
+    "cron": cron_files,
+    "systemd": systemd_files,
+    "github-actions": github_files,
+    "slurm": slurm_files,
+}
 
 
 def _schedule_from(options: Mapping[str, Any]) -> tuple[str, Schedule]:
@@ -171,6 +190,7 @@ def _schedule_from(options: Mapping[str, Any]) -> tuple[str, Schedule]:
     Raises: InputError where they state none.
     """
     from ingest.kernel.errors import InputError
+    from reports.study.commands import ingest_command
     from reports.study.study import read_study
 
     chosen = [form for form in FORMS if options[form.replace("-", "_")]]
@@ -198,6 +218,8 @@ def _schedule_from(options: Mapping[str, Any]) -> tuple[str, Schedule]:
         minute=int(at[2]),
         weekly=options["every"] == "week",
         installed=options["install"],
+        ingest=tuple(ingest_command(study)[2:]),
+        n_shards=options["shards"],
     )
 
 
@@ -225,6 +247,14 @@ def _schedule_from(options: Mapping[str, Any]) -> tuple[str, Schedule]:
         default=_INSTALLED,
         help=f"what pip installs in a workflow, for instance a git+https address "
         f"(default: {_INSTALLED})",
+    ),
+    click.option(
+        "--shards",
+        metavar="N",
+        type=click.IntRange(1, 1000),
+        default=_N_SHARDS,
+        help="parts of the prompts, each a task of a job array, at most as many as there are "
+        f"prompts (default: {_N_SHARDS})",
     ),
 )
 @click.option(
@@ -286,4 +316,6 @@ def _advice(form: str, names: Sequence[str]) -> str:
             "put both into ~/.config/systemd/user (-o DIR), then: "
             f"systemctl --user daemon-reload && systemctl --user enable --now {timer}"
         )
+    if form == "slurm":
+        return f"write it to a file (-o DIR) that all nodes see, then: bash {names[0]}"
     return f"commit it as .github/workflows/{names[0]}"

@@ -30,13 +30,19 @@ def head_products(inputs: Inputs) -> pa.Table:
     blocks = inputs.query("select prompt_id, block from blocks").fetchnumpy()
     block_of = dict(zip(blocks["prompt_id"].tolist(), blocks["block"].tolist(), strict=True))
     models = inputs.query(
-        "select tokenizer, model, n_layers, n_heads from models order by tokenizer, model"
+        "select tokenizer, model, n_heads from models order by tokenizer, model"
     ).fetchall()
+    layers = inputs.query("select model, layer from layers order by model, layer").fetchall()
     tables = []
     for tokenizer in dict.fromkeys(row[0] for row in models):
         files = [
-            ModelFiles(model, inputs.attention_files(model), n_layers, n_heads)
-            for own, model, n_layers, n_heads in models
+            ModelFiles(
+                model,
+                inputs.attention_files(model),
+                [layer for of_model, layer in layers if of_model == model],
+                n_heads,
+            )
+            for own, model, n_heads in models
             if own == tokenizer
         ]
         roles = _roles(inputs, tokenizer)

@@ -111,6 +111,17 @@ def _places(asked: Asked) -> Rows:
     ]
 
 
+def _layers(asked: Asked) -> Rows:
+    files = [str(path) for path in asked.dataset.table_files("models")]
+    sizes: dict[str, int] = dict(
+        asked.connection.execute(
+            "select model, n_layers from read_parquet($files)", {"files": files}
+        ).fetchall()
+    )
+    models = asked.dataset.manifest.models
+    return [[m.name, layer] for m in models for layer in m.stored_layers(sizes[m.name])]
+
+
 def _numbers(asked: Asked) -> Rows:
     extent = asked.extent
     return [[number] for number in range(max(asked.parameters.bins, extent.layers, extent.heads))]
@@ -199,6 +210,16 @@ PARAMETER_TABLES: dict[str, tuple[Relation, Callable[[Asked], Rows]]] = {
                 ("n_positions", "bigint", "numbers that a prompt takes"),
             ),
             _places,
+        ),
+        (
+            _table(
+                "layers",
+                "the layers of each model whose rows are stored: all, unless it is an extract",
+                ("model", "layer"),
+                ("model", "varchar", "name of the model"),
+                ("layer", "integer", "0-based"),
+            ),
+            _layers,
         ),
         (
             _table(

@@ -25,7 +25,10 @@ def dataset(tmp_path: Path) -> Path:
         ("select count(*) as matches from models -- claims", {"models"}),
         ("select 'profiles' as heads, 1 as pairs", set()),
         ("with heads as (select 1 as n) select n from heads", set()),
-        ("select a.layer from heads a join models b using (model)", {"heads", "models", "numbers"}),
+        (
+            "select a.layer from heads a join models b using (model)",
+            {"heads", "models", "numbers", "layers"},
+        ),
         ("explain select * from bins", {"bins", "numbers", "parameters"}),
         ("describe bins", {"bins", "numbers", "parameters"}),
         ("summarize pairs", {"pairs"}),

@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest.dataset.manifest import checksum_of
 from tests.support.bad_requests import GENERATIONS, READOUTS
+from tests.support.transfer.bad_inputs import EXTRACTS, IMPORTS, MERGES
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
 MODEL = "--model=standard={r}"
@@ -82,6 +83,7 @@ SCHEDULES = [
     "{t}/sound.toml --cron --at=6",
     "{t}/sound.toml --cron --every=year",
     "{t}/sound.toml --cron -o {t}/empty.txt",
+    "{t}/sound.toml --slurm --shards=0",
     "{t}/sound.toml --systemd -o /proc/x",
 ]
 QUERIES = [
@@ -349,6 +351,12 @@ def _cases() -> Iterator[list[str]]:
     yield from (["sql", "{d}", query] for query in QUERIES)
     for place in ("{t}", "{t}/nothing/../..", "{t}/empty.txt/x.csv", "/proc/x.csv"):
         yield ["sql", "{d}", "select 1", "-o", place]
+    for name in DATASETS:
+        yield ["merge", "{d}", f"{{t}}/{name}", "--out={t}/new"]
+        yield ["extract", f"{{t}}/{name}", "--models=a", "--out={t}/new"]
+    yield from (["merge", *words.split()] for words in MERGES)
+    yield from (["extract", *words.split()] for words in EXTRACTS)
+    yield from (["import", *words.split()] for words in IMPORTS)
     yield ["sql", "{d}", "select 1", "--format=xml"]
     yield from (["sql", "{d}", f"--{name}=x", "1"] for name in ("timeout", "max-rows", "sandbox"))
     yield ["report", "{d}"]
@@ -383,6 +391,10 @@ def _cases() -> Iterator[list[str]]:
     yield ["ingest", "--out={t}/new"]
     yield ["ingest", MODEL, MODEL, "--out={t}/new"]
     for option in (
+        "--shard=3",
+        "--shard=0/2",
+        "--shard=3/2",
+        "--shard=1/99",
         "--variant=calm",
         "--structural=(",
         "--structural=",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ def write_synthetic_dataset(
     pair_ids: Sequence[str | None] | None = None,
 ) -> Path:
     """Writes a dataset folder and returns it; the words of a prompt are its tokens.
+
+    pair_ids: of the prompts, None for their numbers.
 
     has_structural: False for one in which no token counts as structural, as with GPT-2's tokenizer.
     pair_ids: of each prompt, None for one of its own.
@@ -186,7 +189,7 @@ def prompt_row(number: int, task: str, steps: Sequence[str]) -> dict[str, Any]:
     """A row of the table `prompts`."""
     return {
         "prompt_id": number,
-        "prompt_key": f"{number:032x}",
+        "prompt_key": hashlib.sha256(f"{task}{steps}".encode()).hexdigest()[:32],
         "pair_id": str(number),
         "variant": "standard",
         "task": task,

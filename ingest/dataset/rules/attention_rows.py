@@ -33,6 +33,7 @@ class AttentionVerifier:
     def verify(self, model: ModelEntry, entries: Sequence[FileEntry], is_whole: bool) -> None:
         """Checks the readable files of one model; is_whole: whether these are all of its files."""
         shape = self._verification.shape_of(model.name)
+        layers = model.stored_layers(shape["n_layers"])
         tokens = self._verification.small_table("tokens")
         own = tokens.filter(pc.equal(tokens["tokenizer"], model.tokenizer))
         ids, counts = np.unique(own["prompt_id"].to_numpy(), return_counts=True)
@@ -40,7 +41,7 @@ class AttentionVerifier:
         seen: list[int] = []
         tolerance = max(TOLERANCES.get(kind, 1e-4) for kind in (model.dtype, model.precision))
         for entry in entries:
-            prompts = self._verify_file(entry, shape, lengths, tolerance)
+            prompts = self._verify_file(entry, shape, layers, lengths, tolerance)
             is_whole = is_whole and prompts is not None
             seen += prompts or []
         if is_whole:
@@ -51,13 +52,21 @@ class AttentionVerifier:
             self._rows.record(folder, "has a prompt in two files" if is_double else None)
 
     def _verify_file(
-        self, entry: FileEntry, shape: dict[str, Any], lengths: dict[int, int], tolerance: float
+        self,
+        entry: FileEntry,
+        shape: dict[str, Any],
+        layers: Sequence[int],
+        lengths: dict[int, int],
+        tolerance: float,
     ) -> list[int] | None:
-        """Checks one file and returns its prompts, None where they cannot be told."""
+        """Checks one file and returns its prompts, None where they cannot be told.
+
+        layers: those that the file must hold.
+        """
         n_heads = shape["n_heads"]
         file = pq.ParquetFile(self._dataset / entry.path, read_dictionary=["model"])
         sizes = {file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)}
-        if file.metadata.num_row_groups != shape["n_layers"] * n_heads or len(sizes) != 1:
+        if file.metadata.num_row_groups != len(layers) * n_heads or len(sizes) != 1:
             self._rows.record(entry.path, "does not have one row group a head, all of one size")
             return None
         # Before anything is read: a small file may claim rows that would fill any memory.
@@ -77,13 +86,13 @@ class AttentionVerifier:
         is_first |= np.diff(triangle.prompt_id, prepend=-1) != 0
         starts = np.flatnonzero(is_first)
         for group in range(file.metadata.num_row_groups):
-            layer, head = divmod(group, n_heads)
+            layer, head = layers[group // n_heads], group % n_heads
             table = file.read_row_group(group, columns=_NUMBERS)
             columns = {name: table[name].to_numpy() for name in table.column_names}
             is_complete = _is_complete(columns, layer, head, triangle)
             problem = None if is_complete else f"L{layer}H{head} lacks rows, or has others"
             if self._rows.record(entry.path, problem):
-                problem = _sum_problem(columns["weight"], starts, tolerance)
+                problem = sum_problem(columns["weight"], starts, tolerance)
                 self._sums.record(entry.path, f"L{layer}H{head} {problem}" if problem else None)
             self._verification.on_rows(len(table))
         return prompts
@@ -108,7 +117,7 @@ def _is_complete(
     )
 
 
-def _sum_problem(
+def sum_problem(
     weights: NDArray[np.float32], starts: NDArray[np.int64], tolerance: float
 ) -> str | None:
     """What is wrong with the weights of one head; starts: the first row of each query."""

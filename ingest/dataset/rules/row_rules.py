@@ -57,7 +57,7 @@ def _row_problem(
     for column in table.columns:
         if column.refers_to is not None:
             values = verification.values_of(column.refers_to)
-            if not _all(pc.is_in(rows[column.name], value_set=values)):
+            if not _all(pc.is_in(rows[column.name].drop_null(), value_set=values)):
                 return f"has a {column.name} that {column.refers_to.split('.')[0]} lacks"
         if problem := _number_problem(column, rows[column.name]):
             return problem
@@ -112,6 +112,9 @@ def _model_problem(model: ModelEntry, row: dict[str, Any] | None, manifest: Mani
             return f"says {name} = {row[name]!r} of {model.name!r}, not what the manifest says"
     if min(row["n_layers"], row["n_heads"]) < 1:
         return f"{model.name!r} has no heads"
+    layers = model.stored_layers(row["n_layers"])
+    if not layers or layers[0] < 0 or layers[-1] >= row["n_layers"]:
+        return f"{model.name!r} has a layer that it lacks, or none, according to the manifest"
     return None
 
 

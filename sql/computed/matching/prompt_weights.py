@@ -29,11 +29,14 @@ _BYTES_AT_A_TIME = 256 << 20
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Where the rows of one model lie: its attention files, in any order."""
+    """Where the rows of one model lie: its attention files, in any order.
+
+    layers: those that are stored, ascending.
+    """
 
     model: str
     paths: Sequence[Path]
-    n_layers: int
+    layers: Sequence[int]
     n_heads: int
 
 
@@ -80,7 +83,7 @@ def prompt_weights(
     shared = set(roles).intersection(
         *({prompt for file in of_model for prompt in file.rows} for of_model in files)
     )
-    n_heads = [model.n_layers * model.n_heads for model in models]
+    n_heads = [len(model.layers) * model.n_heads for model in models]
     n_cells = bytes_at_a_time // (4 * sum(n_heads))
     for first in files[0]:
         prompts: list[int] = []
@@ -103,7 +106,7 @@ def _opened(path: Path, model: ModelFiles, roles: Mapping[int, NDArray[np.intege
     with pq.ParquetFile(path) as file:
         names, layout = file.schema_arrow.names, file.metadata
         groups = [layout.row_group(group) for group in range(layout.num_row_groups)]
-        places = [(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
+        places = [(layer, head) for layer in model.layers for head in range(model.n_heads)]
         if len(groups) != len(places) or len({group.num_rows for group in groups}) > 1:
             raise ValueError(f"{path} has not one row group for each of {len(places)} heads")
         for group, place in zip(groups, places, strict=True):

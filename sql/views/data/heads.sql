@@ -9,10 +9,10 @@
 
 select
     models.model,
-    layers.number as layer,
+    layers.layer,
     heads.number as head,
-    'L' || layers.number::varchar || 'H' || heads.number::varchar as label,
-    (row_number() over (order by models.model, layers.number, heads.number) - 1)::integer as head_id
+    'L' || layers.layer::varchar || 'H' || heads.number::varchar as label,
+    (row_number() over (order by models.model, layers.layer, heads.number) - 1)::integer as head_id
 from models
-inner join numbers as layers on layers.number < models.n_layers
+inner join layers on layers.model = models.model
 inner join numbers as heads on heads.number < models.n_heads

@@ -54,15 +54,24 @@ found as (
     group by all
 ),
 
+stored_layers as (
+    select
+        model,
+        count(*) as n_layers
+    from layers
+    group by model
+),
+
 expected as (
     select
         models.model,
         models.dtype,
         models.precision,
-        count(*) * models.n_layers * models.n_heads as n_queries
+        count(*) * stored_layers.n_layers * models.n_heads as n_queries
     from models
+    inner join stored_layers on stored_layers.model = models.model
     inner join positions on positions.model = models.model
-    group by models.model, models.dtype, models.precision, models.n_layers, models.n_heads
+    group by models.model, models.dtype, models.precision, stored_layers.n_layers, models.n_heads
 ),
 
 final as (

@@ -8,4 +8,4 @@
 -- class_sums: double[], for each class of position and role: sum of the head's root weights
 -- class_counts: double[], for each class: its cells; null but in the row of a block's first head
 
--- computed by sql.computed.head_sums.head_products from attention, tokens, blocks, models, heads
+-- computed by sql.computed.head_sums.head_products from attention, tokens, blocks, models, layers, heads

@@ -46,7 +46,7 @@ def write_model(
             for layer in range(n_layers):
                 file.write_layer(layer, rows[layer * n_heads : (layer + 1) * n_heads])
         paths.append(path)
-    return ModelFiles(model, paths, n_layers, n_heads)
+    return ModelFiles(model, paths, range(n_layers), n_heads)
 
 
 @pytest.fixture(params=["same files", "other files"])
@@ -115,9 +115,9 @@ def test_files_of_another_layout_are_refused(tmp_path):
     model = write_model(tmp_path, "one", [[0, 1]])
     path = model.paths[0]
     with pytest.raises(ValueError, match="one row group for each of 8 heads"):
-        list(prompt_weights([ModelFiles("one", [path], 2, 4)], ROLES))
+        list(prompt_weights([ModelFiles("one", [path], range(2), 4)], ROLES))
     with pytest.raises(ValueError, match="layer 1 where it should be"):
-        list(prompt_weights([ModelFiles("one", [path], 3, 2)], ROLES))
+        list(prompt_weights([ModelFiles("one", [path], range(3), 2)], ROLES))
     table = pq.read_table(path)
     pq.write_table(table, path)
     with pytest.raises(ValueError, match="one row group"):

@@ -1,0 +1,57 @@
+"""Words after merge, extract and import that cannot be used; places as in the other bad inputs."""
+
+from __future__ import annotations
+
+MERGES = [
+    "",
+    "{d}",
+    "{d} {d}",
+    "{d} {d} --out={t}/new",
+    "{d} --out={t}/new",
+    "{d} {t} --out={t}/new",
+    "{d} {t}/empty.txt --out={t}/new",
+    "--out={t}/new",
+]
+EXTRACTS = [
+    "",
+    "{d}",
+    "{d} --models=a",
+    "{d} --out={t}/new",
+    "{d} --models=a --out={d}",
+    "{d} --models=a --out={t}",
+    "{d} --models=a --out={t}/empty.txt",
+    "{d} --models=a --out={t}/empty.txt/new",
+    "{d} --models=a --out={d}/new",
+    "{d} --models=a --out=/proc/new",
+    "{d} --models= --out={t}/new",
+    "{d} --models=a,b --out={t}/new",
+    "{d} --models=x --out={t}/new",
+    "{d} --prompts=a --out={t}/new",
+    "{d} --prompts=99 --out={t}/new",
+    "{d} --prompts=0- --out={t}/new",
+    "{d} --pairs=x --out={t}/new",
+    "{d} --layers=99 --out={t}/new",
+    "{d} --layers=-1 --out={t}/new",
+]
+IMPORTS = [
+    "",
+    "{t}/nothing.npz",
+    "{t}/nothing.npz --out={t}/new",
+    "{t}/empty.txt --out={t}/new",
+    "{t}/bad.parquet --out={t}/new",
+    "{t}/text.parquet --out={t}/new",
+    "{t}/empty.parquet --out={t}/new",
+    "{d} --out={t}/new",
+    "{d}/models.parquet --out={t}/new",
+    "{d}/manifest.json --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --model=a --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --model=x --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --column=weight=x --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --column=weight --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --column=a=b --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --model=a --column=weight=layer --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --model=a --dtype=int8 --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --model=a --tokens={t}/empty.txt --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --model=a --prompts={t}/empty.txt --out={t}/new",
+    "{d}/attention/a/part-00000.parquet --model=../a --out={t}/new",
+]
