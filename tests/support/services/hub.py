@@ -31,7 +31,8 @@ PATIENCE = {"HF_HUB_ETAG_TIMEOUT": "60", "HF_HUB_DOWNLOAD_TIMEOUT": "60"}
 CLIENT = """
 import json, sys
 from ingest.kernel.errors import HeadswapError
-from ingest.models.hub import fetch_snapshot, parse_hub_id
+from ingest.kernel.hub import parse_hub_id
+from ingest.models.hub import fetch_snapshot
 
 for line in sys.stdin:
     source, allow_code = json.loads(line)
