@@ -29,6 +29,7 @@ MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM = "sha256"
 _MAX_ROWS_A_BYTE = 1000
+_WRITTEN_WHERE_KNOWN = ("licence", "part_of")
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,27 @@ class ModelEntry:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """The dataset that another is a part of.
+
+    source: where it lies, as `hf://datasets/ORG/NAME`; revision: its commit there;
+    manifest_sha256: what identifies its content.
+    """
+
+    source: str
+    revision: str
+    manifest_sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a dataset holds.
 
     structural: the regular expression that chose the structural tokens, None for the default;
     tokenizers: the SHA-256 of each tokenizer's file by the tokenizer's name; tables: the files of
-    each stored table that the dataset has, in the order in which they were written.
+    each stored table that the dataset has, in the order in which they were written; licence: what
+    its owner allows others, as hubs name it (`mit`, `cc-by-4.0`), None where nobody said; part_of:
+    of a dataset of which only some models or tables were fetched.
     """
 
     variant: str
@@ -87,6 +103,8 @@ class Manifest:
     models: tuple[ModelEntry, ...]
     tables: dict[str, tuple[FileEntry, ...]]
     written_with: dict[str, str]
+    licence: str | None = None
+    part_of: Whole | None = None
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
 
@@ -109,7 +127,7 @@ class Manifest:
 
     def sha256(self) -> str:
         """What identifies the content: the SHA-256 of the text without the checksum in it."""
-        return checksum_of(asdict(self))
+        return checksum_of(_content(self))
 
     def model(self, name: str) -> ModelEntry | None:
         """The model of that name, None where the dataset has none."""
@@ -123,7 +141,9 @@ class Manifest:
     ) -> Manifest:
         """This manifest with one model more, and with the files that came with it."""
         with_files = self.with_files(tables)
-        return replace(with_files, models=(*self.models, model), tokenizers=tokenizers)
+        return replace(
+            with_files, models=(*self.models, model), tokenizers=tokenizers, part_of=None
+        )
 
     def with_files(self, tables: Mapping[str, Sequence[FileEntry]]) -> Manifest:
         """This manifest with more files of some tables."""
@@ -132,9 +152,40 @@ class Manifest:
         return replace(self, tables=merged)
 
 
+def smaller(manifest: Manifest, models: Sequence[str], tables: Sequence[str]) -> Manifest:
+    """The manifest without the files of other models and other tables.
+
+    A file of no one owner stays, even where it has rows of a model that is left out.
+    """
+    kept = tuple(model for model in manifest.models if model.name in models)
+    used = {model.tokenizer for model in kept}
+    owners = {None, *(model.name for model in kept), *used}
+    return replace(
+        manifest,
+        models=kept,
+        tokenizers={name: sha for name, sha in manifest.tokenizers.items() if name in used},
+        tables={
+            name: entries
+            for name in tables
+            if name in manifest.tables
+            and (entries := tuple(e for e in manifest.tables[name] if e.owner in owners))
+        },
+    )
+
+
 def manifest_text(manifest: Manifest) -> str:
     """The one way in which a manifest is written; its last key is the SHA-256 of the rest."""
-    return _json(asdict(manifest) | {_CHECKSUM: manifest.sha256()})
+    return _json(_content(manifest) | {_CHECKSUM: manifest.sha256()})
+
+
+def _content(manifest: Manifest) -> dict[str, Any]:
+    """What is written of a manifest: of what not every dataset has, only what this one has."""
+    content = asdict(manifest)
+    return {
+        name: value
+        for name, value in content.items()
+        if value is not None or name not in _WRITTEN_WHERE_KNOWN
+    }
 
 
 def checksum_of(content: dict[str, Any]) -> str:
@@ -167,17 +218,27 @@ def read_manifest(dataset: Path, name: str = MANIFEST_NAME) -> Manifest:
             hint="an ingest that did not finish leaves none; run `headswap ingest` again",
         )
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        text = path.read_bytes()
+    except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
-    _check_version(path, content)
+    hint = "`headswap verify --repair` may restore it; else get the dataset again"
+    return parse_manifest(text, str(path), hint)
+
+
+def parse_manifest(text: bytes, where: str, hint: str) -> Manifest:
+    """Reads and checks the text of a manifest; where: its place, hint: what to do, for messages.
+
+    Raises: DatasetError as `read_manifest`.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{where} cannot be read: {error}", hint=hint) from error
+    _check_version(where, content)
     try:
         return _manifest_from(content)
     except ValueError as error:
-        raise DatasetError(
-            f"{path} is not a valid manifest: {error}",
-            hint="`headswap verify --repair` may restore it; else get the dataset again",
-        ) from error
+        raise DatasetError(f"{where} is not a valid manifest: {error}", hint=hint) from error
 
 
 def _manifest_from(content: Any) -> Manifest:
@@ -206,7 +267,7 @@ def _manifest_from(content: Any) -> Manifest:
     return manifest
 
 
-def _check_version(path: Path, content: Any) -> None:
+def _check_version(where: str, content: Any) -> None:
     """Raises: DatasetError where a dataset was written in another version of the format."""
     version = content.get("format_version") if isinstance(content, dict) else None
     if type(version) is not int or version == FORMAT_VERSION:
@@ -215,7 +276,7 @@ def _check_version(path: Path, content: Any) -> None:
     if version < FORMAT_VERSION:
         age, remedy = "older", "ingest the models again into a new folder"
     raise DatasetError(
-        f"{path}: format version {version} is {age} than the one this headswap reads "
+        f"{where}: format version {version} is {age} than the one this headswap reads "
         f"({FORMAT_VERSION})",
         hint=remedy,
     )

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.support.running import Outcome
+from tests.support.services.uploads import Storage, answer_upload
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -57,10 +58,11 @@ for line in sys.stdin:
 """
 
 TOKEN = "hf_loopbackreader"
-LARGE_SUFFIXES = (".safetensors", ".pt", ".bin")
+LARGE_SUFFIXES = (".safetensors", ".pt", ".bin", ".parquet")
 
-_API = re.compile(r"/api/models/([^/]+/[^/]+)/revision/([^/]+)")
-_RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+# A model is named ORG/NAME, a dataset datasets/ORG/NAME.
+_API = re.compile(r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+)/revision/([^/]+)")
+_RESOLVE = re.compile(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 class Fault(Enum):
@@ -103,10 +105,18 @@ class Request:
 
 
 class Hub:
+    """What the server holds. foreign: organisations in which the token may not write."""
+
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.repositories: dict[str, Repository] = {}
         self.requests: list[Request] = []
+        self.storage = Storage()
+        self.foreign = {"foreign"}
+        self.n_bytes = 0  # of files, that were sent
+
+    def is_large(self, name: str) -> bool:
+        return name.endswith(LARGE_SUFFIXES)
 
     def add(self, repo_id: str, *, is_private: bool = False, is_gated: bool = False) -> Repository:
         return self.repositories.setdefault(repo_id, Repository(is_private, is_gated))
@@ -218,6 +228,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._take()
+
+    def do_PUT(self) -> None:
+        self._take()
+
+    def _take(self) -> None:
+        hub: Hub = self.server.hub  # type: ignore[attr-defined]
+        token = (self.headers["Authorization"] or "").removeprefix("Bearer ") or None
+        hub.requests.append(Request(self.command, unquote(urlsplit(self.path).path), token))
+        answer_upload(self, hub, token == TOKEN)
+
     def _answer(self) -> None:
         hub: Hub = self.server.hub  # type: ignore[attr-defined]
         path = urlsplit(self.path).path
@@ -269,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         is_large = name.endswith(LARGE_SUFFIXES)
         headers = {
-            "ETag": f'"{_sha256(body) if is_large else _blob_id(body)}"',
+            "ETag": f'"{sha256_of(body) if is_large else _blob_id(body)}"',
             "X-Repo-Commit": sha,
             "X-Linked-Size": str(len(body)),
             "Accept-Ranges": "bytes",
@@ -278,11 +300,17 @@ class _Handler(BaseHTTPRequestHandler):
             body = bytes(byte ^ 1 for byte in body)
         if fault is Fault.SHORT:
             body = body[: len(body) // 2]
-        start = 0
-        if wanted := re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or ""):
+        size, start = len(body), 0
+        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or ""):
             start = int(wanted[1])
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-        end = len(body) // 2 if fault in (Fault.RESET, Fault.TRUNCATED) else None
+            if start >= size:
+                self._send(416, b"", {"Content-Range": f"bytes */{size}"})
+                return
+            body = body[: int(wanted[2]) + 1] if wanted[2] else body
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{size}"
+        end = size // 2 if fault in (Fault.RESET, Fault.TRUNCATED) else None
+        hub: Hub = self.server.hub  # type: ignore[attr-defined]
+        hub.n_bytes += len(body[start:end]) if self.command == "GET" else 0
         self._send(206 if wanted else 200, body[start:], headers, body[start:end])
         if end is not None and self.command == "GET":
             self.close_connection = True
@@ -311,11 +339,11 @@ def _sibling(name: str, body: bytes) -> dict[str, object]:
     """A file as the hub lists it."""
     sibling: dict[str, object] = {"rfilename": name, "size": len(body), "blobId": _blob_id(body)}
     if name.endswith(LARGE_SUFFIXES):
-        sibling["lfs"] = {"sha256": _sha256(body), "size": len(body), "pointerSize": 134}
+        sibling["lfs"] = {"sha256": sha256_of(body), "size": len(body), "pointerSize": 134}
     return sibling
 
 
-def _sha256(body: bytes) -> str:
+def sha256_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
