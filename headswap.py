@@ -37,6 +37,8 @@ COMMANDS = {
         "sql.console.verify_command",
         "verify a dataset file by file and row by row, and repair it",
     ),
+    "push": ("ingest.transfer.push", "send a dataset to the hub, for others to query and pull"),
+    "pull": ("ingest.transfer.pull", "fetch a dataset from the hub, or a part of it"),
     "schedule": (
         "reports.study.schedule",
         "print what runs a study again and again: for cron, systemd or GitHub Actions",
@@ -49,7 +51,7 @@ COMMANDS = {
     "demo": ("headswap:demo", "ingest the demo models and write their report"),
 }
 # Commands that go on where they were interrupted when they are run again.
-_RESUMABLE = {"ingest", "run", "demo"}
+_RESUMABLE = {"ingest", "push", "pull", "run", "demo"}
 _COMPLETION = "_HEADSWAP_COMPLETE"
 
 
@@ -91,7 +93,12 @@ def command_line() -> LazyGroup:
     """The command `headswap` with all its commands, none of which is imported yet."""
     from ingest.kernel.command_line import Entry, LazyGroup, debug_option
 
-    extensions = {"ingest": _and_write_views, "verify": _after_repair}
+    extensions = {
+        "ingest": _and_write_views,
+        "verify": _after_repair,
+        "push": _with_views,
+        "pull": _and_write_views_there,
+    }
     group = LazyGroup(
         {name: Entry(*entry, extensions.get(name)) for name, entry in COMMANDS.items()},
         name="headswap",
@@ -126,6 +133,31 @@ def _and_write_views(ingest: Callable[..., int]) -> Callable[..., int]:
         code = ingest(out=out, **options)
         if code == 0:
             importlib.import_module("sql.graph.export").write_views(out)
+        return code
+
+    return run
+
+
+def _with_views(push: Callable[..., int]) -> Callable[..., int]:
+    """Before a push: the text of the views of this headswap, which travels along."""
+
+    @functools.wraps(push)
+    def run(dataset: pathlib.Path, **options: Any) -> int:
+        importlib.import_module("sql.graph.export").write_views(dataset)
+        return push(dataset=dataset, **options)
+
+    return run
+
+
+def _and_write_views_there(pull: Callable[..., int]) -> Callable[..., int]:
+    """After a pull: the text of the views, made here. Statements of others are not fetched."""
+
+    @functools.wraps(pull)
+    def run(**options: Any) -> int:
+        code = pull(**options)
+        if code == 0:
+            folder = importlib.import_module("ingest.transfer.pull").folder_of(**options)
+            importlib.import_module("sql.graph.export").write_views(folder)
         return code
 
     return run

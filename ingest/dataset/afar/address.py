@@ -142,17 +142,20 @@ def resolve(text: str) -> Address:
 def resolve_on_hub(hub_id: HubId) -> Address:
     """The address of a dataset on the hub at the commit that its revision is now."""
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     with explained(hub_id):
         timeout = constants.HF_HUB_ETAG_TIMEOUT
         info = HfApi().dataset_info(hub_id.repo_id, revision=hub_id.revision, timeout=timeout)
         if info.sha is None or not COMMIT.fullmatch(info.sha):
             raise ValueError(f"it names no commit but {info.sha!r}")
-    pinned = HubId(hub_id.repo_id, info.sha, "dataset")
-    return Address(
-        f"{_HUB}{pinned}",
-        f"{constants.ENDPOINT}/datasets/{hub_id.repo_id}/resolve/{info.sha}/",
-        build_hf_headers(),
-        pinned,
-    )
+    return at_commit(hub_id.repo_id, info.sha)
+
+
+def at_commit(repo_id: str, commit: str) -> Address:
+    """The address of a dataset on the hub at a commit."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    pinned = HubId(repo_id, commit, "dataset")
+    base = f"{constants.ENDPOINT}/datasets/{repo_id}/resolve/{commit}/"
+    return Address(f"{_HUB}{pinned}", base, build_hf_headers(), pinned)
