@@ -139,10 +139,11 @@ def _and_write_views(ingest: Callable[..., int]) -> Callable[..., int]:
 
 
 def _with_views(push: Callable[..., int]) -> Callable[..., int]:
-    """Before a push: the text of the views of this headswap, which travels along."""
+    """Before a push: the licence is noted, and then the text of the views, which travels along."""
 
     @functools.wraps(push)
-    def run(dataset: pathlib.Path, **options: Any) -> int:
+    def run(dataset: pathlib.Path, licence: str | None, **options: Any) -> int:
+        importlib.import_module("ingest.transfer.push").note_licence(dataset, licence)
         importlib.import_module("sql.graph.export").write_views(dataset)
         return push(dataset=dataset, **options)
 

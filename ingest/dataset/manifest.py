@@ -28,6 +28,8 @@ KEPT_FOLDER = "views"
 MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM = "sha256"
+# As hubs name licences: it becomes a line of the card's head.
+LICENCE_PATTERN = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 _MAX_ROWS_A_BYTE = 1000
 _WRITTEN_WHERE_KNOWN = ("licence", "part_of")
 
@@ -259,6 +261,8 @@ def _manifest_from(content: Any) -> Manifest:
             raise ValueError(f"{model.name!r} cannot be the name of a model")
         if model.precision not in PRECISIONS:
             raise ValueError(f"the precision {model.precision!r} is unknown")
+    if manifest.licence is not None and not LICENCE_PATTERN.fullmatch(manifest.licence):
+        raise ValueError(f"{manifest.licence!r} names no licence")
     for table, entries in manifest.tables.items():
         for entry in entries:
             _check_entry(table, entry, names)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.dataset.card import CARD_NAME, card_text
+from ingest.dataset.cards.card import CARD_NAME, card_text, home_in
 from ingest.dataset.checks import Check, Problem
 from ingest.dataset.manifest import (
     BACKUP_NAME,
@@ -109,7 +109,8 @@ def verify(dataset: Path, quick: bool = False, on_rows: OnRows = lambda rows: No
         return list(checks.values())
     for name in (MANIFEST_NAME, BACKUP_NAME):
         checks["manifest"].record_text(dataset, name, manifest_text(manifest))
-    checks["card"].record_text(dataset, CARD_NAME, card_text(manifest))
+    card = card_text(manifest, home_in(dataset))
+    checks["card"].record_text(dataset, CARD_NAME, card)
     verification = Verification(dataset, manifest, checks, on_rows)
     for table in STORED_TABLES.values():
         _check_files(verification, table, quick)

@@ -84,7 +84,7 @@ def pull(hub_id: HubId, out: Path, wanted: Wanted) -> Pulled:
             origin.manifests.append(before.sha256())
         # First, so that a pull that breaks off between the two is not taken for a change.
         write_text_aside(out / _ORIGIN, json.dumps(asdict(origin)) + "\n")
-        commit(out, made)
+        commit(out, made, hub_id.repo_id)
         for path in gone:
             (out / path).unlink(missing_ok=True)
         shutil.rmtree(out / _ASIDE, ignore_errors=True)

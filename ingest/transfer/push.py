@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +30,6 @@ _COMPANIONS = (
     "manifest.backup.json",
     "manifest.json",
 )
-_LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 # Files whose upload is begun together; what came whole is not sent again.
 _FILES_AT_A_TIME = 8
 
@@ -70,10 +68,12 @@ def command(
     repository: str,
     private: bool,
     revision: str,
-    licence: str | None,
     as_json: bool,
 ) -> int:
-    """Sends what the hub lacks of a dataset, and commits it in one step."""
+    """Sends what the hub lacks of a dataset, and commits it in one step.
+
+    The licence goes into the manifest, and so into `views.sql`: `headswap.py` takes this option.
+    """
     from ingest.kernel.hub import parse_hub_id
 
     hub_id = parse_hub_id(f"{repository}@{revision}", "dataset")
@@ -82,9 +82,7 @@ def command(
             f"{repository!r} at {revision!r} cannot be a branch of a repository",
             hint="write the repository as ORG/NAME",
         )
-    if licence is not None and not _LICENCE.fullmatch(licence):
-        raise InputError(f"{licence!r} names no licence", hint="for instance mit or cc-by-4.0")
-    pushed = push(dataset, hub_id, is_private=private, licence=licence)
+    pushed = push(dataset, hub_id, is_private=private)
     if as_json:
         print(json.dumps(asdict(pushed)))
         return 0
@@ -98,22 +96,37 @@ def command(
     return 0
 
 
-def push(
-    dataset: Path, hub_id: HubId, *, is_private: bool = False, licence: str | None = None
-) -> Pushed:
+def note_licence(dataset: Path, licence: str | None) -> None:
+    """Notes in a dataset what its owner allows; None leaves what it says.
+
+    Raises: InputError where that is no name of a licence; DatasetError where there is no dataset.
+    """
+    from ingest.dataset.commit import commit
+    from ingest.dataset.lock import writing
+    from ingest.dataset.manifest import LICENCE_PATTERN
+    from ingest.dataset.reader import open_dataset
+
+    if licence is None:
+        return
+    if not LICENCE_PATTERN.fullmatch(licence):
+        raise InputError(f"{licence!r} names no licence", hint="for instance mit or cc-by-4.0")
+    manifest = open_dataset(dataset).manifest
+    with writing(dataset):
+        commit(dataset, replace(manifest, licence=licence))
+
+
+def push(dataset: Path, hub_id: HubId, *, is_private: bool = False) -> Pushed:
     """Makes a branch of a repository hold a dataset.
 
     Only files that differ travel, large ones first; the commit comes last, so that readers see the
     earlier state until then. A push that broke off goes on with the files that lack.
-
-    licence: is noted in the dataset first, None to leave what it says.
 
     Raises: DatasetError where the dataset is damaged; InputError where the repository cannot be
     written; HeadswapError where the network fails or the branch was moved meanwhile.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-    manifest = _checked(dataset, licence)
+    manifest = _checked(dataset, hub_id.repo_id)
     api = HfApi()
     with _explained(hub_id):
         info = _repository(api, hub_id, is_private)
@@ -147,7 +160,7 @@ def push(
     )
 
 
-def _checked(dataset: Path, licence: str | None) -> Manifest:
+def _checked(dataset: Path, home: str) -> Manifest:
     """The manifest of a dataset whose every file was seen to be the one that it names."""
     from ingest.dataset.commit import commit
     from ingest.dataset.lock import writing
@@ -164,9 +177,7 @@ def _checked(dataset: Path, licence: str | None) -> Manifest:
                     hint="`headswap verify --repair` may mend it; nothing was sent",
                 )
             progress.add(entry.bytes)
-        if licence is not None:
-            manifest = replace(manifest, licence=licence)
-        commit(dataset, manifest)  # so that card and copy are those of this manifest
+        commit(dataset, manifest, home)  # so that card and copy are those of this manifest
     return manifest
 
 

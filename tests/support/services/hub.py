@@ -51,10 +51,11 @@ import contextlib, io, json, sys
 import headswap
 
 for line in sys.stdin:
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = headswap.main(json.loads(line))
-    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+    texts = [stream.flush() or stream.buffer.getvalue().decode() for stream in (out, err)]
+    print(json.dumps([code, *texts]), flush=True)
 """
 
 TOKEN = "hf_loopbackreader"
@@ -274,7 +275,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, b"<html>log in</html>", {"Content-Type": "text/html"})
             case _:
                 siblings = [_sibling(*file) for file in repository.commits[sha].items()]
-                info = {"id": repo_id, "sha": sha, "siblings": siblings}
+                info = {
+                    "id": repo_id.removeprefix("datasets/"),
+                    "sha": sha,
+                    "private": repository.is_private,
+                    "siblings": siblings,
+                }
                 headers = {"Content-Type": "application/json"}
                 self._send(200, json.dumps(info).encode(), headers)
 

@@ -26,16 +26,19 @@ _COMPLETE = re.compile(r"/complete/([0-9a-f]{64})")
 
 @dataclass
 class Storage:
-    """Large files by their SHA-256. drops: how many uploads from now on break off half-way.
+    """Large files by their SHA-256.
 
+    spared: uploads that come through before the faults; drops, refusals: how many uploads then
+    break off half-way, or are refused.
     moves: a repository whose branch somebody else moves just before the next commit.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     parts: dict[tuple[str, int], bytes] = field(default_factory=dict)
     uploaded: list[str] = field(default_factory=list)
+    spared: int = 0
     drops: int = 0
-    spared: int = 0  # uploads that come through before those
+    refusals: int = 0
     moves: Repository | None = None
 
 
@@ -50,6 +53,11 @@ def answer_upload(handler: BaseHTTPRequestHandler, hub: Hub, may_write: bool) ->
             handler.rfile.read(length // 2)
             handler.close_connection = True
             handler.connection.close()
+            return
+        if storage.refusals and not storage.spared:
+            storage.refusals -= 1
+            handler.rfile.read(length)
+            _send(handler, 400, {"error": "no"})
             return
         storage.spared = max(storage.spared - 1, 0)
         storage.parts[match[1], int(match[2])] = handler.rfile.read(length)
@@ -95,7 +103,14 @@ def _answer_repository(handler: BaseHTTPRequestHandler, hub: Hub, path: str, bod
         if storage.moves:
             storage.moves.commit({"other.txt": b"of somebody else"}, match[2])
             storage.moves = None
-        _commit(handler, hub.repositories[match[1]], storage, match[2], body)
+        _commit(
+            handler,
+            hub.repositories[match[1]],
+            storage,
+            match[2],
+            body,
+            f"{hub.endpoint}/{match[1]}",
+        )
     else:
         _send(handler, 404, {})
 
@@ -143,6 +158,7 @@ def _commit(
     storage: Storage,
     branch: str,
     body: bytes,
+    page: str,
 ) -> None:
     lines = [json.loads(line) for line in body.splitlines()]
     parent = lines[0]["value"].get("parentCommit")
@@ -160,7 +176,7 @@ def _commit(
             case "deletedFile":
                 del files[value["path"]]
     sha = repository.commit(files, branch)
-    _send(handler, 200, {"commitUrl": f"http://hub/commit/{sha}", "commitOid": sha})
+    _send(handler, 200, {"commitUrl": f"{page}/commit/{sha}", "commitOid": sha})
 
 
 def _send(
