@@ -19,7 +19,7 @@ _HUB = "hf://datasets/"
 _SCHEMES = (_HUB, "hf://", "http://", "https://")
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)")
 # A folder on the web is asked as often as the hub is.
-_PATIENCE_SECONDS, _ATTEMPTS = 30.0, 3
+_PATIENCE_SECONDS, _ATTEMPTS = 30.0, 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Address:
         """
         with self._explained(path):
             response = self._get(path)
-            response.raise_for_status()
+            self._raise_for_status(response)
         if len(response.content) > limit:
             raise DatasetError(f"{self.text}: {path} has more than {limit:,} bytes")
         return response.content
@@ -56,7 +56,7 @@ class Address:
         with self._explained(path):
             response = self._get(path, {"Range": f"bytes={start}-{end - 1}"})
             if response.status_code != 416:  # it has fewer bytes than that
-                response.raise_for_status()
+                self._raise_for_status(response)
         found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if response.status_code == 416 or (found and int(found["size"]) != size):
             raise DatasetError(
@@ -72,15 +72,26 @@ class Address:
         return response.content
 
     def _get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx2.Response:
+        import httpx2
         from huggingface_hub.utils import http_backoff  # type: ignore[attr-defined]
 
-        return http_backoff(
+        response: httpx2.Response = http_backoff(
             "GET",
             self.base + quote(path),
             headers={**self.headers, "Accept-Encoding": "identity", **(headers or {})},
             timeout=_PATIENCE_SECONDS,
             max_retries=_ATTEMPTS,
+            retry_on_exceptions=(httpx2.ReadError, httpx2.ReadTimeout, httpx2.RemoteProtocolError),
         )
+        return response
+
+    def _raise_for_status(self, response: httpx2.Response) -> None:
+        from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]
+
+        if self.hub_id is None:
+            response.raise_for_status()
+        else:
+            hf_raise_for_status(response)
 
     @contextmanager
     def _explained(self, path: str) -> Iterator[None]:
