@@ -94,7 +94,7 @@ class Session:
     def _error(self, error: duckdb.Error) -> HeadswapError:
         """What DuckDB refuses, or why the files of a dataset that lies elsewhere do not come."""
         files = self.dataset.file_system
-        return (files and files.failure) or query_error(error)
+        return (files and files.pop_failure()) or query_error(error)
 
     def _bounded(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """A result in memory, which has no more rows than it may."""

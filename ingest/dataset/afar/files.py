@@ -20,11 +20,7 @@ _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]
-    """The files that a manifest names, of the sizes that it names; there are no others.
-
-    failure: the last error of a read, which engines make one of their own of. n_bytes: how many
-    came over the network.
-    """
+    """The files that a manifest names, of the sizes that it names; there are no others."""
 
     protocol = PROTOCOL
     cachable = False  # fsspec would give two datasets one instance
@@ -34,8 +30,12 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]
         self._address = address
         self._entries = {entry.path: entry for entry in manifest.files()}
         self._tails: dict[str, bytes] = {}
-        self.failure: HeadswapError | None = None
-        self.n_bytes = 0
+        self._failure: HeadswapError | None = None
+
+    def pop_failure(self) -> HeadswapError | None:
+        """Why the last read that failed did, once: engines make an error of their own of it."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def glob(self, path: str, **options: Any) -> list[str]:
         """The path itself where the manifest names it: there are no patterns here."""
@@ -64,12 +64,11 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]
             if entry.path not in self._tails:
                 self._tails[entry.path] = self._fetched(entry, tail_start, entry.bytes)
         except HeadswapError as error:
-            self.failure = error
+            self._failure = error
             raise OSError(str(error)) from error
         return self._tails[entry.path][start - tail_start : end - tail_start]
 
     def _fetched(self, entry: FileEntry, start: int, end: int) -> bytes:
-        self.n_bytes += end - start
         return self._address.part(entry.path, start, end, entry.bytes)
 
     def _entry(self, path: str) -> FileEntry:

@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+from ingest.dataset.cards.croissant import CROISSANT_NAME, croissant_text
 from ingest.dataset.cards.queries import queries
 from ingest.dataset.manifest import Manifest, ModelEntry
 from ingest.dataset.relations import STORED_TABLES, StoredTable
@@ -62,6 +63,18 @@ of this dataset.
         _how_to_query(manifest, home),
     ]
     return "\n".join(sections)
+
+
+def texts_of(dataset: Path, manifest: Manifest, home: str | None = None) -> dict[str, str]:
+    """The texts that follow from the manifest, by name: the card and the metadata of a dataset.
+
+    home: None for the one that the dataset's card names.
+    """
+    home = home or home_in(dataset)
+    return {
+        CARD_NAME: card_text(manifest, home),
+        CROISSANT_NAME: croissant_text(manifest, home),
+    }
 
 
 def home_in(dataset: Path) -> str | None:

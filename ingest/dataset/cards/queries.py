@@ -43,11 +43,7 @@ def queries(manifest: Manifest, home: str | None) -> list[Query]:
     return [
         *found,
         Query("DuckDB", "sql", _sql(folder)),
-        Query(
-            "DuckDB in Python" + (", where its extension for the hub cannot be had" * bool(home)),
-            "python",
-            _duckdb_in_python(folder, is_on_hub=home is not None),
-        ),
+        Query("headswap in Python", "python", _session(home)),
         Query(
             "polars",
             "python",
@@ -101,15 +97,15 @@ order by previous_token desc
 limit 5;"""
 
 
-def _duckdb_in_python(files: str, is_on_hub: bool) -> str:
-    imports = ["import duckdb"] + ["from huggingface_hub import HfFileSystem"] * is_on_hub
-    register = ["connection.register_filesystem(HfFileSystem())"] * is_on_hub
-    lines = [
-        *imports,
-        "",
-        "connection = duckdb.connect()",
-        *register,
-        f'attention = connection.read_parquet("{files}")',
-        'attention.filter("query = key + 1").aggregate("layer, head, avg(weight)").df()',
-    ]
-    return "\n".join(lines)
+def _session(home: str | None) -> str:
+    place = f'"hf://datasets/{home}"' if home else 'Path(".")'
+    imports = ["from sql.session import open_session"]
+    lines = imports if home else ["from pathlib import Path", "", *imports]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"with open_session({place}) as session:",
+            '    frame = session.frame("select * from models")',
+        ]
+    )

@@ -63,6 +63,8 @@ LARGE_SUFFIXES = (".safetensors", ".pt", ".bin", ".parquet")
 
 # A model is named ORG/NAME, a dataset datasets/ORG/NAME.
 _API = re.compile(r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+)/revision/([^/]+)")
+_ROOT = re.compile(r"/api/(datasets/[^/]+/[^/]+)")
+_TREE = re.compile(r"/api/(datasets/[^/]+/[^/]+)/tree/([^/]+)(?:/(.*))?")
 _RESOLVE = re.compile(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
@@ -249,7 +251,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"{}", {})
             return
         hub.requests.append(Request(self.command, unquote(path), token))
-        match = _API.fullmatch(path) or _RESOLVE.fullmatch(path)
+        path = f"{path}/revision/main" if _ROOT.fullmatch(path) else path
+        matches = (form.fullmatch(path) for form in (_API, _TREE, _RESOLVE))
+        match = next(filter(None, matches), None)
         repository = hub.repositories.get(match[1]) if match else None
         is_known = token == TOKEN
         if match is None or repository is None or (repository.is_private and not is_known):
@@ -262,6 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "RevisionNotFound")
         elif match.re is _API:
             self._send_info(match[1], repository, sha)
+        elif match.re is _TREE:
+            self._send_tree(repository.commits[sha], unquote(match[3] or ""))
         elif repository.is_gated and not is_known:
             self._refuse(401, "GatedRepo")
         else:
@@ -283,6 +289,11 @@ class _Handler(BaseHTTPRequestHandler):
                 }
                 headers = {"Content-Type": "application/json"}
                 self._send(200, json.dumps(info).encode(), headers)
+
+    def _send_tree(self, files: dict[str, bytes], folder: str) -> None:
+        is_recursive = "recursive=true" in self.path.lower()
+        found = tree(files, f"{folder}/" if folder else "", is_recursive)
+        self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
 
     def _send_file(self, repository: Repository, sha: str, name: str) -> None:
         body = repository.commits[sha].get(name)
@@ -307,7 +318,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is Fault.SHORT:
             body = body[: len(body) // 2]
         size, start = len(body), 0
-        if wanted := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or ""):
+        if wanted := re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers["Range"] or ""):
+            if not wanted[1]:  # the last bytes
+                wanted = re.fullmatch(r"(\d+)(.{0})", str(max(size - int(wanted[2]), 0)))
+                assert wanted
             start = int(wanted[1])
             if start >= size:
                 self._send(416, b"", {"Content-Range": f"bytes */{size}"})
@@ -347,6 +361,36 @@ def _sibling(name: str, body: bytes) -> dict[str, object]:
     if name.endswith(LARGE_SUFFIXES):
         sibling["lfs"] = {"sha256": sha256_of(body), "size": len(body), "pointerSize": 134}
     return sibling
+
+
+def tree(files: dict[str, bytes], start: str, is_recursive: bool) -> list[dict[str, object]]:
+    """What lies below a folder, as the hub lists it."""
+    below = {name: body for name, body in files.items() if name.startswith(start)}
+    folders = {
+        start + "/".join(parts[:n])
+        for parts in (name.removeprefix(start).split("/") for name in below)
+        for n in range(1, len(parts) if is_recursive else min(len(parts), 2))
+    }
+    found: list[dict[str, object]] = [
+        {"type": "directory", "path": folder, "oid": "0" * 40, "size": 0}
+        for folder in sorted(folders)
+    ]
+    for name, body in below.items():
+        if is_recursive or "/" not in name.removeprefix(start):
+            found.append(path_info(name, body))
+    return found
+
+
+def path_info(name: str, body: bytes) -> dict[str, object]:
+    info: dict[str, object] = {
+        "type": "file",
+        "path": name,
+        "oid": _blob_id(body),
+        "size": len(body),
+    }
+    if name.endswith(LARGE_SUFFIXES):
+        info["lfs"] = {"oid": sha256_of(body), "size": len(body), "pointerSize": 134}
+    return info
 
 
 def sha256_of(body: bytes) -> str:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
     from tests.support.services.hub import Hub, Repository
@@ -20,6 +20,7 @@ _PREUPLOAD = re.compile(r"/api/(datasets/[^/]+/[^/]+)/preupload/([^/]+)")
 _COMMIT = re.compile(r"/api/(datasets/[^/]+/[^/]+)/commit/([^/]+)")
 _BRANCH = re.compile(r"/api/(datasets/[^/]+/[^/]+)/branch/([^/]+)")
 _BATCH = re.compile(r"/(datasets/[^/]+/[^/]+)\.git/info/lfs/objects/batch")
+_PATHS = re.compile(r"/api/(datasets/[^/]+/[^/]+)/paths-info/([^/]+)")
 _PART = re.compile(r"/upload/([0-9a-f]{64})/(\d+)")
 _COMPLETE = re.compile(r"/complete/([0-9a-f]{64})")
 
@@ -71,6 +72,8 @@ def answer_upload(handler: BaseHTTPRequestHandler, hub: Hub, may_write: bool) ->
         _send(handler, 200, {})
     elif path == "/api/validate-yaml":
         _send(handler, 200, {"errors": [], "warnings": []})
+    elif match := _PATHS.fullmatch(path):
+        _send(handler, 200, _paths_info(hub, match[1], match[2], body))
     elif not may_write:
         _send(handler, 403 if handler.headers["Authorization"] else 401, {"error": "no"})
     elif path == "/api/repos/create":
@@ -113,6 +116,16 @@ def _answer_repository(handler: BaseHTTPRequestHandler, hub: Hub, path: str, bod
         )
     else:
         _send(handler, 404, {})
+
+
+def _paths_info(hub: Hub, repo_id: str, revision: str, body: bytes) -> list[dict[str, object]]:
+    """Those of some paths that exist; it is asked by POST and changes nothing."""
+    from tests.support.services.hub import tree
+
+    repository = hub.repositories[repo_id]
+    files = repository.commits[repository.branches.get(revision, revision)]
+    names = parse_qs(body.decode())["paths"]
+    return [found for found in tree(files, "", True) if found["path"] in names]
 
 
 def _create(handler: BaseHTTPRequestHandler, hub: Hub, wanted: dict[str, Any]) -> None:
