@@ -185,6 +185,7 @@ def test_the_metadata_is_what_catalogues_read(demo_dataset, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame:DeprecationWarning")
 @pytest.mark.parametrize("table", STORED_TABLES)
 def test_records_by_the_metadata_are_all_rows(table, tmp_path):
     import mlcroissant
