@@ -102,7 +102,7 @@ def _front_matter(manifest: Manifest, stored: list[StoredTable], home: str | Non
         "configs:",
     ]
     for table in stored:
-        lines += [f"- config_name: {table.name}", f"  data_files: '{_pattern(table)}'"]
+        lines += [f"- config_name: {table.name}", f"  data_files: '{table.pattern}'"]
     lines += [f"headswap_home: {home}"] if home else []
     return "\n".join(["---", *lines, "---", ""])
 
@@ -120,15 +120,17 @@ def _part_of(manifest: Manifest) -> str:
 def _how_made(manifest: Manifest) -> str:
     """The commands that make such a dataset."""
     words = ["headswap ingest"]
-    words += [f"--model {shlex.quote(f'{m.name}={_pinned(m)}')}" for m in manifest.models]
-    words += ["--prompts PROMPTS", f"--variant {shlex.quote(manifest.variant)}"]
+    words += [f"--model {_word(f'{model.name}={_pinned(model)}')}" for model in manifest.models]
+    words += ["--prompts PROMPTS", f"--variant {_word(manifest.variant)}"]
     if manifest.structural is not None:
-        words.append(f"--structural {shlex.quote(manifest.structural)}")
+        words.append(f"--structural {_word(manifest.structural)}")
     for option in ("dtype", "precision"):
         if len(values := {getattr(model, option) for model in manifest.models}) == 1:
-            words.append(f"--{option} {shlex.quote(values.pop())}")
-    command = printable(" ".join([*words, "--out dataset"])).replace(" --", " \\\n    --")
-    versions = ", ".join(f"{name} {number}" for name, number in manifest.written_with.items())
+            words.append(f"--{option} {_word(values.pop())}")
+    command = " \\\n    ".join([*words, "--out dataset"])
+    versions = ", ".join(
+        f"{name} {number}" for name, number in sorted(manifest.written_with.items())
+    )
     return f"""## How it was made
 
 ```console
@@ -138,6 +140,23 @@ $ {command}
 PROMPTS are those of SHA-256 `{markdown_cell(manifest.prompts_sha256)}` (the 12 tasks that come with
 headswap where that option is left out). Written with {markdown_cell(versions)}.
 """
+
+
+def _word(text: str) -> str:
+    r"""The text as one word of a shell, in which nothing is markup or steers a terminal.
+
+    >>> print(_word("a b"), _word("<b>"))
+    'a b' $'\x3cb\x3e'
+    """
+    if not set(text) & set('<>`&"') and printable(text) == text:
+        return shlex.quote(text)
+    plain = "".join(
+        character
+        if character.isascii() and (character.isalnum() or character in " ./:=@_-")
+        else "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+        for character in text
+    )
+    return f"$'{plain}'"
 
 
 def _pinned(model: ModelEntry) -> str:
@@ -166,10 +185,6 @@ def _model_line(model: ModelEntry) -> str:
         model.dtype,
     )
     return f"| {' | '.join(map(markdown_cell, cells))} |"
-
-
-def _pattern(table: StoredTable) -> str:
-    return f"{table.name}/*/*.parquet" if table.split == "model" else f"{table.name}*.parquet"
 
 
 def _table_line(table: StoredTable, rows: int) -> str:

@@ -71,7 +71,7 @@ def croissant_text(manifest: Manifest, home: str | None = None) -> str:
     A table of one file is that file, one of several is the set of them. home: as in
     `ingest.dataset.cards.card.card_text`.
     """
-    tables = [table for name, table in STORED_TABLES.items() if name in manifest.tables]
+    tables = [table for name, table in STORED_TABLES.items() if manifest.files_of(name)]
     content: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -115,7 +115,7 @@ def _distribution(entries: tuple[FileEntry, ...], table: StoredTable) -> list[di
         "name": f"{table.name}-files",
         "containedIn": [{"@id": entry.path} for entry in entries],
         "encodingFormat": "application/x-parquet",
-        "includes": "*.parquet",
+        "includes": table.pattern,
     }
     return [*files, together]
 

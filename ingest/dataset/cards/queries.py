@@ -22,9 +22,11 @@ def queries(manifest: Manifest, home: str | None) -> list[Query]:
     home: as in `ingest.dataset.cards.card.card_text`; without one, the code is for the dataset's
     own folder.
     """
+    files = manifest.files_of("attention")
+    if not files:
+        return []
     root = f"hf://datasets/{home}" if home else "."
-    model = manifest.models[0].name
-    files = manifest.files_of("attention", model)
+    model = files[0].owner
     folder, first = f"{root}/attention/{model}/*.parquet", f"{root}/{files[0].path}"
     name = (home or ".").rpartition("/")[2]
     local = name if home else "."

@@ -91,7 +91,8 @@ def test_commands_of_the_card(start, demo_dataset, settings, folder):
     out = run_in(["bash", "-c", code], settings, folder)
     assert out.splitlines()[-1].strip() != ""
     if start == "a copy":
-        assert (folder / out.strip() / "manifest.json").is_file()
+        checks = json.loads(run_in(["headswap", "verify", out.strip(), "--json"], settings, folder))
+        assert checks["sound"]
 
 
 PRINTS = {

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.support.running import Outcome
+from tests.support.services.listing import LARGE_SUFFIXES, blob_id, sha256_of, sibling, tree
 from tests.support.services.uploads import Storage, answer_upload
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,7 +60,6 @@ for line in sys.stdin:
 """
 
 TOKEN = "hf_loopbackreader"
-LARGE_SUFFIXES = (".safetensors", ".pt", ".bin", ".parquet")
 
 # A model is named ORG/NAME, a dataset datasets/ORG/NAME.
 _API = re.compile(r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+)/revision/([^/]+)")
@@ -117,9 +117,6 @@ class Hub:
         self.storage = Storage()
         self.foreign = {"foreign"}
         self.n_bytes = 0  # of files, that were sent
-
-    def is_large(self, name: str) -> bool:
-        return name.endswith(LARGE_SUFFIXES)
 
     def add(self, repo_id: str, *, is_private: bool = False, is_gated: bool = False) -> Repository:
         return self.repositories.setdefault(repo_id, Repository(is_private, is_gated))
@@ -280,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
             case Fault.NO_HUB:
                 self._send(200, b"<html>log in</html>", {"Content-Type": "text/html"})
             case _:
-                siblings = [_sibling(*file) for file in repository.commits[sha].items()]
+                siblings = [sibling(*file) for file in repository.commits[sha].items()]
                 info = {
                     "id": repo_id.removeprefix("datasets/"),
                     "sha": sha,
@@ -308,7 +305,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         is_large = name.endswith(LARGE_SUFFIXES)
         headers = {
-            "ETag": f'"{sha256_of(body) if is_large else _blob_id(body)}"',
+            "ETag": f'"{sha256_of(body) if is_large else blob_id(body)}"',
             "X-Repo-Commit": sha,
             "X-Linked-Size": str(len(body)),
             "Accept-Ranges": "bytes",
@@ -353,49 +350,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body if sent is None else sent)
-
-
-def _sibling(name: str, body: bytes) -> dict[str, object]:
-    """A file as the hub lists it."""
-    sibling: dict[str, object] = {"rfilename": name, "size": len(body), "blobId": _blob_id(body)}
-    if name.endswith(LARGE_SUFFIXES):
-        sibling["lfs"] = {"sha256": sha256_of(body), "size": len(body), "pointerSize": 134}
-    return sibling
-
-
-def tree(files: dict[str, bytes], start: str, is_recursive: bool) -> list[dict[str, object]]:
-    """What lies below a folder, as the hub lists it."""
-    below = {name: body for name, body in files.items() if name.startswith(start)}
-    folders = {
-        start + "/".join(parts[:n])
-        for parts in (name.removeprefix(start).split("/") for name in below)
-        for n in range(1, len(parts) if is_recursive else min(len(parts), 2))
-    }
-    found: list[dict[str, object]] = [
-        {"type": "directory", "path": folder, "oid": "0" * 40, "size": 0}
-        for folder in sorted(folders)
-    ]
-    for name, body in below.items():
-        if is_recursive or "/" not in name.removeprefix(start):
-            found.append(path_info(name, body))
-    return found
-
-
-def path_info(name: str, body: bytes) -> dict[str, object]:
-    info: dict[str, object] = {
-        "type": "file",
-        "path": name,
-        "oid": _blob_id(body),
-        "size": len(body),
-    }
-    if name.endswith(LARGE_SUFFIXES):
-        info["lfs"] = {"oid": sha256_of(body), "size": len(body), "pointerSize": 134}
-    return info
-
-
-def sha256_of(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
-def _blob_id(body: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.support.services.listing import LARGE_SUFFIXES, sha256_of, tree
+
 if TYPE_CHECKING:
     from tests.support.services.hub import Hub, Repository
 
@@ -88,7 +90,7 @@ def _answer_repository(handler: BaseHTTPRequestHandler, hub: Hub, path: str, bod
         files = [
             {
                 "path": file["path"],
-                "uploadMode": "lfs" if hub.is_large(file["path"]) else "regular",
+                "uploadMode": "lfs" if file["path"].endswith(LARGE_SUFFIXES) else "regular",
                 "shouldIgnore": False,
             }
             for file in json.loads(body)["files"]
@@ -120,8 +122,6 @@ def _answer_repository(handler: BaseHTTPRequestHandler, hub: Hub, path: str, bod
 
 def _paths_info(hub: Hub, repo_id: str, revision: str, body: bytes) -> list[dict[str, object]]:
     """Those of some paths that exist; it is asked by POST and changes nothing."""
-    from tests.support.services.hub import tree
-
     repository = hub.repositories[repo_id]
     files = repository.commits[repository.branches.get(revision, revision)]
     names = parse_qs(body.decode())["paths"]
@@ -156,8 +156,6 @@ def _action(hub: Hub, wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete(storage: Storage, sha256: str) -> None:
-    from tests.support.services.hub import sha256_of
-
     numbers = sorted(number for oid, number in storage.parts if oid == sha256)
     content = b"".join(storage.parts.pop((sha256, number)) for number in numbers)
     assert sha256_of(content) == sha256, "what came is not what was announced"
