@@ -142,10 +142,13 @@ def _with_views(push: Callable[..., int]) -> Callable[..., int]:
     """Before a push: the licence is noted, and then the text of the views, which travels along."""
 
     @functools.wraps(push)
-    def run(dataset: pathlib.Path, licence: str | None, **options: Any) -> int:
-        importlib.import_module("ingest.transfer.push").note_licence(dataset, licence)
+    def run(
+        dataset: pathlib.Path, repository: str, revision: str, licence: str | None, **options: Any
+    ) -> int:
+        prepare = importlib.import_module("ingest.transfer.push").prepare
+        prepare(dataset, repository, revision, licence)
         importlib.import_module("sql.graph.export").write_views(dataset)
-        return push(dataset=dataset, **options)
+        return push(dataset=dataset, repository=repository, revision=revision, **options)
 
     return run
 

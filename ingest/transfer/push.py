@@ -74,15 +74,7 @@ def command(
 
     The licence goes into the manifest, and so into `views.sql`: `headswap.py` takes this option.
     """
-    from ingest.kernel.hub import parse_hub_id
-
-    hub_id = parse_hub_id(f"{repository}@{revision}", "dataset")
-    if hub_id is None or "@" in repository:
-        raise InputError(
-            f"{repository!r} at {revision!r} cannot be a branch of a repository",
-            hint="write the repository as ORG/NAME",
-        )
-    pushed = push(dataset, hub_id, is_private=private)
+    pushed = push(dataset, _branch(repository, revision), is_private=private)
     if as_json:
         print(json.dumps(asdict(pushed)))
         return 0
@@ -96,23 +88,35 @@ def command(
     return 0
 
 
-def note_licence(dataset: Path, licence: str | None) -> None:
-    """Notes in a dataset what its owner allows; None leaves what it says.
+def prepare(dataset: Path, repository: str, revision: str, licence: str | None) -> None:
+    """Refuses what cannot be pushed before anything is written; notes in the dataset its licence.
 
-    Raises: InputError where that is no name of a licence; DatasetError where there is no dataset.
+    Raises: InputError where a name cannot be one; DatasetError where there is no dataset.
     """
     from ingest.dataset.commit import commit
     from ingest.dataset.lock import writing
     from ingest.dataset.manifest import LICENCE_PATTERN
     from ingest.dataset.reader import open_dataset
 
-    if licence is None:
-        return
-    if not LICENCE_PATTERN.fullmatch(licence):
+    _branch(repository, revision)
+    if licence is not None and not LICENCE_PATTERN.fullmatch(licence):
         raise InputError(f"{licence!r} names no licence", hint="for instance mit or cc-by-4.0")
     manifest = open_dataset(dataset).manifest
-    with writing(dataset):
-        commit(dataset, replace(manifest, licence=licence))
+    if licence is not None:
+        with writing(dataset):
+            commit(dataset, replace(manifest, licence=licence))
+
+
+def _branch(repository: str, revision: str) -> HubId:
+    from ingest.kernel.hub import parse_hub_id
+
+    hub_id = parse_hub_id(f"{repository}@{revision}", "dataset")
+    if hub_id is None or "@" in repository:
+        raise InputError(
+            f"{repository!r} at {revision!r} cannot be a branch of a repository",
+            hint="write the repository as ORG/NAME",
+        )
+    return hub_id
 
 
 def push(dataset: Path, hub_id: HubId, *, is_private: bool = False) -> Pushed:

@@ -16,10 +16,13 @@ from ingest.dataset.manifest import MANIFEST_NAME, checksum_of, read_manifest
 from ingest.kernel.files import sha256_of
 from sql.session import open_session
 from tests.support.fresh import fresh_processes
-from tests.support.large import write_large_dataset
 from tests.support.running import Run, stored_patterns
 from tests.support.services.hub import Fault, Hub, free_port, serve_hub
-from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
+from tests.support.synthetic import (
+    SyntheticModel,
+    write_large_dataset,
+    write_synthetic_dataset,
+)
 
 REPOSITORY = "datasets/org/large"
 PROFILE = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
+from tests.support.bad_addresses import sharing_cases
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
 MODEL = "--model=standard={r}"
@@ -79,33 +80,6 @@ SCHEDULES = [
     "{t}/sound.toml --cron --every=year",
     "{t}/sound.toml --cron -o {t}/empty.txt",
     "{t}/sound.toml --systemd -o /proc/x",
-]
-REPOSITORIES = [
-    "",
-    "name",
-    "org/",
-    "/name",
-    "a/b/c",
-    "org/name@",
-    "org/name@../x",
-    "org/a--b",
-    "org/na me",
-    "./local",
-    "org/name.git",
-    "hf://models/org/name",
-    "https://example.org/org/name",
-]
-PLACES = [
-    "hf://",
-    "hf://org/name",
-    "hf://datasets/name",
-    "hf://datasets/org/name@",
-    "hf://datasets/org/name/file",
-    "http://",
-    "https:///x",
-    "https://example.org/x?y=z",
-    "https://example.org/x#y",
-    "http://127.0.0.1:1/x",
 ]
 QUERIES = [
     "",
@@ -376,17 +350,7 @@ def _cases() -> Iterator[list[str]]:
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in FIGURES)
-    yield from (["pull", name, "--out={t}/new"] for name in REPOSITORIES)
-    yield from (["push", "{d}", name] for name in REPOSITORIES)
-    yield from (["push", f"{{t}}/{name}", "org/name"] for name in DATASETS)
-    yield from (["push", "{d}", "org/name", f"--license={name}"] for name in ("", "A b", "é"))
-    yield from (["push", "{d}", "org/name", f"--revision={name}"] for name in ("", "../x", "a b"))
-    yield from (["pull", "org/name", f"--{option}=,"] for option in ("models", "tables"))
-    yield from ([name] for name in ("push", "pull"))
-    yield from (["pull", "org/name", "--out", place] for place in ("{t}", "{d}", "{t}/empty.txt"))
-    for place in PLACES:
-        yield ["sql", place, "select 1"]
-        yield from ([command, place] for command in ("verify", "check"))
+    yield from sharing_cases(DATASETS)
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
     yield from (["schedule", *words.split()] for words in SCHEDULES)
     yield ["init", "{t}/study-0.toml"]

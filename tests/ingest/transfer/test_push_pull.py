@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ingest.dataset.cards.card import card_text
+from ingest.dataset.cards.card import texts_of
 from ingest.dataset.manifest import MANIFEST_NAME, checksum_of, read_manifest
 from sql.graph.export import write_views
 from tests.support.services.hub import COMMAND, TOKEN, Client, Fault, Hub, free_port, serve_hub
@@ -82,8 +82,9 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def commit_as(hub: Hub, repo_id: str, dataset: Path, **changed: bytes | None) -> None:
     """Puts a dataset's files on the hub, some of them changed or left out."""
-    card = card_text(read_manifest(dataset), repo_id).encode()
-    files: dict[str, Any] = content(dataset) | {"README.md": card} | changed
+    texts = texts_of(dataset, read_manifest(dataset), repo_id)
+    own = {name: text.encode() for name, text in texts.items()}
+    files: dict[str, Any] = content(dataset) | own | changed
     kept = {name: body for name, body in files.items() if body is not None}
     hub.add(f"datasets/{repo_id}").commit(kept)
 
