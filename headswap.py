@@ -62,6 +62,8 @@ COMMANDS = {
         "sql.console.verify_command",
         "verify a dataset file by file and row by row, and repair it",
     ),
+    "push": ("ingest.transfer.push", "send a dataset to the hub, for others to query and pull"),
+    "pull": ("ingest.transfer.pull", "fetch a dataset from the hub, or a part of it"),
     "schedule": (
         "reports.study.schedule",
         "print what runs a study again and again: for cron, systemd or GitHub Actions",
@@ -74,7 +76,7 @@ COMMANDS = {
     "demo": ("headswap:demo", "ingest the demo models and write their report"),
 }
 # Commands that go on where they were interrupted when they are run again.
-_RESUMABLE = {"ingest", "ablate", "generate", "readout", "run", "demo"}
+_RESUMABLE = {"ingest", "ablate", "generate", "readout", "push", "pull", "run", "demo"}
 _COMPLETION = "_HEADSWAP_COMPLETE"
 
 
@@ -125,6 +127,8 @@ def command_line() -> LazyGroup:
         "merge": _and_write_views("out"),
         "extract": _and_write_views("out"),
         "verify": _after_repair,
+        "push": _with_views,
+        "pull": _and_write_views_there,
     }
     group = LazyGroup(
         {name: Entry(*entry, extensions.get(name)) for name, entry in COMMANDS.items()},
@@ -169,6 +173,35 @@ def _and_write_views(folder: str) -> Callable[[Callable[..., int]], Callable[...
         return run
 
     return extend
+
+
+def _with_views(push: Callable[..., int]) -> Callable[..., int]:
+    """Before a push: the licence is noted, and then the text of the views, which travels along."""
+
+    @functools.wraps(push)
+    def run(
+        dataset: pathlib.Path, repository: str, revision: str, licence: str | None, **options: Any
+    ) -> int:
+        prepare = importlib.import_module("ingest.transfer.push").prepare
+        prepare(dataset, repository, revision, licence)
+        importlib.import_module("sql.graph.export").write_views(dataset)
+        return push(dataset=dataset, repository=repository, revision=revision, **options)
+
+    return run
+
+
+def _and_write_views_there(pull: Callable[..., int]) -> Callable[..., int]:
+    """After a pull: the text of the views, made here. Statements of others are not fetched."""
+
+    @functools.wraps(pull)
+    def run(**options: Any) -> int:
+        code = pull(**options)
+        if code == 0:
+            folder = importlib.import_module("ingest.transfer.pull").folder_of(**options)
+            importlib.import_module("sql.graph.export").write_views(folder)
+        return code
+
+    return run
 
 
 def _after_repair(verify: Callable[..., int]) -> Callable[..., int]:

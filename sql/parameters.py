@@ -167,7 +167,7 @@ def completed(parameters: Parameters, dataset: Dataset) -> Parameters:
     variant = parameters.variant or _own_variant(dataset)
     if variant not in ("all", stored) and stored != "all":
         raise InputError(
-            f"{dataset.path} holds the variant {stored!r}, not {variant!r}",
+            f"{dataset.name} holds the variant {stored!r}, not {variant!r}",
             hint="ingest with --variant all to have every variant",
         )
     return replace(
@@ -273,7 +273,7 @@ def check_model(dataset: Dataset, model: str) -> None:
     names = [entry.name for entry in dataset.manifest.models]
     if model not in names:
         raise InputError(
-            f"{dataset.path} has no model {model!r}", hint=f"it has {', '.join(names)}"
+            f"{dataset.name} has no model {model!r}", hint=f"it has {', '.join(names)}"
         )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ingest.dataset.reader import Dataset, open_dataset
-from ingest.kernel.errors import InputError
+from ingest.kernel.errors import HeadswapError, InputError
 from sql.access.limits import EXPLAIN, Limits, check_reads, lock, within
 from sql.graph.ancestry import Ancestry
 from sql.graph.catalog import declared, reads_of
@@ -51,7 +51,11 @@ class Session:
         self.parameters = completed(parameters, dataset)
         self.limits = limits or Limits()
         self.connection = duckdb.connect(":memory:")
-        lock(self.connection, self.limits, dataset.files())
+        if dataset.file_system is not None:
+            self.connection.register_filesystem(dataset.file_system)
+            # Where the parts of its files lie is asked once, as they do not change.
+            self.connection.execute("set parquet_metadata_cache = true")
+        lock(self.connection, self.limits, dataset.readable)
         self._asked = Asked(dataset, self.parameters, self.connection)
         self._known_names: dict[str, tuple[str, ...]] = {}
         self._built: set[str] = set()
@@ -85,7 +89,12 @@ class Session:
                 relation = self.connection.sql(sql)
                 yield relation if self.limits.rows is None else self._bounded(relation)
         except duckdb.Error as error:
-            raise query_error(error) from error
+            raise self._error(error) from error
+
+    def _error(self, error: duckdb.Error) -> HeadswapError:
+        """What DuckDB refuses, or why the files of a dataset that lies elsewhere do not come."""
+        files = self.dataset.file_system
+        return (files and files.pop_failure()) or query_error(error)
 
     def _bounded(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """A result in memory, which has no more rows than it may."""
@@ -108,7 +117,7 @@ class Session:
             self._build_named_in(sql)
             return self.connection.sql(sql, params=parameters)
         except duckdb.Error as error:
-            raise query_error(error) from error
+            raise self._error(error) from error
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of one query, each as a dict by column."""
@@ -180,7 +189,7 @@ class Session:
         table = stored_table(relation)
         if not self.dataset.manifest.files_of(table.name):
             raise InputError(
-                f"{self.dataset.path} has no rows of the table {table.name}",
+                f"{self.dataset.name} has no rows of the table {table.name}",
                 hint=f"`headswap {table.made_by}` makes them",
             )
         return stored_select(relation, self.dataset, self._asked.prompt_places())
@@ -248,13 +257,18 @@ def _create_listed(relation: Relation) -> str:
 
 
 def open_session(
-    path: Path, parameters: Parameters | None = None, limits: Limits | None = None
+    place: Path | str, parameters: Parameters | None = None, limits: Limits | None = None
 ) -> Session:
-    """Opens a dataset folder for queries.
+    """Opens a dataset for queries. place: its folder, or its address as in hf://datasets/ORG/NAME.
 
-    Raises: DatasetError where it is none; InputError where a parameter does not fit it.
+    Raises: DatasetError where it is none; InputError where a parameter does not fit it;
+    HeadswapError where the network fails.
     """
-    return Session(open_dataset(path), parameters or Parameters(), limits)
+    if isinstance(place, Path):
+        return Session(open_dataset(place), parameters or Parameters(), limits)
+    from ingest.dataset.afar.open import open_afar
+
+    return Session(open_afar(place), parameters or Parameters(), limits)
 
 
 def query_error(error: duckdb.Error) -> InputError:

@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # What tests keep of a user is not the user's.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="headswap-state-")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="headswap-cache-")
 
 import numpy as np
 import pytest

@@ -219,7 +219,7 @@ import headswap
 
 sys.exit(headswap.main(sys.argv[2:]))
 """
-_MODEL_PACKAGES = "torch,transformers,transformer_lens,tokenizers,huggingface_hub,safetensors"
+_MODEL_PACKAGES = "torch,transformers,transformer_lens,tokenizers,safetensors"
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,17 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.dependencies import ROOT, brought_by, dependencies, pyproject
+
 STAGES = ("ingest", "sql", "reports")
 
 TOP_LEVEL = {
@@ -138,17 +136,6 @@ def test_local_path_pattern_finds_paths_of_one_machine_only(text, is_local):
 # --- dependencies ---------------------------------------------------------------------------
 
 
-def pyproject() -> dict[str, Any]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-def dependencies(*groups: str) -> list[Requirement]:
-    """Requirements of the named groups: ``base`` or the name of an extra."""
-    project = pyproject()["project"]
-    by_group = {"base": project["dependencies"], **project["optional-dependencies"]}
-    return [Requirement(line) for group in groups for line in by_group[group]]
-
-
 def pins() -> dict[str, str]:
     """Version by canonical name; every line of constraints.txt is such a pin or a comment."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
@@ -159,27 +146,6 @@ def pins() -> dict[str, str]:
             assert pin is not None, f"no pin of the form name==version: {line}"
             versions[canonicalize_name(pin[1])] = pin[2]
     return versions
-
-
-def brought_by(requirements: list[Requirement]) -> set[str]:
-    """Canonical names of the packages that an install of the requirements brings, as installed."""
-    seen: set[tuple[str, str]] = set()
-    # "" stands for a package without extras, so that markers on extras evaluate.
-    todo = [(canonicalize_name(r.name), e) for r in requirements for e in {"", *r.extras}]
-    while todo:
-        name, extra = entry = todo.pop()
-        if entry in seen:
-            continue
-        seen.add(entry)
-        try:
-            lines = distribution(name).requires or []
-        except PackageNotFoundError:
-            pytest.fail(f"{name} is required and not installed. Hint: run the tests by `make test`")
-        for requirement in map(Requirement, lines):
-            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                child = canonicalize_name(requirement.name)
-                todo.extend((child, e) for e in {"", *requirement.extras})
-    return {name for name, _ in seen}
 
 
 @pytest.mark.parametrize("group", ["base", "models", "dev"])

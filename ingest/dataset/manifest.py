@@ -30,7 +30,10 @@ KEPT_FOLDER = "views"
 MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM = "sha256"
+# As hubs name licences: it becomes a line of the card's head.
+LICENCE_PATTERN = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 _MAX_ROWS_A_BYTE = 1000
+_WRITTEN_WHERE_KNOWN = ("licence", "part_of")
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,14 @@ class ModelEntry:
 class Part:
     """What a dataset was taken out of, and what was left there.
 
-    sha256: of the manifest of the whole. left_out: a line for each kind of thing.
+    sha256: of the manifest of the whole. left_out: a line for each kind of thing. source: where the
+    whole lies, as `hf://datasets/ORG/NAME`, and revision, its commit there: None of one on a disk.
     """
 
     sha256: str
     left_out: tuple[str, ...]
+    source: str | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,9 @@ class Manifest:
     structural: the regular expression that chose the structural tokens, None for the default;
     tokenizers: the SHA-256 of each tokenizer's file by the tokenizer's name, None where only its
     tokens are known; tables: the files of each stored table that the dataset has, in the order in
-    which they were written; part_of: the dataset that it was taken out of, None for a whole one.
+    which they were written; licence: what its owner allows others, as hubs name it (`mit`,
+    `cc-by-4.0`), None where nobody said; part_of: the dataset that it was taken out of, None for a
+    whole one.
     """
 
     variant: str
@@ -112,6 +120,7 @@ class Manifest:
     models: tuple[ModelEntry, ...]
     tables: dict[str, tuple[FileEntry, ...]]
     written_with: dict[str, str]
+    licence: str | None = None
     part_of: Part | None = None
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
@@ -135,7 +144,7 @@ class Manifest:
 
     def sha256(self) -> str:
         """What identifies the content: the SHA-256 of the text without the checksum in it."""
-        return checksum_of(asdict(self))
+        return checksum_of(_content(self))
 
     def model(self, name: str) -> ModelEntry | None:
         """The model of that name, None where the dataset has none."""
@@ -149,7 +158,9 @@ class Manifest:
     ) -> Manifest:
         """This manifest with one model more, and with the files that came with it."""
         with_files = self.with_files(tables)
-        return replace(with_files, models=(*self.models, model), tokenizers=tokenizers)
+        return replace(
+            with_files, models=(*self.models, model), tokenizers=tokenizers, part_of=None
+        )
 
     def with_files(self, tables: Mapping[str, Sequence[FileEntry]]) -> Manifest:
         """This manifest with more files of some tables."""
@@ -158,9 +169,40 @@ class Manifest:
         return replace(self, tables=merged)
 
 
+def smaller(manifest: Manifest, models: Sequence[str], tables: Sequence[str]) -> Manifest:
+    """The manifest without the files of other models and other tables.
+
+    A file of no one owner stays, even where it has rows of a model that is left out.
+    """
+    kept = tuple(model for model in manifest.models if model.name in models)
+    used = {model.tokenizer for model in kept}
+    owners = {None, *(model.name for model in kept), *used}
+    return replace(
+        manifest,
+        models=kept,
+        tokenizers={name: sha for name, sha in manifest.tokenizers.items() if name in used},
+        tables={
+            name: entries
+            for name in tables
+            if name in manifest.tables
+            and (entries := tuple(e for e in manifest.tables[name] if e.owner in owners))
+        },
+    )
+
+
 def manifest_text(manifest: Manifest) -> str:
     """The one way in which a manifest is written; its last key is the SHA-256 of the rest."""
-    return _json(asdict(manifest) | {_CHECKSUM: manifest.sha256()})
+    return _json(_content(manifest) | {_CHECKSUM: manifest.sha256()})
+
+
+def _content(manifest: Manifest) -> dict[str, Any]:
+    """What is written of a manifest: of what not every dataset has, only what this one has."""
+    content = asdict(manifest)
+    return {
+        name: value
+        for name, value in content.items()
+        if value is not None or name not in _WRITTEN_WHERE_KNOWN
+    }
 
 
 def checksum_of(content: dict[str, Any]) -> str:
@@ -193,17 +235,27 @@ def read_manifest(dataset: Path, name: str = MANIFEST_NAME) -> Manifest:
             hint="an ingest that did not finish leaves none; run `headswap ingest` again",
         )
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        text = path.read_bytes()
+    except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
-    _check_version(path, content)
+    hint = "`headswap verify --repair` may restore it; else get the dataset again"
+    return parse_manifest(text, str(path), hint)
+
+
+def parse_manifest(text: bytes, where: str, hint: str) -> Manifest:
+    """Reads and checks the text of a manifest; where: its place, hint: what to do, for messages.
+
+    Raises: DatasetError as `read_manifest`.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{where} cannot be read: {error}", hint=hint) from error
+    _check_version(where, content)
     try:
         return _manifest_from(content)
     except ValueError as error:
-        raise DatasetError(
-            f"{path} is not a valid manifest: {error}",
-            hint="`headswap verify --repair` may restore it; else get the dataset again",
-        ) from error
+        raise DatasetError(f"{where} is not a valid manifest: {error}", hint=hint) from error
 
 
 def _manifest_from(content: Any) -> Manifest:
@@ -226,6 +278,8 @@ def _manifest_from(content: Any) -> Manifest:
             raise ValueError(f"the precision {model.precision!r} is unknown")
         if model.layers is not None and list(model.layers) != sorted({*model.layers}):
             raise ValueError(f"the layers of {model.name!r} do not ascend")
+    if manifest.licence is not None and not LICENCE_PATTERN.fullmatch(manifest.licence):
+        raise ValueError(f"{manifest.licence!r} names no licence")
     for table, entries in manifest.tables.items():
         for entry in entries:
             _check_entry(table, entry, names)
@@ -234,7 +288,7 @@ def _manifest_from(content: Any) -> Manifest:
     return manifest
 
 
-def _check_version(path: Path, content: Any) -> None:
+def _check_version(where: str, content: Any) -> None:
     """Raises: DatasetError where a dataset was written in another version of the format."""
     version = content.get("format_version") if isinstance(content, dict) else None
     if type(version) is not int or version == FORMAT_VERSION:
@@ -243,7 +297,7 @@ def _check_version(path: Path, content: Any) -> None:
     if version < FORMAT_VERSION:
         age, remedy = "older", "ingest the models again into a new folder"
     raise DatasetError(
-        f"{path}: format version {version} is {age} than the one this headswap reads "
+        f"{where}: format version {version} is {age} than the one this headswap reads "
         f"({FORMAT_VERSION})",
         hint=remedy,
     )

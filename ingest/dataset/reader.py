@@ -13,21 +13,38 @@ from ingest.kernel.errors import DatasetError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ingest.dataset.afar.files import PinnedFiles
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset folder whose manifest was read and whose files exist."""
+    """A dataset whose manifest was read and whose files exist."""
 
     path: Path
     manifest: Manifest
 
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return str(self.path)
+
+    @property
+    def file_system(self) -> PinnedFiles | None:
+        """What reads its files where they lie elsewhere."""
+        return None
+
+    @property
+    def readable(self) -> list[str]:
+        """All its files, as DuckDB may be allowed to read them."""
+        return [str((self.path / entry.path).resolve()) for entry in self.manifest.files()]
+
+    def locations(self, table: str, owner: str | None = None) -> list[str]:
+        """How DuckDB reads the files of a table, or of one model or tokenizer of it."""
+        return [str(self.path / entry.path) for entry in self.manifest.files_of(table, owner)]
+
     def table_files(self, table: str, owner: str | None = None) -> list[Path]:
         """The files of a stored table, or of one model or tokenizer, in the manifest's order."""
         return [self.path / entry.path for entry in self.manifest.files_of(table, owner)]
-
-    def files(self) -> list[Path]:
-        """Every file that the manifest names."""
-        return [self.path / entry.path for entry in self.manifest.files()]
 
     def read_table(self, table: str) -> pa.Table:
         """A whole stored table in memory."""
@@ -49,12 +66,17 @@ def open_dataset(path: Path) -> Dataset:
     the manifest says.
     """
     manifest = read_manifest(path)
-    missing = [table for table in required_tables() if table not in manifest.tables]
-    if missing:
-        raise DatasetError(f"{path} has no table {missing[0]!r}")
+    check_tables(str(path), manifest)
     for entry in manifest.files():
         _check_file(path, entry)
     return Dataset(path, manifest)
+
+
+def check_tables(name: str, manifest: Manifest) -> None:
+    """Raises: DatasetError where a dataset lacks a table that every dataset has."""
+    missing = [table for table in required_tables() if table not in manifest.tables]
+    if missing:
+        raise DatasetError(f"{name} has no table {missing[0]!r}")
 
 
 def _check_file(dataset: Path, entry: FileEntry) -> None:

@@ -93,6 +93,11 @@ class StoredTable:
             return f"{self.name}/{owner}/part-{number:05d}.parquet"
         return f"{self.name}-{number + 1}.parquet" if number else f"{self.name}.parquet"
 
+    @property
+    def pattern(self) -> str:
+        """What matches the paths of its files, and of no other table's."""
+        return f"{self.name}/*/*.parquet" if self.split == "model" else f"{self.name}*.parquet"
+
     def owns(self, path: str, owner: str | None) -> bool:
         """Whether a path is where a file of the table may lie; owner: of a table split by model."""
         if self.split == "model":

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.dataset.card import CARD_NAME, card_text
+from ingest.dataset.cards.card import texts_of
 from ingest.dataset.checks import Check, Problem
 from ingest.dataset.manifest import (
     BACKUP_NAME,
@@ -28,7 +28,7 @@ from ingest.kernel.errors import DatasetError
 _OWN_SUFFIXES = (".parquet", ".partial", ".jsonl")
 _PROMISES = {
     "manifest": "it and its copy are as headswap writes them, checksum included",
-    "card": "README.md is the one of this manifest",
+    "card": "README.md and croissant.json are those of this manifest",
     "files": "each is there, of its size, inside the dataset",
     "checksums": "each file has its SHA-256",
     "schemas": "each file has its columns and its number of rows",
@@ -109,7 +109,8 @@ def verify(dataset: Path, quick: bool = False, on_rows: OnRows = lambda rows: No
         return list(checks.values())
     for name in (MANIFEST_NAME, BACKUP_NAME):
         checks["manifest"].record_text(dataset, name, manifest_text(manifest))
-    checks["card"].record_text(dataset, CARD_NAME, card_text(manifest))
+    for name, text in texts_of(dataset, manifest).items():
+        checks["card"].record_text(dataset, name, text)
     verification = Verification(dataset, manifest, checks, on_rows)
     for table in STORED_TABLES.values():
         _check_files(verification, table, quick)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import logging
-import re
-import warnings
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -17,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.kernel.files import sha256_of, write_text_aside
+from ingest.kernel.hub import COMMIT, HubId, explained
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
@@ -25,23 +22,7 @@ _BUNDLE, _CONFIG, _TOKENIZER = "hooked_transformer.pt", "config.json", "tokenize
 _EXTRAS = ("tokenizer_config.json", "special_tokens_map.json", "generation_config.json")
 _WEIGHTS, _INDEX, _CODE = "*.safetensors", "*.safetensors.index.json", "*.py"
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-# What git allows in no name of a branch or tag: it may not become part of a path or an address.
-_NO_REVISION = re.compile(r"[\x00-\x20~^:?*\[\\\x7f]|\.\.|//|@\{|^$|^[-/]|/$|\.$|(?:^|/)\.")
-
-_AGAIN = "run the same command again: the files that came whole are kept"
 _ONCE_ONLINE = "run it once with a network and without HF_HUB_OFFLINE"
-
-
-@dataclass(frozen=True)
-class HubId:
-    """A repository on the hub and what to take of it: a branch, a tag or a commit."""
-
-    repo_id: str
-    revision: str = "main"
-
-    def __str__(self) -> str:
-        return f"{self.repo_id}@{self.revision}"
 
 
 @dataclass(frozen=True)
@@ -50,25 +31,6 @@ class Snapshot:
 
     folder: Path
     revision: str
-
-
-def parse_hub_id(source: str) -> HubId | None:
-    """Reads `ORG/NAME` or `ORG/NAME@REVISION`; None where it is no such form.
-
-    >>> parse_hub_id("connaaa/interpgpt-standard-23M@v1")
-    HubId(repo_id='connaaa/interpgpt-standard-23M', revision='v1')
-    """
-    repo_id, at, revision = source.partition("@")
-    if repo_id.count("/") != 1 or (at and _NO_REVISION.search(revision)):
-        return None
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
-
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError:
-        return None
-    return HubId(repo_id, revision) if at else HubId(repo_id)
 
 
 def fetch_snapshot(hub_id: HubId, *, allow_code: bool = False) -> Snapshot:
@@ -87,7 +49,7 @@ def fetch_snapshot(hub_id: HubId, *, allow_code: bool = False) -> Snapshot:
     known = reference.read_text(encoding="utf-8").strip() if reference.is_file() else None
     if constants.is_offline_mode():
         return _cached_snapshot(hub_id, known or hub_id.revision)
-    with _explained(hub_id):
+    with explained(hub_id):
         info = HfApi().model_info(
             hub_id.repo_id,
             revision=hub_id.revision,
@@ -95,7 +57,7 @@ def fetch_snapshot(hub_id: HubId, *, allow_code: bool = False) -> Snapshot:
             timeout=constants.HF_HUB_ETAG_TIMEOUT,  # this call of the client has no default
         )
         commit, listed = info.sha, {file.rfilename: file for file in info.siblings or []}
-        if commit is None or not _COMMIT.fullmatch(commit):
+        if commit is None or not COMMIT.fullmatch(commit):
             raise ValueError(f"it names no commit but {commit!r}")
     folder = storage / "snapshots" / commit
     # By hand and not by the client's patterns, which reach into the folders of a repository.
@@ -103,7 +65,7 @@ def fetch_snapshot(hub_id: HubId, *, allow_code: bool = False) -> Snapshot:
     if not (lacking := _lacking(files, folder)):
         for name in _wanted(files, allow_code):
             cached = try_to_load_from_cache(hub_id.repo_id, name, revision=commit)
-            with _explained(hub_id, name):
+            with explained(hub_id, name):
                 path = Path(hf_hub_download(hub_id.repo_id, name, revision=commit))
                 _check_content(path, files[name], is_new=not isinstance(cached, str))
         lacking = _lacking(files, folder)
@@ -128,7 +90,7 @@ def _storage(hub_id: HubId) -> Path:
 def _cached_snapshot(hub_id: HubId, commit: str) -> Snapshot:
     storage = _storage(hub_id)
     folder = storage / "snapshots" / commit
-    if not _COMMIT.fullmatch(commit) or not folder.is_dir():
+    if not COMMIT.fullmatch(commit) or not folder.is_dir():
         problem = f"{hub_id} is not in the cache {storage.parent} and HF_HUB_OFFLINE is set"
         raise InputError(problem, hint=_ONCE_ONLINE)
     if lacking := _lacking([path.name for path in folder.iterdir() if path.is_file()], folder):
@@ -178,71 +140,3 @@ def _check_content(path: Path, announced: RepoSibling, *, is_new: bool) -> None:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
         raise OSError(f"its {size} bytes are not what the hub announced; they were removed")
-
-
-@contextmanager
-def _explained(hub_id: HubId, file: str | None = None) -> Iterator[None]:
-    """Turns what the client raises into one message, and spares the reader its own warnings."""
-    import httpx2
-    from huggingface_hub.utils.logging import get_verbosity, set_verbosity
-
-    # A RuntimeError is how xet transfers fail; the last three come of answers that are no hub's.
-    failures = (OSError, RuntimeError, ValueError, LookupError, TypeError)
-    verbosity = get_verbosity()
-    if verbosity == logging.WARNING:  # the default; what HF_HUB_VERBOSITY chose stays
-        set_verbosity(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except (httpx2.HTTPError, httpx2.InvalidURL, *failures) as error:
-        raise _explanation(error, hub_id, file) from error
-    finally:
-        set_verbosity(verbosity)
-
-
-def _explanation(error: BaseException, hub_id: HubId, file: str | None) -> HeadswapError:
-    import httpx2
-    from huggingface_hub import constants, errors
-
-    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__:
-        error = error.__cause__  # what happened, without the client's advice
-    repository, hub = hub_id.repo_id, constants.ENDPOINT
-    what = f"{hub_id}: {file}" if file else str(hub_id)
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    unreachable = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
-    kind: type[HeadswapError] = HeadswapError
-    match error:
-        case errors.GatedRepoError():
-            kind, message = InputError, f"{repository} is gated, and you have no access to it yet"
-            hint = f"ask for access on {hub}/{repository}, `hf auth login` or set HF_TOKEN"
-        case errors.RevisionNotFoundError():
-            kind, message = InputError, f"{repository} has no revision {hub_id.revision!r}"
-            hint = "give a branch, a tag or a commit of this repository"
-        case errors.RemoteEntryNotFoundError():
-            kind, message = InputError, f"{what}: the hub lists this file and does not have it"
-            hint = "choose another revision, or tell the owner of the repository"
-        case errors.HfHubHTTPError() if error.response.status_code in (401, 403, 404):
-            status = error.response.status_code
-            kind, message = InputError, f"{what} is not on {hub} or private (HTTP {status})"
-            hint = "check the spelling; if it is private, `hf auth login` or set HF_TOKEN"
-        case errors.HfHubHTTPError():
-            message = f"{what}: {hub} answers HTTP {error.response.status_code}"
-            hint = "try again later; HF_HUB_OFFLINE=1 uses a cached copy"
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            message = f"{what}: no room is left in the cache {constants.HF_HUB_CACHE}"
-            hint = "make room, or set HF_HOME to a folder on a larger disk"
-        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
-            kind, message = InputError, f"{what}: cannot write into {constants.HF_HUB_CACHE}"
-            hint = "set HF_HOME to a folder that you may write to"
-        case httpx2.TransportError() if file is None or isinstance(error, unreachable):
-            message = f"{what}: {hub} cannot be reached: {reason}"
-            hint = "check the network and HF_ENDPOINT; HF_HUB_OFFLINE=1 uses a cached copy"
-        case httpx2.TransportError() | ConnectionError() | TimeoutError():
-            message, hint = f"{what}: the connection broke off: {reason}", _AGAIN
-        case OSError() | RuntimeError() if file and not isinstance(error, errors.FileMetadataError):
-            message, hint = f"{what} did not come whole: {reason}", _AGAIN
-        case _:
-            message = f"{what}: {hub} gives no answer of a hub: {reason}"
-            hint = "check HF_ENDPOINT; a proxy or a login page may answer in its place"
-    return kind(message, hint=hint)

@@ -13,7 +13,6 @@ PACKAGES = (
     "transformers",
     "transformer_lens",
     "tokenizers",
-    "huggingface_hub",
     "safetensors",
 )
 

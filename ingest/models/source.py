@@ -12,7 +12,8 @@ from pathlib import Path
 from ingest.dataset.manifest import MODEL_NAME_PATTERN
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
-from ingest.models.hub import fetch_snapshot, parse_hub_id
+from ingest.kernel.hub import parse_hub_id
+from ingest.models.hub import fetch_snapshot
 
 DEMO_PREFIX = "demo:"
 DEMO_FOLDER = Path(__file__).parents[1] / "demo" / "models"

@@ -1,1 +1,1 @@
-"""Datasets in and out: merged, extracted, imported from what others computed."""
+"""Datasets in and out: pushed and pulled, merged, extracted, imported from what others computed."""

@@ -12,7 +12,7 @@ import click
 
 from ingest.kernel.command_line import gathered, json_option
 from sql.console.completion import complete_file, complete_model, complete_model_head
-from sql.console.options import dataset_argument, parameter_options
+from sql.console.options import parameter_options, place_argument
 
 if TYPE_CHECKING:
     from reports.figures.figures import Choice
@@ -53,7 +53,7 @@ def _choice_from(options: Mapping[str, Any]) -> Choice:
 
 
 @click.command
-@dataset_argument
+@place_argument
 @click.argument(
     "name",
     metavar="NAME",
@@ -117,7 +117,7 @@ def _choice_from(options: Mapping[str, Any]) -> Choice:
 @parameter_options
 @json_option("the file's path")
 def command(
-    dataset: Path, name: str, out: Path, choice: Choice, parameters: Parameters, as_json: bool
+    dataset: Path | str, name: str, out: Path, choice: Choice, parameters: Parameters, as_json: bool
 ) -> int:
     """Writes the figure and prints its path."""
     from reports.figures.figure_files import check_figure_file, write_figure

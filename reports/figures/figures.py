@@ -288,7 +288,7 @@ def _chosen_pair(session: Session, choice: Choice | None) -> tuple[Choice, Pair]
     others = compared_models(session, head.model)
     if not others:
         raise InputError(
-            f"{session.dataset.path} has no second model that {head.model!r} is compared with",
+            f"{session.dataset.name} has no second model that {head.model!r} is compared with",
             hint="ingest one, or compare other models with --pair",
         )
     pair = _pair(session, choice, head, others)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ingest.kernel.command_line import json_option
-from sql.console.options import dataset_argument, parameter_options
+from sql.console.options import parameter_options, place_argument
 
 if TYPE_CHECKING:
     from sql.parameters import Parameters
 
 
 @click.command
-@dataset_argument
+@place_argument
 @click.option(
     "--out",
     metavar="DIR",
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @parameter_options
 @json_option("the page's path")
 def command(
-    dataset: Path, out: Path, single_file: bool, parameters: Parameters, as_json: bool
+    dataset: Path | str, out: Path, single_file: bool, parameters: Parameters, as_json: bool
 ) -> int:
     """Writes the pages of a dataset and prints the path of the first."""
     from reports.site.pages import write_report

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -64,8 +63,11 @@ def parse_memory(text: str) -> int:
     return size
 
 
-def lock(connection: duckdb.DuckDBPyConnection, limits: Limits, files: list[Path]) -> None:
-    """Sets the bounds of a connection, for good: no query can change a setting afterwards."""
+def lock(connection: duckdb.DuckDBPyConnection, limits: Limits, files: list[str]) -> None:
+    """Sets the bounds of a connection, for good: no query can change a setting afterwards.
+
+    files: those that a sandbox may read, as the connection's relations name them.
+    """
     # DuckDB would draw it on stdout, into the data.
     connection.execute("set enable_progress_bar = false")
     # Or a table that does not exist would be looked for among the variables of this program.
@@ -73,8 +75,7 @@ def lock(connection: duckdb.DuckDBPyConnection, limits: Limits, files: list[Path
     if limits.memory is not None:
         connection.execute(f"set memory_limit = '{limits.memory}B'")
     if limits.sandbox:
-        paths = [str(path.resolve()) for path in files]
-        connection.execute("set allowed_paths = $paths", {"paths": paths})
+        connection.execute("set allowed_paths = $paths", {"paths": files})
         connection.execute("set temp_directory = ''")
         connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")

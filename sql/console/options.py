@@ -14,11 +14,42 @@ from ingest.kernel.errors import InputError
 from sql.console.completion import complete_folder, complete_head, complete_pair
 from sql.parameters import SIMILARITIES, Parameters, parse_claim, parse_model_head
 
+
+def _folder(text: str) -> Path:
+    """Raises: InputError where it is an address, which this command does not read."""
+    if _is_address(text):
+        raise InputError(
+            f"{text} is not on this machine, and this command needs its files",
+            hint="`headswap pull` fetches a dataset from the hub",
+        )
+    return Path(text)
+
+
+def _place(text: str) -> Path | str:
+    """A folder, or an address as it was given."""
+    return text if _is_address(text) else Path(text)
+
+
+def _is_address(text: str) -> bool:
+    from ingest.dataset.afar.address import is_address
+
+    return is_address(text)
+
+
 dataset_argument = click.argument(
     "dataset",
     metavar="DATASET",
-    type=Path,
+    type=_folder,
     help="the folder that ingest wrote",
+    shell_complete=complete_folder,
+)
+# For commands that only ask: they also read from afar.
+place_argument = click.argument(
+    "dataset",
+    metavar="DATASET",
+    type=_place,
+    help="the folder that ingest wrote, or where one lies: hf://datasets/ORG/NAME[@REVISION], or "
+    "the https:// address of a folder",
     shell_complete=complete_folder,
 )
 

@@ -35,7 +35,7 @@ def run_shell(session: Session, read: Callable[[str], str] = input) -> None:
     on.
     """
     n_shown: int | None = SHOWN_ROWS
-    print(f"{session.dataset.path}: .help lists the commands", file=sys.stderr)
+    print(f"{session.dataset.name}: .help lists the commands", file=sys.stderr)
     lines: list[str] = []
     while True:
         try:

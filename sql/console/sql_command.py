@@ -14,7 +14,7 @@ import click
 from ingest.kernel.command_line import Settings, gathered
 from ingest.kernel.errors import InputError, run_with_messages
 from sql.console.completion import complete_file
-from sql.console.options import dataset_argument, statistics_options
+from sql.console.options import place_argument, statistics_options
 
 if TYPE_CHECKING:
     from sql.access.limits import Limits
@@ -63,7 +63,7 @@ def _limits_from(options: Mapping[str, Any]) -> Limits:
 
 
 @click.command(cls=QueryCommand)
-@dataset_argument
+@place_argument
 @click.argument(
     "query",
     metavar="[QUERY]",
@@ -112,7 +112,7 @@ def _limits_from(options: Mapping[str, Any]) -> Limits:
 @click.pass_obj
 def command(
     settings: Settings,
-    dataset: Path,
+    dataset: Path | str,
     query: str | None,
     output: Output,
     limits: Limits,
@@ -143,7 +143,7 @@ def command(
 
 
 def _answer(
-    query: str, output: Output, dataset: Path, parameters: Parameters, limits: Limits
+    query: str, output: Output, dataset: Path | str, parameters: Parameters, limits: Limits
 ) -> int:
     """Answers the one query."""
     from sql.access.interrupts import interruptible
@@ -165,7 +165,7 @@ def _answer(
     return 0
 
 
-def _prompt(dataset: Path, parameters: Parameters, limits: Limits) -> int:
+def _prompt(dataset: Path | str, parameters: Parameters, limits: Limits) -> int:
     """Answers queries that are typed in, until the input ends."""
     from sql.console.shell import line_editing, run_shell
     from sql.session import open_session

@@ -72,7 +72,7 @@ def extent_of(dataset: Dataset, connection: duckdb.DuckDBPyConnection) -> Extent
             ("models", "n_layers", 0),
             ("models", "n_heads", 0),
         )
-        for files in [", ".join(literal(str(path)) for path in dataset.table_files(table))]
+        for files in [", ".join(map(literal, dataset.locations(table)))]
     ]
     (found,) = connection.execute(f"select {', '.join(selects)}").fetchall()
     prompts, positions, layers, heads = map(int, found)

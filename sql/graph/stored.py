@@ -71,20 +71,20 @@ def stored_select(
     if relation.name == PLACED_ATTENTION:
         parts = [
             f"select {place} as prompt_place, {literal(model)} as model, * exclude (model) "
-            f"from {_read_parquet(dataset.table_files(table.name, model), start)}"
+            f"from {_read_parquet(dataset, table.name, model, start)}"
             for model, place in places.items()
         ]
         return " union all ".join(parts)
     columns = {column.name: f'"{column.name}"::{column.type}' for column in relation.columns}
     if table.split != "model":
-        files = _read_parquet(dataset.table_files(table.name), start)
+        files = _read_parquet(dataset, table.name, None, start)
         return f"select {_listed(columns)} from {files}"
     # One SELECT a model, its name written out: a query for one model opens no file of another.
     # Verification checks that the rows of a model's files carry its name.
     owners = dict.fromkeys(entry.owner for entry in dataset.manifest.files_of(table.name))
     return " union all ".join(
         f"select {_listed(columns | {'model': literal(owner)})} "
-        f"from {_read_parquet(dataset.table_files(table.name, owner), start)}"
+        f"from {_read_parquet(dataset, table.name, owner, start)}"
         for owner in owners
     )
 
@@ -93,7 +93,9 @@ def _listed(columns: dict[str, str]) -> str:
     return ", ".join(f'{expression} as "{name}"' for name, expression in columns.items())
 
 
-def _read_parquet(files: list[Path], start: Path | None) -> str:
-    paths = [path.relative_to(start) if start else path for path in files]
-    listed = ", ".join(literal(str(path)) for path in paths)
+def _read_parquet(dataset: Dataset, table: str, owner: str | None, start: Path | None) -> str:
+    locations = dataset.locations(table, owner)
+    if start:
+        locations = [str(Path(location).relative_to(start)) for location in locations]
+    listed = ", ".join(map(literal, locations))
     return f"read_parquet([{listed}], hive_partitioning = false)"

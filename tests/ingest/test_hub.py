@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from ingest.kernel.errors import HeadswapError, InputError
-from ingest.models.hub import HubId, _explained, parse_hub_id
+from ingest.kernel.hub import HubId, explained, parse_hub_id
 from tests.support.services.hub import TOKEN, Client, Fault, Hub, free_port, serve_hub
 
 
@@ -334,7 +334,7 @@ def test_fetch_offline_from_a_cold_cache_says_so(hub, clients, revision):
     ],
 )
 def test_failure_of_this_machine_names_file_and_remedy(error, kind, words):
-    with pytest.raises(HeadswapError) as caught, _explained(HubId("org/name"), "config.json"):
+    with pytest.raises(HeadswapError) as caught, explained(HubId("org/name"), "config.json"):
         raise error
     assert type(caught.value) is kind
     assert str(caught.value).startswith("org/name@main: config.json")

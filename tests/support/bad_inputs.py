@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
+from tests.support.bad_addresses import sharing_cases
 from tests.support.bad_requests import GENERATIONS, READOUTS
 from tests.support.transfer.bad_inputs import EXTRACTS, IMPORTS, MERGES
 
@@ -367,6 +368,7 @@ def _cases() -> Iterator[list[str]]:
         yield from ([command, f"{{t}}/{name}"] for name in DATASETS)
         yield from ([command], [command, "{d}", "--nothing"], [command, "{d}", "more"])
         yield [command, "{d}"]  # whose models are nowhere to be found
+    yield from sharing_cases(DATASETS)
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
     yield from (["schedule", *words.split()] for words in SCHEDULES)
     yield ["init", "{t}/study-0.toml"]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.dataset.rules.attention_rows import TOLERANCES, sum_problem
 from ingest.dataset.commit import commit
 from ingest.dataset.manifest import (
     MODEL_NAME_PATTERN,
@@ -21,6 +20,7 @@ from ingest.dataset.manifest import (
     ModelEntry,
 )
 from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.rules.attention_rows import TOLERANCES, sum_problem
 from ingest.dataset.writer import Triangle, attention_file, file_entry, write_table
 from ingest.kernel.errors import InputError
 from ingest.kernel.progress import Progress

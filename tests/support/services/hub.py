@@ -21,6 +21,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.support.running import Outcome
+from tests.support.services.listing import LARGE_SUFFIXES, blob_id, sha256_of, sibling, tree
+from tests.support.services.uploads import Storage, answer_upload
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,7 +33,8 @@ PATIENCE = {"HF_HUB_ETAG_TIMEOUT": "60", "HF_HUB_DOWNLOAD_TIMEOUT": "60"}
 CLIENT = """
 import json, sys
 from ingest.kernel.errors import HeadswapError
-from ingest.models.hub import fetch_snapshot, parse_hub_id
+from ingest.kernel.hub import parse_hub_id
+from ingest.models.hub import fetch_snapshot
 
 for line in sys.stdin:
     source, allow_code = json.loads(line)
@@ -49,17 +52,20 @@ import contextlib, io, json, sys
 import headswap
 
 for line in sys.stdin:
-    out, err = io.StringIO(), io.StringIO()
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = headswap.main(json.loads(line))
-    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+    texts = [stream.flush() or stream.buffer.getvalue().decode() for stream in (out, err)]
+    print(json.dumps([code, *texts]), flush=True)
 """
 
 TOKEN = "hf_loopbackreader"
-LARGE_SUFFIXES = (".safetensors", ".pt", ".bin")
 
-_API = re.compile(r"/api/models/([^/]+/[^/]+)/revision/([^/]+)")
-_RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
+# A model is named ORG/NAME, a dataset datasets/ORG/NAME.
+_API = re.compile(r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+)/revision/([^/]+)")
+_ROOT = re.compile(r"/api/(datasets/[^/]+/[^/]+)")
+_TREE = re.compile(r"/api/(datasets/[^/]+/[^/]+)/tree/([^/]+)(?:/(.*))?")
+_RESOLVE = re.compile(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
 class Fault(Enum):
@@ -102,10 +108,15 @@ class Request:
 
 
 class Hub:
+    """What the server holds. foreign: organisations in which the token may not write."""
+
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
         self.repositories: dict[str, Repository] = {}
         self.requests: list[Request] = []
+        self.storage = Storage()
+        self.foreign = {"foreign"}
+        self.n_bytes = 0  # of files, that were sent
 
     def add(self, repo_id: str, *, is_private: bool = False, is_gated: bool = False) -> Repository:
         return self.repositories.setdefault(repo_id, Repository(is_private, is_gated))
@@ -217,6 +228,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._take()
+
+    def do_PUT(self) -> None:
+        self._take()
+
+    def _take(self) -> None:
+        hub: Hub = self.server.hub  # type: ignore[attr-defined]
+        token = (self.headers["Authorization"] or "").removeprefix("Bearer ") or None
+        hub.requests.append(Request(self.command, unquote(urlsplit(self.path).path), token))
+        answer_upload(self, hub, token == TOKEN)
+
     def _answer(self) -> None:
         hub: Hub = self.server.hub  # type: ignore[attr-defined]
         path = urlsplit(self.path).path
@@ -225,7 +248,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b"{}", {})
             return
         hub.requests.append(Request(self.command, unquote(path), token))
-        match = _API.fullmatch(path) or _RESOLVE.fullmatch(path)
+        path = f"{path}/revision/main" if _ROOT.fullmatch(path) else path
+        matches = (form.fullmatch(path) for form in (_API, _TREE, _RESOLVE))
+        match = next(filter(None, matches), None)
         repository = hub.repositories.get(match[1]) if match else None
         is_known = token == TOKEN
         if match is None or repository is None or (repository.is_private and not is_known):
@@ -238,6 +263,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "RevisionNotFound")
         elif match.re is _API:
             self._send_info(match[1], repository, sha)
+        elif match.re is _TREE:
+            self._send_tree(repository.commits[sha], unquote(match[3] or ""))
         elif repository.is_gated and not is_known:
             self._refuse(401, "GatedRepo")
         else:
@@ -250,10 +277,20 @@ class _Handler(BaseHTTPRequestHandler):
             case Fault.NO_HUB:
                 self._send(200, b"<html>log in</html>", {"Content-Type": "text/html"})
             case _:
-                siblings = [_sibling(*file) for file in repository.commits[sha].items()]
-                info = {"id": repo_id, "sha": sha, "siblings": siblings}
+                siblings = [sibling(*file) for file in repository.commits[sha].items()]
+                info = {
+                    "id": repo_id.removeprefix("datasets/"),
+                    "sha": sha,
+                    "private": repository.is_private,
+                    "siblings": siblings,
+                }
                 headers = {"Content-Type": "application/json"}
                 self._send(200, json.dumps(info).encode(), headers)
+
+    def _send_tree(self, files: dict[str, bytes], folder: str) -> None:
+        is_recursive = "recursive=true" in self.path.lower()
+        found = tree(files, f"{folder}/" if folder else "", is_recursive)
+        self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
 
     def _send_file(self, repository: Repository, sha: str, name: str) -> None:
         body = repository.commits[sha].get(name)
@@ -268,7 +305,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         is_large = name.endswith(LARGE_SUFFIXES)
         headers = {
-            "ETag": f'"{_sha256(body) if is_large else _blob_id(body)}"',
+            "ETag": f'"{sha256_of(body) if is_large else blob_id(body)}"',
             "X-Repo-Commit": sha,
             "X-Linked-Size": str(len(body)),
             "Accept-Ranges": "bytes",
@@ -277,11 +314,20 @@ class _Handler(BaseHTTPRequestHandler):
             body = bytes(byte ^ 1 for byte in body)
         if fault is Fault.SHORT:
             body = body[: len(body) // 2]
-        start = 0
-        if wanted := re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or ""):
+        size, start = len(body), 0
+        if wanted := re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers["Range"] or ""):
+            if not wanted[1]:  # the last bytes
+                wanted = re.fullmatch(r"(\d+)(.{0})", str(max(size - int(wanted[2]), 0)))
+                assert wanted
             start = int(wanted[1])
-            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-        end = len(body) // 2 if fault in (Fault.RESET, Fault.TRUNCATED) else None
+            if start >= size:
+                self._send(416, b"", {"Content-Range": f"bytes */{size}"})
+                return
+            body = body[: int(wanted[2]) + 1] if wanted[2] else body
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{size}"
+        end = size // 2 if fault in (Fault.RESET, Fault.TRUNCATED) else None
+        hub: Hub = self.server.hub  # type: ignore[attr-defined]
+        hub.n_bytes += len(body[start:end]) if self.command == "GET" else 0
         self._send(206 if wanted else 200, body[start:], headers, body[start:end])
         if end is not None and self.command == "GET":
             self.close_connection = True
@@ -304,19 +350,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body if sent is None else sent)
-
-
-def _sibling(name: str, body: bytes) -> dict[str, object]:
-    """A file as the hub lists it."""
-    sibling: dict[str, object] = {"rfilename": name, "size": len(body), "blobId": _blob_id(body)}
-    if name.endswith(LARGE_SUFFIXES):
-        sibling["lfs"] = {"sha256": _sha256(body), "size": len(body), "pointerSize": 134}
-    return sibling
-
-
-def _sha256(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
-
-
-def _blob_id(body: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()

@@ -1,0 +1,321 @@
+"""Fetching a dataset from the hub: aside, checked, and put in place with the manifest last."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingest.dataset.afar.address import at_commit
+from ingest.dataset.afar.open import manifest_at
+from ingest.dataset.commit import commit
+from ingest.dataset.lock import LOCK_NAME, writing
+from ingest.dataset.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    Part,
+    read_manifest,
+    smaller,
+)
+from ingest.dataset.reader import check_tables
+from ingest.dataset.relations import STORED_TABLES, required_tables
+from ingest.kernel.errors import DatasetError, InputError
+from ingest.kernel.files import sha256_of, write_text_aside, writing_to
+from ingest.kernel.hub import COMMIT, HubId, explained
+from ingest.kernel.progress import Progress
+from ingest.kernel.typed import decode_json
+from ingest.transfer.pull import Pulled, Wanted
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
+
+# Below the folder that gets the dataset: what came so far, and where the dataset came from.
+_ASIDE = ".pull"
+_ORIGIN = ".pulled.json"
+_CONNECTIONS = 4
+_LIE = "it was changed after its manifest, or the other way round: tell its owner"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a pulled dataset came from; manifests: checksums of those that it has got here."""
+
+    repository: str
+    commit: str
+    manifests: list[str]
+
+
+def pull(hub_id: HubId, out: Path, wanted: Wanted) -> Pulled:
+    """Makes a folder hold a dataset of the hub, or a part of it.
+
+    What came stays aside until all has come and was seen to be what the manifest names; then it is
+    put in place, the manifest last. A pull that broke off goes on with the files that lack. A
+    folder that was pulled before is brought up to date, unless it was changed since.
+
+    Raises: InputError where there is no such dataset, model or table, or the folder holds something
+    else; DatasetError where the files are not those of the manifest; HeadswapError where the
+    network or the disk fails.
+    """
+    before = _state(out, hub_id)
+    pinned, there = _listing(hub_id)
+    address = at_commit(hub_id.repo_id, pinned.revision)
+    whole = manifest_at(address)
+    check_tables(address.text, whole)
+    manifest = _chosen(whole, wanted, pinned)
+    _check_listing(address.text, manifest, there)
+    existed = out.exists()
+    with writing(out):
+        try:
+            lacking = [e for e in manifest.files() if not e.is_intact(out)]
+            _fetch(pinned, lacking, out / _ASIDE)
+        except BaseException:
+            _forget_if_empty(out, existed)
+            raise
+        made = manifest if manifest is whole else _cut(manifest, out)
+        gone = _put_in_place(out, made, before)
+        origin = Origin(hub_id.repo_id, pinned.revision, [made.sha256()])
+        if before:
+            origin.manifests.append(before.sha256())
+        # First, so that a pull that breaks off between the two is not taken for a change.
+        write_text_aside(out / _ORIGIN, json.dumps(asdict(origin)) + "\n")
+        commit(out, made, hub_id.repo_id)
+        for path in gone:
+            (out / path).unlink(missing_ok=True)
+        shutil.rmtree(out / _ASIDE, ignore_errors=True)
+    fetched = {entry.path for entry in lacking}
+    return Pulled(
+        folder=str(out),
+        address=address.text,
+        fetched=tuple(sorted(fetched)),
+        kept=tuple(sorted({entry.path for entry in manifest.files()} - fetched)),
+        removed=tuple(gone),
+        n_bytes=sum(entry.bytes for entry in lacking),
+    )
+
+
+def _put_in_place(out: Path, made: Manifest, before: Manifest | None) -> list[str]:
+    """Moves what has come to where it belongs; returns the files that are no longer of it."""
+    paths = [entry.path for entry in made.files()]
+    with writing_to(out):
+        for path in paths:
+            aside = out / _ASIDE / path
+            if aside.is_file():
+                (out / path).parent.mkdir(parents=True, exist_ok=True)
+                aside.replace(out / path)
+    return sorted({entry.path for entry in before.files()} - set(paths)) if before else []
+
+
+def _state(out: Path, hub_id: HubId) -> Manifest | None:
+    """The dataset that the folder holds by now, None where it holds none.
+
+    Raises: InputError where it holds something that a pull would lose.
+    """
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise InputError(f"{out} is not a folder", hint="choose another with --out")
+    if not (out / MANIFEST_NAME).exists():
+        others = {path.name for path in out.iterdir()} - {_ASIDE, LOCK_NAME}
+        if others and not (out / _ASIDE).is_dir():
+            raise InputError(
+                f"{out} holds other files, {min(others)} for instance",
+                hint="choose a folder that is empty or does not exist with --out",
+            )
+        return None
+    manifest = read_manifest(out)
+    if not _is_as_pulled(out, hub_id, manifest):
+        raise InputError(
+            f"{out} holds a dataset that was not pulled from {hub_id.repo_id}, or that was changed "
+            "since",
+            hint="choose another folder with --out",
+        )
+    return manifest
+
+
+def _is_as_pulled(out: Path, hub_id: HubId, manifest: Manifest) -> bool:
+    try:
+        origin = decode_json((out / _ORIGIN).read_bytes(), Origin)
+    except (OSError, ValueError):
+        return False
+    return origin.repository == hub_id.repo_id and manifest.sha256() in origin.manifests
+
+
+def _listing(hub_id: HubId) -> tuple[HubId, dict[str, RepoSibling]]:
+    """The commit that a revision is now, and the files of it."""
+    from huggingface_hub import HfApi, constants
+
+    with explained(hub_id):
+        info = HfApi().dataset_info(
+            hub_id.repo_id,
+            revision=hub_id.revision,
+            files_metadata=True,
+            timeout=constants.HF_HUB_ETAG_TIMEOUT,
+        )
+        if info.sha is None or not COMMIT.fullmatch(info.sha):
+            raise ValueError(f"it names no commit but {info.sha!r}")
+    there = {file.rfilename: file for file in info.siblings or []}
+    if MANIFEST_NAME not in there:
+        raise InputError(
+            f"{hub_id} is not a dataset of headswap: it has no {MANIFEST_NAME}",
+            hint="`headswap push` makes one",
+        )
+    return HubId(hub_id.repo_id, info.sha, "dataset"), there
+
+
+def _chosen(whole: Manifest, wanted: Wanted, pinned: HubId) -> Manifest:
+    """The manifest of what is wanted: the whole, or one that says of what it is a part."""
+    names = [model.name for model in whole.models]
+    models = names if wanted.models is None else wanted.models
+    if unknown := [name for name in models if name not in names]:
+        raise InputError(f"{pinned} has no model {unknown[0]!r}", hint=f"it has {', '.join(names)}")
+    optional = [name for name in whole.tables if name not in required_tables()]
+    tables = optional if wanted.tables is None else wanted.tables
+    if unknown := [name for name in tables if name not in whole.tables]:
+        raise InputError(
+            f"{pinned} has no table {unknown[0]!r}",
+            hint=f"it has {', '.join(sorted(whole.tables))}",
+        )
+    if set(models) == set(names) and set(tables) >= set(optional):
+        return whole
+    part = smaller(whole, models, [*required_tables(), *tables])
+    lacking = {
+        "models": [name for name in names if name not in models],
+        "tables": [name for name in optional if name not in tables],
+    }
+    left_out = tuple(f"{what}: {', '.join(values)}" for what, values in lacking.items() if values)
+    source = f"hf://datasets/{pinned.repo_id}"
+    return replace(part, part_of=Part(whole.sha256(), left_out, source, pinned.revision))
+
+
+def _check_listing(where: str, manifest: Manifest, there: dict[str, RepoSibling]) -> None:
+    """Refuses before anything is fetched what cannot be what the manifest names."""
+    for entry in manifest.files():
+        file = there.get(entry.path)
+        if file is None:
+            problem = "is named by the manifest and is not there"
+        elif file.size is not None and file.size != entry.bytes:
+            problem = f"has {file.size:,} bytes, but the manifest says {entry.bytes:,}"
+        elif file.lfs is not None and file.lfs.sha256 != entry.sha256:
+            problem = "does not have the SHA-256 that the manifest says"
+        else:
+            continue
+        raise DatasetError(f"{where}: {entry.path} {problem}", hint=_LIE)
+
+
+def _fetch(pinned: HubId, entries: Sequence[FileEntry], aside: Path) -> None:
+    """Fetches files whole into a folder; those that an earlier call brought are not asked for."""
+    from huggingface_hub import hf_hub_download
+
+    def fetch(entry: FileEntry) -> int:
+        if entry.is_intact(aside):
+            return entry.bytes
+        with explained(pinned, entry.path):
+            path = Path(
+                hf_hub_download(
+                    pinned.repo_id,
+                    entry.path,
+                    repo_type="dataset",
+                    revision=pinned.revision,
+                    local_dir=aside,
+                )
+            )
+            if sha256_of(path) != entry.sha256:
+                path.unlink()
+                raise DatasetError(
+                    f"{pinned}: {entry.path} does not have the SHA-256 that the manifest says",
+                    hint=_LIE,
+                )
+        return entry.bytes
+
+    n_bytes = sum(entry.bytes for entry in entries)
+    with (
+        writing_to(aside),
+        Progress("fetching", n_bytes, "bytes") as progress,
+        _silent(),
+        ThreadPoolExecutor(_CONNECTIONS) as pool,
+    ):
+        aside.mkdir(parents=True, exist_ok=True)
+        jobs = [pool.submit(fetch, entry) for entry in entries]
+        try:
+            for job in jobs:
+                progress.add(job.result())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the client's own bars: there is one of all files."""
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    was_silent: Any = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not was_silent:
+            enable_progress_bars()
+
+
+def _cut(manifest: Manifest, out: Path) -> Manifest:
+    """The manifest of a part once files of several owners have lost the rows of others.
+
+    Where such a file is cut, its new form lies aside.
+    """
+    kept = {
+        "model": [model.name for model in manifest.models],
+        "tokenizer": list(manifest.tokenizers),
+    }
+    tables: dict[str, tuple[FileEntry, ...]] = {}
+    for name, entries in manifest.tables.items():
+        keys = [key for key in STORED_TABLES[name].grain if key in kept]
+        tables[name] = tuple(
+            _cut_file(out, name, entry, {key: kept[key] for key in keys})
+            if keys and entry.owner is None
+            else entry
+            for entry in entries
+        )
+    return replace(manifest, tables=tables)
+
+
+def _cut_file(out: Path, table: str, entry: FileEntry, kept: dict[str, list[str]]) -> FileEntry:
+    """One file without the rows of others; its entry as it is where there are none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from ingest.dataset.writer import write_table
+
+    aside = out / _ASIDE
+    rows = pq.read_table(_newest(out, entry.path))
+    chosen = rows
+    for column, values in kept.items():
+        chosen = chosen.filter(pc.is_in(chosen[column], value_set=pa.array(values)))
+    if len(chosen) == len(rows):
+        return entry
+    return write_table(aside, entry.path, table, chosen.to_pylist(), entry.owner)
+
+
+def _newest(out: Path, path: str) -> Path:
+    """A file as it has come, or as it lies in its place already."""
+    aside = out / _ASIDE / path
+    return aside if aside.is_file() else out / path
+
+
+def _forget_if_empty(out: Path, existed: bool) -> None:
+    """Leaves no empty folder behind where nothing came."""
+    brought = [path for path in (out / _ASIDE).rglob("*") if path.is_file()]
+    if existed or brought:
+        return
+    shutil.rmtree(out, ignore_errors=True)
