@@ -7,7 +7,7 @@ import itertools
 import shlex
 from dataclasses import dataclass
 
-from ingest.dataset.manifest import Manifest, ModelEntry
+from ingest.dataset.manifest import PROBE_PREFIX, Manifest, ModelEntry
 from ingest.kernel.text import printable
 from reports.data.report import Report
 from sql.session import Session
@@ -56,6 +56,8 @@ def read_provenance(session: Session, report: Report) -> Provenance:
 def _ingest_commands(manifest: Manifest) -> list[str]:
     """One command for all models, or one after the other where they were run differently."""
     given = ["--prompts", PROMPTS, "--variant", manifest.variant]
+    if manifest.variant.startswith(PROBE_PREFIX):
+        given = ["--prompts", manifest.variant]
     if manifest.structural is not None:
         given += ["--structural", manifest.structural]
     commands = [

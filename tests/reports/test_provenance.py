@@ -18,6 +18,7 @@ from reports.data.queries import read_report
 from reports.site.pages import write_report
 from sql.parameters import Parameters
 from sql.session import open_session
+from tests.support.planted import write_planted_model
 from tests.support.running import Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
@@ -44,6 +45,18 @@ def test_the_commands_make_dataset_and_report_again(
     assert len(pages) == 7
     for page in pages:
         assert (tmp_path / "second" / page).read_bytes() == (tmp_path / "first" / page).read_bytes()
+
+
+def test_the_command_of_a_probe_names_it(run: Run, tmp_path: Path) -> None:
+    model = write_planted_model(tmp_path / "model")
+    words = ["ingest", f"--model=a={model}", "--prompts=probe:repeated,prompts=2,length=5"]
+    assert run(*words, f"--out={tmp_path / 'first'}").code == 0
+    ingest, _ = _provenance(tmp_path / "first").commands
+    assert PROMPTS not in ingest
+    places = {DATASET: str(tmp_path / "again")}
+    again = [places.get(word, word) for word in shlex.split(ingest)[1:]]
+    assert run(*again).code == 0
+    assert read_manifest(tmp_path / "again") == read_manifest(tmp_path / "first")
 
 
 def test_models_that_ran_differently_take_a_command_each(tmp_path: Path) -> None:
