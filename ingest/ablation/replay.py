@@ -163,9 +163,8 @@ class Replay:
             yield
             return
         kept_output = kept.outputs[layer - 1]
-        output: Any = _first(kept_output).repeat(n_copies, 1, 1)
-        if _is_many(kept_output):
-            output = (output, *kept_output[1:])
+        copies = _first(kept_output).repeat(n_copies, 1, 1)
+        output = (copies, *kept_output[1:]) if _is_many(kept_output) else copies
         with ExitStack() as stack:
             for block in self._blocks[:layer]:
                 stack.enter_context(_giving(block, output))
