@@ -66,7 +66,7 @@ COMMANDS = {
     "pull": ("ingest.transfer.pull", "fetch a dataset from the hub, or a part of it"),
     "schedule": (
         "reports.study.schedule",
-        "print what runs a study again and again: for cron, systemd or GitHub Actions",
+        "print what runs a study again and again: for cron, systemd, GitHub Actions or Slurm",
     ),
     "init": ("reports.study.init_command", "write a commented study file to start from"),
     "run": (
