@@ -19,6 +19,23 @@ VALUES = {
     "--variant": ["adhd", "al", " "],
     "--pair": ["a", "a:", ":b", "a:a", "a:x", "x:y", "a:b:c", ":"],
 }
+ABLATIONS = [
+    "ablate --head=H0",
+    "ablate --head=L9H0",
+    "ablate --head=L0H1+L0H2",
+    "ablate --kind=half",
+    "ablate --model=x",
+    "ablate --source=standard",
+    "ablate --source=x=y",
+    "top-tokens",
+    "top-tokens standard --prompt=0",
+    "top-tokens x:L0H0 --prompt=0",
+    "top-tokens standard:L9H0 --prompt=0",
+    "top-tokens standard:L0H0",
+    "top-tokens standard:L0H0 --prompt=99999",
+    "top-tokens standard:L0H0 --prompt=0 --position=999",
+    "top-tokens standard:L0H0 --prompt=0 -k 0",
+]
 STATISTICS = {
     "--similarity": ["cosine", "", "pattern", "Profile"],
     "--resamples": ["0", "-1", "x", "100001", "1.5"],
@@ -349,6 +366,10 @@ def _cases() -> Iterator[list[str]]:
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in FIGURES)
+    for words in ABLATIONS:
+        command, *more = words.split()
+        yield [command, "{d}", *more]
+    yield from (["ablate", f"{{t}}/{name}"] for name in DATASETS)
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
     yield from (["schedule", *words.split()] for words in SCHEDULES)
     yield ["init", "{t}/study-0.toml"]
