@@ -1,28 +1,29 @@
-"""One model of a dataset, loaded again, whose heads can be ablated on its stored prompts."""
+"""One model whose heads can be ablated on prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from ingest.ablation.controls import BatchControls, Controls
-from ingest.ablation.effects import Effects, Predictions
+from ingest.ablation.effects import Effects, Predictions, joined
 from ingest.ablation.readings import Reading, mask_token_of, readings_of
 from ingest.ablation.replay import Replay
 from ingest.producers.batches import TOKENS_PER_BATCH, plan_batches
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from ingest.models.loaded import LoadedModel
 
-# Numbers that are held at once: logits of a forward (float32: 256 MiB), and outputs of all layers.
+# Numbers that are held at once: logits of a batch (float32: 256 MiB), and outputs of all layers.
 _NUMBERS_AT_ONCE = 1 << 26
-# Padded tokens of a forward, all copies together.
-_TOKENS_AT_ONCE = 1 << 13
+# Padded tokens that run whole together, and in copies. Few enough that prompts of a part are of
+# like length: padding would be computed anew for each head. Measured: docs/log.md.
+_TOKENS_A_PART, _TOKENS_AT_ONCE = 1 << 9, 1 << 11
 
 
 class Ablator:
@@ -41,7 +42,7 @@ class Ablator:
         self._is_checked = False
 
     def batches(self) -> list[list[Reading]]:
-        """The readings of all prompts, those that are run together."""
+        """The readings of all prompts, those together whose rows share files."""
         readings = list(readings_of(self._prompts, self._mask_token))
         lengths = [len(reading.token_ids) for reading in readings]
         plan = plan_batches(lengths, self.model.n_heads, self._tokens_per_batch)
@@ -57,34 +58,67 @@ class Ablator:
         raise ValueError(f"prompt {prompt_id} has no position {position}")
 
     def run(self, readings: Sequence[Reading]) -> AblatedBatch:
-        """Runs readings through the whole model.
+        """Runs readings through the whole model, those of like length together.
 
         Raises: InputError where the model, run from a layer on, is not itself.
         """
-        return AblatedBatch(self, readings)
-
-    def _checked(self) -> Replay:
         if not self._is_checked:
             shortest = min(self._prompts.values(), key=len)
-            self._replay.check(self._replay.whole([shortest]))
+            with torch.inference_mode():
+                self._replay.check(self._replay.whole([shortest]))
             self._is_checked = True
-        return self._replay
+        lengths = [len(reading.token_ids) for reading in readings]
+        limit = min(self._tokens_per_batch, _TOKENS_A_PART)
+        plan = plan_batches(lengths, self.model.n_heads, limit)
+        parts = [
+            AblatedPart(self._replay, self._controls, [readings[member] for member in part.members])
+            for part in plan
+        ]
+        return AblatedBatch(readings, parts)
 
 
 class AblatedBatch:
-    """Readings that ran through the whole model, and can be run without heads of it.
+    """Readings that ran through the whole model, and can be run without heads of it."""
 
-    before: what the whole model predicts.
-    """
+    def __init__(self, readings: Sequence[Reading], parts: Sequence[AblatedPart]) -> None:
+        self.parts = parts
+        places = {
+            (reading.prompt_id, position): place
+            for place, (reading, position) in enumerate(
+                (reading, position)
+                for reading in readings
+                for position in reading.positions.tolist()
+            )
+        }
+        found = [
+            places[reading.prompt_id, position]
+            for part in parts
+            for reading in part.readings
+            for position in reading.positions.tolist()
+        ]
+        self._order = np.argsort(found)
 
-    def __init__(self, ablator: Ablator, readings: Sequence[Reading]) -> None:
-        self._readings = readings
-        self._all_controls = ablator._controls
+    def effects(self, kind: str, layer: int, heads: Sequence[int]) -> list[Effects]:
+        """The effects of ablating each of some heads of a layer, places in order of readings."""
+        by_part = [part.effects(kind, layer, heads) for part in self.parts]
+        return [joined(effects, self._order) for effects in zip(*by_part, strict=True)]
+
+
+class AblatedPart:
+    """Readings that run together. before: what the whole model predicts; logits: its logits."""
+
+    def __init__(self, replay: Replay, controls: Controls, readings: Sequence[Reading]) -> None:
+        self.readings = readings
+        self._replay, self._all_controls = replay, controls
         self._controls: dict[str, BatchControls] = {}
-        self._replay = ablator._checked()
         with torch.inference_mode():
-            self._kept = self._replay.whole([reading.token_ids for reading in readings])
+            self._kept = replay.whole([reading.token_ids for reading in readings])
             self.before = Predictions(readings, self._kept.logits)
+
+    @property
+    def whole_logits(self) -> torch.Tensor:
+        """Logits `[sequence, position, token]` of the whole model."""
+        return self._kept.logits
 
     def logits(self, kind: str, layer: int, heads: Sequence[int]) -> Iterator[torch.Tensor]:
         """Logits `[sequence, position, token]` without each of some heads of a layer."""
@@ -93,16 +127,11 @@ class AblatedBatch:
         together = max(1, min(_NUMBERS_AT_ONCE // n_logits, _TOKENS_AT_ONCE // n_tokens))
         with torch.inference_mode():
             if kind not in self._controls:
-                self._controls[kind] = self._all_controls.for_batch(kind, self._readings)
+                self._controls[kind] = self._all_controls.for_batch(kind, self.readings)
             controls = self._controls[kind]
             for start in range(0, len(heads), together):
                 chosen = [controls.of(layer, head) for head in heads[start : start + together]]
                 yield from self._replay.ablated(self._kept, layer, chosen)
-
-    @property
-    def whole_logits(self) -> torch.Tensor:
-        """Logits `[sequence, position, token]` of the whole model."""
-        return self._kept.logits
 
     def effects(self, kind: str, layer: int, heads: Sequence[int]) -> list[Effects]:
         """The effects of ablating each of some heads of a layer."""

@@ -59,7 +59,7 @@ class Controls:
             limit = self._tokens_per_batch
             for batch in plan_batches([len(ids) for ids in sequences], self._n_heads, limit):
                 members = [sequences[member] for member in batch.members]
-                for layer, mixed in enumerate(self._replay.mixed_values(members)):
+                for layer, mixed in enumerate(self._replay.whole(members).mixed):
                     # In double precision, as there are many to add.
                     parts = [
                         mixed[row, : len(ids)].cpu().double().sum(0)
@@ -79,7 +79,7 @@ class Controls:
         """Of each layer `[reading, position, head, d_head]`."""
         others = other_prompts(sorted(self._prompts))
         chosen = list(dict.fromkeys(others[reading.prompt_id] for reading in readings))
-        values = self._replay.mixed_values([self._prompts[other] for other in chosen])
+        values = self._replay.whole([self._prompts[other] for other in chosen]).mixed
         width = max(len(reading.token_ids) for reading in readings)
         rows = [chosen.index(others[reading.prompt_id]) for reading in readings]
         lengths = np.array([len(self._prompts[chosen[row]]) for row in rows])

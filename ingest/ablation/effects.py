@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,14 @@ class Effects:
     probability_after: NDArray[np.float32]
     top_token_before: NDArray[np.int64]
     top_token_after: NDArray[np.int64]
+
+
+def joined(parts: Sequence[Effects], order: NDArray[np.int64]) -> Effects:
+    """The effects of several parts as one; order: of each place its number among those of all."""
+    names = [field.name for field in fields(Effects)]
+    return Effects(
+        **{name: np.concatenate([getattr(part, name) for part in parts])[order] for name in names}
+    )
 
 
 class Predictions:

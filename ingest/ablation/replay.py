@@ -1,14 +1,14 @@
 """Forwards that begin at an ablated layer: what lies below it is computed once.
 
 The model runs whole, and what each layer gives is kept. To ablate heads of a layer, the layers
-below give again what was kept, several copies of it side by side, one for each head; from the
-ablated layer on the model computes as it always does. So neither masks nor positions nor what an
-architecture does between its layers is written here again.
+below give again what was kept, several copies of it side by side, one for each head; so does the
+layer's attention, up to what its heads mix. From there on the model computes as it always does. So
+neither masks nor positions nor what an architecture does between its layers is written here again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,12 +33,16 @@ class Kept:
 
     ids, mask: `[sequence, position]`. outputs: of each layer, as its module returns it: a tensor
     `[sequence, position, d_model]`, or a tuple that begins with one. logits: `[sequence, position,
-    token]`.
+    token]`. mixed: what the heads of each layer mix, `[sequence, position, head, d_head]`.
+    attentions: of each layer what its attention module returns, None where that is more than the
+    output matrix makes of what heads mix.
     """
 
     ids: torch.Tensor
     mask: torch.Tensor
     outputs: tuple[Any, ...]
+    mixed: tuple[torch.Tensor, ...]
+    attentions: tuple[Any, ...]
     logits: torch.Tensor
 
 
@@ -60,11 +64,16 @@ class Replay:
         self._model = model
         self._network: Any = model.bridge.original_model
         bridge: Any = model.bridge
-        # Not the bridge's own modules, which pass attributes on to these.
-        self._blocks = [bridge.blocks[layer].original_component for layer in range(model.n_layers)]
+        blocks = [bridge.blocks[layer] for layer in range(model.n_layers)]
+        self._blocks = [block.original_component for block in blocks]
+        self._attentions = [block.attn for block in blocks]
+        self._output_matrices = [block.attn.o.original_component for block in blocks]
 
     def whole(self, sequences: Sequence[NDArray[np.int32]]) -> Kept:
-        """Runs sequences together, padded on the right as for an ingest."""
+        """Runs sequences together, padded on the right as for an ingest.
+
+        Raises: HeadswapError where a layer did not run once.
+        """
         width = max(map(len, sequences))
         ids = torch.zeros(len(sequences), width, dtype=torch.long)
         mask = torch.zeros_like(ids)
@@ -72,54 +81,48 @@ class Replay:
             ids[row, : len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
             mask[row, : len(sequence)] = 1
         ids, mask = ids.to(self._model.device), mask.to(self._model.device)
-        outputs: list[Any] = []
+        kinds = (self._blocks, self._attentions, self._output_matrices)
+        seen: list[list[Any]] = [[] for _ in kinds]
+        mixed: list[torch.Tensor] = []
 
-        def keep(block: Any, inputs: Any, output: Any) -> None:
-            outputs.append(output)
+        def keep_mixed(tensor: torch.Tensor, hook: Any) -> None:
+            mixed.append(tensor)
 
+        hooks = [(_mixed_hook(layer), keep_mixed) for layer in range(len(self._blocks))]
         with ExitStack() as stack:
-            for block in self._blocks:
-                handle = block.register_forward_hook(
-                    lambda _, inputs, output: outputs.append(output)
-                )
-                stack.callback(handle.remove)
+            for modules, outputs in zip(kinds, seen, strict=True):
+                for module in modules:
+                    stack.callback(module.register_forward_hook(_keeping(outputs)).remove)
+            stack.enter_context(self._model.bridge.hooks(fwd_hooks=hooks))
             logits = self._logits(ids, mask)
-        if len(outputs) != len(self._blocks):
-            raise HeadswapError(
-                f"model {self._model.name!r} ran {len(outputs)} layers instead of "
-                f"{len(self._blocks)}",
-                hint="its architecture cannot be run from a layer on",
-            )
-        return Kept(ids, mask, tuple(outputs), logits)
-
-    def mixed_values(self, sequences: Sequence[NDArray[np.int32]]) -> list[torch.Tensor]:
-        """The mixed values of each layer, `[sequence, position, head, d_head]`."""
-        found: list[torch.Tensor] = []
-
-        def keep(mixed: torch.Tensor, hook: Any) -> None:
-            found.append(mixed)
-
-        hooks = [(_mixed_hook(layer), keep) for layer in range(len(self._blocks))]
-        with self._model.bridge.hooks(fwd_hooks=hooks):
-            self.whole(sequences)
-        return found
+        for found in (*seen, mixed):
+            if len(found) != len(self._blocks):
+                raise HeadswapError(
+                    f"model {self._model.name!r} ran {len(found)} layers instead of "
+                    f"{len(self._blocks)}",
+                    hint="its architecture cannot be run from a layer on",
+                )
+        outputs, attentions, projected = seen
+        known = [
+            attention if torch.equal(_first(attention), own) else None
+            for attention, own in zip(attentions, projected, strict=True)
+        ]
+        return Kept(ids, mask, tuple(outputs), tuple(mixed), tuple(known), logits)
 
     def ablated(self, kept: Kept, layer: int, replacements: Sequence[Replacement]) -> torch.Tensor:
         """Logits `[replacement, sequence, position, token]`, each replacement by itself."""
-        n_copies, n_sequences = len(replacements), len(kept.ids)
-
-        def replace(mixed: torch.Tensor, hook: Any) -> torch.Tensor:
-            changed = mixed.clone().view(n_copies, n_sequences, *mixed.shape[1:])
-            for copy, replacement in enumerate(replacements):
-                changed[copy, :, :, replacement.head] = replacement.values
-            return changed.view(mixed.shape)
-
+        n_copies = len(replacements)
+        own = kept.mixed[layer]
+        copies = own.repeat(n_copies, 1, 1, 1)
+        by_copy = copies.view(n_copies, *own.shape)
+        for copy, replacement in enumerate(replacements):
+            by_copy[copy, :, :, replacement.head] = replacement.values
         with (
             self._giving_again(kept, layer, n_copies),
-            self._model.bridge.hooks(fwd_hooks=[(_mixed_hook(layer), replace)]),
+            self._mixing(layer, copies, kept.attentions[layer]),
         ):
             logits = self._logits(kept.ids.repeat(n_copies, 1), kept.mask.repeat(n_copies, 1))
-        return logits.view(n_copies, n_sequences, *logits.shape[1:])
+        return logits.view(n_copies, *kept.logits.shape)
 
     def check(self, kept: Kept) -> None:
         """Whether the model, run from each layer on and left whole, gives what it gave.
@@ -127,9 +130,8 @@ class Replay:
         Raises: InputError where it does not.
         """
         largest = max(1.0, float(kept.logits.abs().max()))
-        for layer in range(len(self._blocks)):
-            with self._giving_again(kept, layer, 1):
-                again = self._logits(kept.ids, kept.mask)
+        for layer, mixed in enumerate(kept.mixed):
+            (again,) = self.ablated(kept, layer, [Replacement(0, mixed[:, :, 0])])
             difference = float((again - kept.logits).abs().max())
             if not difference <= _TOLERANCE[self._model.dtype] * largest:  # also for NaN
                 raise InputError(
@@ -139,12 +141,30 @@ class Replay:
                 )
 
     @contextmanager
+    def _mixing(self, layer: int, mixed: torch.Tensor, attention: Any) -> Iterator[None]:
+        """Within, the heads of a layer mix `mixed`; attention: as in Kept."""
+        if attention is None:
+
+            def replace(own: torch.Tensor, hook: Any) -> torch.Tensor:
+                return mixed
+
+            with self._model.bridge.hooks(fwd_hooks=[(_mixed_hook(layer), replace)]):
+                yield
+            return
+        written = self._output_matrices[layer](mixed.flatten(2))
+        given = (written, *[None] * (len(attention) - 1)) if _is_many(attention) else written
+        with _giving(self._attentions[layer], given):
+            yield
+
+    @contextmanager
     def _giving_again(self, kept: Kept, layer: int, n_copies: int) -> Iterator[None]:
         """Within, layers below `layer` give what the last of them gave, in copies."""
         if layer == 0:
             yield
             return
-        output = _copies(kept.outputs[layer - 1], n_copies)
+        kept_output = kept.outputs[layer - 1]
+        copies = _first(kept_output).repeat(n_copies, 1, 1)
+        output = (copies, *kept_output[1:]) if _is_many(kept_output) else copies
         with ExitStack() as stack:
             for block in self._blocks[:layer]:
                 stack.enter_context(_giving(block, output))
@@ -162,20 +182,37 @@ def _mixed_hook(layer: int) -> str:
     return f"blocks.{layer}.attn.o.hook_in"
 
 
+def _keeping(outputs: list[Any]) -> Callable[..., None]:
+    def keep(module: Any, inputs: Any, output: Any) -> None:
+        outputs.append(output)
+
+    return keep
+
+
+def _is_many(output: Any) -> bool:
+    return isinstance(output, tuple)
+
+
+def _first(output: Any) -> torch.Tensor:
+    """What a layer or an attention module gives on; some give more beside it."""
+    found: torch.Tensor = output[0] if _is_many(output) else output
+    return found
+
+
 @contextmanager
 def _giving(module: Any, output: Any) -> Iterator[None]:
     """Within, a module computes nothing and gives `output`."""
-    own = module.__dict__.get("forward")
-    module.forward = lambda *arguments, **options: output
+
+    def forward(*arguments: Any, **options: Any) -> Any:
+        return output
+
+    # Not by attribute, which modules of the bridge pass on to those that they stand for.
+    attributes = module.__dict__
+    own = attributes.get("forward")
+    attributes["forward"] = forward
     try:
         yield
     finally:
-        del module.forward
+        del attributes["forward"]
         if own is not None:
-            module.forward = own
-
-
-def _copies(output: Any, n_copies: int) -> Any:
-    if isinstance(output, tuple):
-        return (_copies(output[0], n_copies), *output[1:])
-    return output.repeat(n_copies, 1, 1)
+            attributes["forward"] = own

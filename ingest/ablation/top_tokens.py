@@ -70,7 +70,7 @@ def top_tokens(
     position = _position(dataset, entry.tokenizer, place)
     ablator = ablator_of(dataset, entry, device, now_at or {})
     reading = ablator.reading(place.prompt_id, position)
-    batch = ablator.run([reading])
+    (batch,) = ablator.run([reading]).parts
     (after,) = batch.logits(kind, layer, [head])
     whole = batch.before.log_probabilities(batch.whole_logits)
     ablated = batch.before.log_probabilities(after)

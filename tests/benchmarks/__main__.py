@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.benchmarks.measure import HEADER, Figure
 
-PARTS = ("start-up", "queries", "memory", "growth", "ingest", "generate")
+PARTS = ("start-up", "queries", "memory", "growth", "ingest", "ablate", "generate")
 
 
 def main() -> int:
@@ -51,6 +51,10 @@ def _figures(arguments: argparse.Namespace) -> Iterator[Figure]:
         from tests.benchmarks import generation  # torch
 
         yield from generation.figures(min(arguments.rounds, 3))
+    if "ablate" in parts:
+        from tests.benchmarks import ablation  # torch
+
+        yield from ablation.figures(min(arguments.rounds, 3))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def _numbers_problem(rows: pa.Table) -> str | None:
         rows[name].to_numpy().astype(np.float64)
         for name in ("probability_before", "probability_after", "delta_loss_nats")
     )
-    is_there = (before > _LEAST_PROBABILITY) & (after > _LEAST_PROBABILITY)
+    is_there = (before > _LEAST_PROBABILITY) & (after > _LEAST_PROBABILITY) & ~np.isnan(change)
     again = np.log(before[is_there]) - np.log(after[is_there])
     if not np.allclose(again, change[is_there], rtol=1e-4, atol=1e-3):
         return "has a delta_loss_nats that is not that of its probabilities"

@@ -167,9 +167,9 @@ def log_probabilities(case: Case, prompt: int, change: Change | None) -> NDArray
     if not isinstance(case.network, BertForMaskedLM):
         logits, _ = changed_logits(case.network, case.outputs, ids, change)
     else:
-        mask = Tokenizer.from_file(str(case.dataset.parent / "model/tokenizer.json")).token_to_id(
-            MASK
-        )
+        tokenizer = Tokenizer.from_file(str(case.dataset.parent / "model/tokenizer.json"))
+        mask = tokenizer.token_to_id(MASK)
+        assert mask is not None
         parts = []
         for place in range(len(ids)):
             masked = [*ids[:place], mask, *ids[place + 1 :]]
