@@ -23,7 +23,7 @@ from ingest.dataset.reader import Dataset, open_dataset
 from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.schemas import schema_of
 from ingest.dataset.writer import file_entry
-from ingest.kernel.errors import HeadswapError, InputError
+from ingest.kernel.errors import DatasetError, HeadswapError, InputError
 from ingest.kernel.files import write_text_aside, writing_to, written_aside
 from ingest.producers.attention import entry_from
 from ingest.prompts.prompt_set import PromptSet, stored_prompts
@@ -73,7 +73,10 @@ class Addition:
 
     def _begin(self, tables: Sequence[str]) -> None:
         """Takes over what an interrupted run of the same work did, and removes what it did not."""
-        first = json.dumps(self.work | {"manifest": self.manifest.sha256()}, sort_keys=True)
+        there = {
+            table: [entry.sha256 for entry in self.manifest.files_of(table)] for table in tables
+        }
+        first = json.dumps(self.work | {"there": there}, sort_keys=True)
         lines = self._journal.read_text("utf-8").split("\n") if self._journal.is_file() else []
         if lines[:1] == [first]:
             # What follows the last line feed was not written to its end.
@@ -109,6 +112,8 @@ class Addition:
 @contextmanager
 def adding(dataset: Dataset, tables: Sequence[str], work: dict[str, object]) -> Iterator[Addition]:
     """Adds files to optional tables; the manifest names them once the block ends without error.
+
+    tables: those that the work may add to. What an interrupted run of other work left is removed.
 
     Raises: HeadswapError where another process writes there or has written since.
     """
@@ -156,11 +161,19 @@ def prompts_of(dataset: Dataset) -> PromptSet:
 
 
 def stored_rows(dataset: Dataset, table: str, model: str, columns: Sequence[str]) -> pa.Table:
-    """Some columns of the rows that a model has of a table, in the files' order."""
+    """Some columns of the rows that a model has of a table, in the files' order.
+
+    Raises: DatasetError where a file is damaged.
+    """
     schema = schema_of(STORED_TABLES[table])
     chosen = pa.schema([schema.field(name) for name in columns])
-    parts = [
-        pq.read_table(path, columns=list(columns)).cast(chosen)
-        for path in dataset.table_files(table, model)
-    ]
-    return pa.concat_tables(parts) if parts else chosen.empty_table()
+    parts = [chosen.empty_table()]
+    for path in dataset.table_files(table, model):
+        try:
+            parts.append(pq.read_table(path, columns=list(columns)).cast(chosen))
+        except (pa.ArrowException, OSError) as error:
+            raise DatasetError(
+                f"{path} cannot be read: {str(error).splitlines()[0]}",
+                hint="`headswap verify` says what is wrong with the dataset",
+            ) from error
+    return pa.concat_tables(parts)

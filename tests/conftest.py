@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,12 +71,20 @@ def reference() -> Reference:
 
 
 @pytest.fixture(scope="session")
-def reference_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The reference bundles through the ordinary commands, on the 12 paired tasks."""
-    folder = tmp_path_factory.mktemp("reference")
-    dataset, tasks = folder / "dataset", folder / "tasks.jsonl"
+def ingested_reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference bundles through `headswap ingest`, on the 12 paired tasks, and no more."""
+    dataset = tmp_path_factory.mktemp("ingested") / "dataset"
     models = [f"--model={name}={REFERENCE / name}" for name in ("standard", "adhd")]
     assert headswap.main(["ingest", *models, "--out", str(dataset)]) == 0
+    return dataset
+
+
+@pytest.fixture(scope="session")
+def reference_dataset(ingested_reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with rows of every table that a dataset may have."""
+    folder = tmp_path_factory.mktemp("reference")
+    dataset = Path(shutil.copytree(ingested_reference, folder / "dataset"))
+    tasks = folder / "tasks.jsonl"
     assert headswap.main(["ablate", str(dataset)]) == 0
     records = [{"task": f"Clean room {n}", "complexity": 1 + n % 3} for n in range(6)]
     tasks.write_text("\n".join(map(json.dumps, records)))

@@ -8,11 +8,11 @@ from ingest.demo.text import generate_pairs
 from ingest.prompts.prompt_set import ALL_VARIANTS, PromptSet, prompt_set_of
 
 DEMO_TASKS = "demo:tasks"
-_N_TASKS, _SEED = 100, 0
+_N_TASKS, _SEED = 60, 0
 
 
 def demo_tasks() -> PromptSet:
-    """A hundred held-out tasks, each with its complexity, 1 to 5, and without steps."""
+    """Sixty held-out tasks, each with its complexity, 1 to 5, and without steps."""
     records = [
         {"task": record.task, "complexity": record.complexity}
         for record in generate_pairs("held-out", _N_TASKS, _SEED)

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from ingest.kernel.errors import InputError
 
-if TYPE_CHECKING:
-    import torch
-
-    from ingest.models.loaded import LoadedModel
-
 NONE = "none"
-KINDS = ("zero",)
+ZERO, MEAN = KINDS = ("zero", "mean")
 ALL_HEADS = "all"
 _HEAD = re.compile(r"[lL](\d{1,4})[hH](\d{1,4})")
 
@@ -35,30 +28,6 @@ class Condition:
     @property
     def name(self) -> str:
         return "+".join(f"L{layer}H{head}" for layer, head in self.heads) or NONE
-
-    def intervention(self, model: LoadedModel) -> Callable[[], AbstractContextManager[Any]]:
-        """The context within which a model runs with these heads ablated."""
-        if not self.heads:
-            return nullcontext
-        hooks = [
-            (f"blocks.{layer}.attn.hook_pattern", _zeroing(self._heads_of(layer)))
-            for layer in sorted({layer for layer, _ in self.heads})
-        ]
-        return lambda: model.bridge.hooks(fwd_hooks=hooks)
-
-    def _heads_of(self, layer: int) -> list[int]:
-        return [head for of_layer, head in self.heads if of_layer == layer]
-
-
-def _zeroing(heads: Sequence[int]) -> Callable[..., torch.Tensor]:
-    """A hook that takes all attention from some heads, so that they write nothing."""
-
-    def zero(pattern: torch.Tensor, hook: Any) -> torch.Tensor:
-        zeroed = pattern.clone()
-        zeroed[:, list(heads)] = 0
-        return zeroed
-
-    return zero
 
 
 def parse_head(text: str) -> tuple[int, int] | None:

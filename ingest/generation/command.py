@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ingest.ablation.options import parse_now_at
 from ingest.generation.ablated import ALL_HEADS, KINDS, parse_conditions
 from ingest.generation.sampling import Sampling
 from ingest.kernel.command_line import gathered, json_option
@@ -34,7 +35,7 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
     "prompts_file",
     metavar="FILE",
     help="prompts as for ingest, a task without steps being enough, or "
-    f"{_DEMO_TASKS}, 100 with complexities (default: those of the dataset). A task is continued "
+    f"{_DEMO_TASKS}, 60 with complexities (default: those of the dataset). A task is continued "
     "after <|steps|>, a text at its end",
 )
 @click.option(
@@ -56,7 +57,8 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
     "--kind",
     type=click.Choice(KINDS),
     default="zero",
-    help="how heads are ablated: zero takes all attention from them (default)",
+    help="what stands for what a head mixes: zero, nothing (default); mean, its mean over all "
+    "positions of the dataset's prompts",
 )
 @gathered(
     "sampling",
@@ -98,6 +100,13 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
     help="texts that are computed together; changes none of them (default: 32)",
 )
 @click.option(
+    "--source",
+    "sources",
+    metavar="NAME=SOURCE",
+    multiple=True,
+    help="where a model lies now, if it was moved since it was ingested",
+)
+@click.option(
     "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
 )
 @json_option("what was done")
@@ -107,6 +116,7 @@ def command(
     variant: str,
     ablations: tuple[str, ...],
     classes: tuple[str, ...],
+    sources: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> int:
@@ -117,6 +127,7 @@ def command(
         prompts=_prompts(prompts_file, variant),
         conditions=parse_conditions(ablations, options["kind"]),
         regulation=_regulation(classes),
+        now_at=parse_now_at(sources),
         **options,
     )
     done = generate(dataset, request)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ingest.generation.sampling import Sampling
     from ingest.models.loaded import LoadedModel
 
+# Up to so many parameters the products of a step are done before a second thread has begun, and on
+# a busy processor waiting for it takes most of the time (docs/log.md).
+_ONE_THREAD_UP_TO = 5_000_000
 # What is done to the model while it runs: a context within which its forwards are ablated.
 Intervention = Callable[[], AbstractContextManager[Any]]
 
@@ -105,7 +108,7 @@ class Decoder:
         Raises: HeadswapError where the batch's arithmetic is too far from that of a text alone.
         """
         done: dict[int, Generated] = {}
-        with torch.inference_mode(), self._intervention():
+        with torch.inference_mode(), _few_threads(self._model), self._intervention():
             for start in range(0, len(jobs), self._batch_size):
                 batch = list(enumerate(jobs))[start : start + self._batch_size]
                 for number, text in self._generate_batch(batch):
@@ -197,6 +200,17 @@ class Decoder:
         """Most new tokens of a text: what was asked for, and what the model can read back."""
         room = self._model.n_ctx - len(text.job.context)
         return min(self._sampling.max_new_tokens, room)
+
+
+@contextmanager
+def _few_threads(model: LoadedModel) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if model.device == "cpu" and model.n_parameters <= _ONE_THREAD_UP_TO:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def check_context(model: LoadedModel, token_ids: Sequence[int], where: str) -> None:

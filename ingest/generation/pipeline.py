@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ingest.ablation.pipeline import check_known, token_ids_of
 from ingest.appending import (
     Addition,
     adding,
@@ -37,6 +38,9 @@ from ingest.prompts.prompt_set import Prompt, PromptSet
 from ingest.prompts.sequence import STEPS, TASK
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ingest.generation.decoding import Generated
     from ingest.models.loaded import LoadedModel
 
@@ -65,6 +69,7 @@ class Request:
     regulation: PhraseClass | None = None
     batch_size: int = 32
     device: str | None = None
+    now_at: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, limit in (("seeds", 10_000), ("batch_size", 4096)):
@@ -99,6 +104,7 @@ def generate(dataset_path: Path, request: Request) -> Written:
     process writes to the dataset.
     """
     dataset = open_to_add(dataset_path)
+    check_known(dataset, request.now_at)
     entries = chosen_models(dataset, request.models)
     prompts = _Prompts(dataset, request.prompts)
     conditions = {entry.name: _conditions(dataset, entry, request) for entry in entries}
@@ -110,10 +116,13 @@ def generate(dataset_path: Path, request: Request) -> Written:
     wanted = {name: len(conditions[name]) * request.seeds * len(prompts.prompts) for name in counts}
     were_there = {name: wanted[name] - counts[name] for name in counts}
     chosen = [entry for entry in entries if tasks[entry.name]]
-    if not chosen:
-        return Written(counts, were_there)
-    models = [load_stored(entry, request.device) for entry in chosen]
-    writers = [_Writer(model, prompts, request) for model in models]
+    models = [
+        load_stored(entry, request.device, request.now_at.get(entry.name)) for entry in chosen
+    ]
+    writers = [
+        _Writer(model, prompts, request, token_ids_of(dataset, model.tokenizer_name))
+        for model in models
+    ]
     with adding(dataset, [TABLE], _work(models, prompts, tasks, request)) as addition:
         for writer in writers:
             writer.write(addition, tasks[writer.model.name])
@@ -199,11 +208,20 @@ def _work(
 class _Writer:
     """Generates the texts of one model and writes them, some hundred a file."""
 
-    def __init__(self, model: LoadedModel, prompts: _Prompts, request: Request) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        prompts: _Prompts,
+        request: Request,
+        stored: Mapping[int, NDArray[np.int32]],
+    ) -> None:
+        """stored: the token ids of the dataset's prompts, over which means are taken."""
+        from ingest.generation.ablating import Ablations
         from ingest.generation.decoding import check_context, check_generates
 
         check_generates(model)
         self.model, self._prompts, self._request = model, prompts, request
+        self._ablations = Ablations(model, stored)
         self._contexts: list[Context] = []
         for prompt in prompts.prompts:
             context = context_of(model.tokenizer, prompt, model.config)
@@ -238,7 +256,7 @@ class _Writer:
             )
             for task in tasks
         ]
-        intervention = tasks[0].condition.intervention(self.model)
+        intervention = self._ablations.intervention(tasks[0].condition)
         decoder = Decoder(self.model, request.sampling, request.batch_size, intervention)
         texts = decoder.generate(jobs, lambda _: progress.add(1))
         rows = [self._row(task, text) for task, text in zip(tasks, texts, strict=True)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ingest.ablation.options import parse_now_at
 from ingest.kernel.command_line import json_option
 from ingest.models.options import DEVICES
 from ingest.prompts.classes import DEMO_CLASS, parse_classes
@@ -32,6 +33,13 @@ from ingest.prompts.classes import DEMO_CLASS, parse_classes
     help="read classes out at all positions (default: where the next token begins a step)",
 )
 @click.option(
+    "--source",
+    "sources",
+    metavar="NAME=SOURCE",
+    multiple=True,
+    help="where a model lies now, if it was moved since it was ingested",
+)
+@click.option(
     "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
 )
 @json_option("what was done")
@@ -40,13 +48,16 @@ def command(
     classes: tuple[str, ...],
     models: tuple[str, ...],
     all_positions: bool,
+    sources: tuple[str, ...],
     device: str | None,
     as_json: bool,
 ) -> int:
     """Reads out, and prints how many rows were added."""
     from ingest.readout.pipeline import Request, read_out
 
-    request = Request(tuple(parse_classes(classes)), models, all_positions, device)
+    request = Request(
+        tuple(parse_classes(classes)), models, all_positions, device, parse_now_at(sources)
+    )
     done = read_out(dataset, request)
     if as_json:
         print(json.dumps({"dataset": str(dataset), "added": done.rows}))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest.ablation.pipeline import check_known
 from ingest.appending import Addition, adding, chosen_models, open_to_add, stored_rows
 from ingest.dataset.manifest import ModelEntry
 from ingest.dataset.reader import Dataset
@@ -44,13 +45,14 @@ class Request:
     """What is to be read out.
 
     models: names, none for all. at_all_positions: not only where steps begin. device: None for the
-    one that a model ran on before.
+    one that a model ran on before. now_at: where models lie now, by name, that were moved.
     """
 
     classes: tuple[PhraseClass, ...] = ()
     models: tuple[str, ...] = ()
     at_all_positions: bool = False
     device: str | None = None
+    now_at: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def read_out(dataset_path: Path, request: Request) -> Written:
     """
     dataset = open_to_add(dataset_path)
     entries = chosen_models(dataset, request.models)
+    check_known(dataset, request.now_at)
     _check_classes(dataset, request.classes)
     tokens = _Tokens(dataset)
     missing = {entry.name: _missing(dataset, entry, tokens, request) for entry in entries}
@@ -88,9 +91,9 @@ def read_out(dataset_path: Path, request: Request) -> Written:
     rows: dict[str, dict[str, int]] = {
         table: {entry.name: 0 for entry in entries} for table in TABLES[:2]
     }
-    if not chosen:
-        return Written(rows)
-    models = [load_stored(entry, request.device) for entry in chosen]
+    models = [
+        load_stored(entry, request.device, request.now_at.get(entry.name)) for entry in chosen
+    ]
     classes = _TokenClasses(dataset, models, request)
     readers = [_Readers(model, tokens, missing[model.name], classes) for model in models]
     work: dict[str, object] = {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tests.benchmarks.measure import HEADER, Figure
 
-PARTS = ("start-up", "queries", "memory", "growth", "ingest", "ablate")
+PARTS = ("start-up", "queries", "memory", "growth", "ingest", "ablate", "generate")
 
 
 def main() -> int:
@@ -47,6 +47,10 @@ def _figures(arguments: argparse.Namespace) -> Iterator[Figure]:
             yield from ingest.growth(arguments.rows // 8, rounds=2)
         if "ingest" in parts:
             yield from ingest.figures(arguments.prompts, arguments.rounds)
+    if "generate" in parts:
+        from tests.benchmarks import generation  # torch
+
+        yield from generation.figures(min(arguments.rounds, 3))
     if "ablate" in parts:
         from tests.benchmarks import ablation  # torch
 

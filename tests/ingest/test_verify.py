@@ -193,9 +193,9 @@ def test_what_is_wrong_is_listed_and_the_exit_code_says_so(dataset: Path, run: R
     assert "Traceback" not in outcome.err
 
 
-def test_flipped_bits_are_repaired(reference_dataset: Path, tmp_path: Path) -> None:
+def test_flipped_bits_are_repaired(ingested_reference: Path, tmp_path: Path) -> None:
     """A shorter version of `python -m tests.support.flips 200`."""
-    dataset = shutil.copytree(reference_dataset, tmp_path / "dataset")
+    dataset = shutil.copytree(ingested_reference, tmp_path / "dataset")
     assert flips.flip_and_repair(dataset, PAIRED_TASKS, 6, seed=1) == (6, 6)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
+from tests.support.bad_requests import ABLATIONS, GENERATIONS, READOUTS, TOP_TOKENS
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
 MODEL = "--model=standard={r}"
@@ -19,23 +20,6 @@ VALUES = {
     "--variant": ["adhd", "al", " "],
     "--pair": ["a", "a:", ":b", "a:a", "a:x", "x:y", "a:b:c", ":"],
 }
-ABLATIONS = [
-    "ablate --head=H0",
-    "ablate --head=L9H0",
-    "ablate --head=L0H1+L0H2",
-    "ablate --kind=half",
-    "ablate --model=x",
-    "ablate --source=standard",
-    "ablate --source=x=y",
-    "top-tokens",
-    "top-tokens standard --prompt=0",
-    "top-tokens x:L0H0 --prompt=0",
-    "top-tokens standard:L9H0 --prompt=0",
-    "top-tokens standard:L0H0",
-    "top-tokens standard:L0H0 --prompt=99999",
-    "top-tokens standard:L0H0 --prompt=0 --position=999",
-    "top-tokens standard:L0H0 --prompt=0 -k 0",
-]
 STATISTICS = {
     "--similarity": ["cosine", "", "pattern", "Profile"],
     "--resamples": ["0", "-1", "x", "100001", "1.5"],
@@ -366,10 +350,16 @@ def _cases() -> Iterator[list[str]]:
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in FIGURES)
-    for words in ABLATIONS:
-        command, *more = words.split()
-        yield [command, "{d}", *more]
-    yield from (["ablate", f"{{t}}/{name}"] for name in DATASETS)
+    for command, listed in (
+        ("ablate", ABLATIONS),
+        ("top-tokens", TOP_TOKENS),
+        ("generate", GENERATIONS),
+        ("readout", READOUTS),
+    ):
+        yield from ([command, "{d}", *words.split()] for words in listed)
+        yield from ([command, f"{{t}}/{name}"] for name in DATASETS)
+        yield from ([command], [command, "{d}", "--nothing"], [command, "{d}", "more"])
+        yield [command, "{d}"]  # whose models are nowhere to be found
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
     yield from (["schedule", *words.split()] for words in SCHEDULES)
     yield ["init", "{t}/study-0.toml"]

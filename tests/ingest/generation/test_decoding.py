@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -23,10 +24,11 @@ from transformers import (
 from ingest.demo.tasks import demo_tasks
 from ingest.generation import decoding
 from ingest.generation.ablated import Condition
+from ingest.generation.ablating import Ablations
 from ingest.generation.decoding import Decoder, Generated, Job
 from ingest.generation.draws import noise_of
 from ingest.generation.sampling import Sampling
-from ingest.generation.steps import context_of
+from ingest.generation.steps import context_of, steps_of
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.models.load import load_model
 from ingest.models.loaded import LoadedModel
@@ -122,13 +124,44 @@ def test_ablated_texts_equal_those_without_the_heads_output(
 ) -> None:
     model, sampling = loaded(str(folder)), Sampling(max_new_tokens=20)
     network = without_heads(AutoModelForCausalLM.from_pretrained(folder), heads)
-    ablation = Condition(tuple(heads), "zero").intervention(model)
+    ablation = Ablations(model, {}).intervention(Condition(tuple(heads), "zero"))
     found = Decoder(model, sampling, 4, ablation).generate(JOBS)
     assert found == [plain(network, job, sampling) for job in JOBS]
     whole = Decoder(model, sampling, 4).generate(JOBS)
     assert found != whole
     # Nothing of the ablation stays behind.
     assert whole == Decoder(loaded(str(folder)), sampling, 4).generate(JOBS)
+
+
+def test_mean_ablated_texts_equal_those_with_the_mean_as_a_bias(folder: Path) -> None:
+    """What a head writes is taken away, its mean over all positions of two prompts added."""
+    model, (layer, head) = loaded(str(folder)), (1, 2)
+    prompts = {0: np.arange(5, 17, dtype=np.int32), 4: np.arange(40, 45, dtype=np.int32)}
+    network = AutoModelForCausalLM.from_pretrained(folder)
+    if isinstance(network, LlamaForCausalLM):
+        output = network.model.layers[layer].self_attn.o_proj
+    elif isinstance(network, GPTNeoXForCausalLM):
+        output = network.gpt_neox.layers[layer].attention.dense
+    else:
+        output = network.transformer.h[layer].attn.c_proj
+    mixed: list[torch.Tensor] = []
+    handle = output.register_forward_hook(lambda _, given, __: mixed.append(given[0][0]))
+    with torch.inference_mode():
+        for ids in prompts.values():
+            network(torch.tensor(ids[None].astype(np.int64)))
+    handle.remove()
+    mean = torch.zeros(N_HEADS * D_HEAD)
+    columns = slice(head * D_HEAD, (head + 1) * D_HEAD)
+    mean[columns] = torch.cat(mixed).mean(0)[columns]
+    with torch.inference_mode():
+        added = output(mean) - output(0 * mean)
+    output.register_forward_hook(lambda _, __, out: out + added)
+    without_heads(network, [(layer, head)])
+    ablation = Ablations(model, prompts).intervention(Condition(((layer, head),), "mean"))
+    sampling = Sampling(max_new_tokens=20)
+    found = Decoder(model, sampling, 4, ablation).generate(JOBS)
+    assert found == [plain(network, job, sampling) for job in JOBS]
+    assert found != Decoder(model, sampling, 4).generate(JOBS)
 
 
 @pytest.fixture(scope="module", params=["demo:standard-1", "demo:adhd-shared"])
@@ -143,12 +176,25 @@ def test_the_batch_changes_no_text_of_the_demo_models(demo_model: LoadedModel) -
     for key, prompt in list(zip(keys, tasks.prompts, strict=True))[:8]:
         context = context_of(demo_model.tokenizer, prompt, demo_model.config)
         jobs += [Job(key, seed, context.token_ids, context.end_ids) for seed in range(2)]
-    sampling = Sampling(max_new_tokens=60)
+    sampling = Sampling(max_new_tokens=40)
     sixteen = Decoder(demo_model, sampling, 16).generate(jobs)
     assert Decoder(demo_model, sampling, 16).generate(jobs) == sixteen
     assert Decoder(demo_model, sampling, 1).generate(jobs) == sixteen
     assert Decoder(demo_model, sampling, 5).generate(jobs[::-1]) == sixteen[::-1]
     assert len({text.token_ids for text in sixteen}) >= 12
+
+
+def test_the_demo_models_take_more_steps_for_what_is_more_complex(
+    demo_model: LoadedModel,
+) -> None:
+    tasks = list(demo_tasks().prompts)[:32]
+    contexts = [context_of(demo_model.tokenizer, task, demo_model.config) for task in tasks]
+    jobs = [
+        Job(task.text, 0, c.token_ids, c.end_ids) for task, c in zip(tasks, contexts, strict=True)
+    ]
+    texts = Decoder(demo_model, Sampling(), 32).generate(jobs)
+    n_steps = [len(steps_of(demo_model.tokenizer, text.token_ids)) for text in texts]
+    assert stats.spearmanr([task.complexity for task in tasks], n_steps).statistic >= 0.5
 
 
 def test_a_draw_too_close_to_call_is_made_from_the_text_alone(

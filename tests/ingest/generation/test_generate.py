@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import BertConfig, BertForMaskedLM
 
+from ingest.appending import Addition
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.verification import verify
@@ -155,17 +156,26 @@ def test_an_interrupted_run_is_forgotten_where_other_texts_are_asked_for(
     undisturbed = Path(shutil.copytree(dataset, tmp_path / "undisturbed"))
     other = ["1" if word == "3" else word for word in words]
     assert run("generate", undisturbed, *other[2:]).code == 0
-    write = pipeline.Addition._note
+    write = Addition._note
 
     def stop(self: Any, entry: Any) -> None:
         write(self, entry)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(pipeline.Addition, "_note", stop)
+        patched.setattr(Addition, "_note", stop)
         assert run(*words).code == 130
     assert run(*other).code == 0
     assert content(dataset) == content(undisturbed)
+
+
+def test_a_damaged_file_is_named(dataset: Path, words: list[object], run: Run) -> None:
+    assert run(*words).code == 0
+    path = dataset / read_manifest(dataset).files_of("generations")[0].path
+    path.write_bytes(bytes(path.stat().st_size))
+    outcome = run(*words)
+    assert outcome.code == 2
+    assert f"{path} cannot be read" in outcome.err
 
 
 def _set(**values: Any) -> Callable[[list[dict[str, Any]]], object]:
@@ -236,6 +246,18 @@ def test_generated_texts_become_prompts(
     prompts = pq.read_table(new / entry.path).to_pylist()
     assert len(prompts) > 0
     assert {tuple(row["steps"]) for row in prompts} <= {tuple(row["steps"]) for row in complete}
+
+
+def test_a_model_that_was_moved_is_found_by_its_source(run: Run, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(REFERENCE / "standard", tmp_path / "model"))
+    dataset = tmp_path / "dataset"
+    assert run("ingest", f"--model=a={model}", "--out", dataset).code == 0
+    moved = model.rename(tmp_path / "moved")
+    words = ["generate", dataset, "--seeds", "1", "--max-new-tokens", "2"]
+    assert run(*words).code == 2
+    assert run(*words, "--source", f"a={moved}").code == 0
+    assert run("readout", dataset).code == 2
+    assert run("readout", dataset, "--source", f"a={moved}").code == 0
 
 
 CASES = {

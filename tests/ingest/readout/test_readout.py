@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ import torch
 from numpy.typing import NDArray
 from transformers import (
     AutoModelForCausalLM,
-    Gemma2Config,
-    Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -24,17 +22,9 @@ from transformers import (
 )
 
 import headswap
-from ingest.dataset.commit import commit
-from ingest.dataset.manifest import read_manifest
-from ingest.dataset.relations import STORED_TABLES
-from ingest.dataset.verification import verify
-from ingest.readout import pipeline
-from sql.graph.export import write_views
 from sql.session import Session, open_session
 from tests.support.bundles import TOKENIZER
-from tests.support.interrupted import content
-from tests.support.rewritten import Rows, rewrite
-from tests.support.running import Run, token_ids
+from tests.support.running import token_ids
 
 N_LAYERS, N_HEADS, D_HEAD, D_MODEL = 2, 4, 8, 32
 SIZES = {"vocab_size": 325, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}
@@ -254,157 +244,3 @@ def test_direct_logits_and_the_rest_sum_to_the_logit(case: Case) -> None:
             total = direct[..., :-1].sum((0, 1)) + others
             assert np.abs(total - logits).max() <= 1e-4
             assert np.abs(direct[..., :-1].sum((0, 1))).max() > 0.01
-
-
-@pytest.fixture
-def dataset(case: Case, tmp_path: Path) -> Path:
-    """The dataset before it was read out."""
-    out = Path(shutil.copytree(case.dataset, tmp_path / "dataset"))
-    manifest = read_manifest(out)
-    kept = {
-        name: files
-        for name, files in manifest.tables.items()
-        if STORED_TABLES[name].made_by == "ingest"
-    }
-    for entry in manifest.files():
-        if entry not in kept.get(entry.path.split("/")[0].split(".")[0], ()):
-            (out / entry.path).unlink()
-    commit(out, replace(manifest, tables=kept))
-    write_views(out)
-    return out
-
-
-def test_classes_are_read_out_where_steps_begin(dataset: Path, run: Run) -> None:
-    assert run("readout", dataset, "--class", f"mine={CLASS}").code == 0
-    with open_session(dataset) as session:
-        rows = session.rows(
-            "select prompt_id, position, tokens.token from layer_readouts "
-            "inner join tokens using (prompt_id, position) where layer = 0 order by all"
-        )
-        followed = session.rows(
-            "select prompt_id, position from tokens where "
-            "token in ('<|steps|>', '<|sep|>') order by all"
-        )
-    assert {row["token"] for row in rows} == {"<|steps|>", "<|sep|>"}
-    assert [(row["prompt_id"], row["position"]) for row in rows] == [
-        (row["prompt_id"], row["position"]) for row in followed
-    ]
-
-
-def test_only_what_is_missing_is_added(dataset: Path, run: Run) -> None:
-    def added(*words: str) -> dict[str, int]:
-        outcome = run("readout", dataset, *words, "--json")
-        assert outcome.code == 0, outcome.err
-        assert run("verify", dataset).code == 0
-        return {table: counts["mine"] for table, counts in json.loads(outcome.out)["added"].items()}
-
-    n_onsets, n_tokens = (
-        12,
-        sum(row["n"] for row in _rows(dataset, "select count(*) as n from tokens")),
-    )
-    a_position = N_LAYERS
-    writes = n_tokens * N_LAYERS * N_HEADS
-    assert added() == {"layer_readouts": 0, "head_writes": writes}
-    assert added("--class=a=the") == {"layer_readouts": n_onsets * a_position, "head_writes": 0}
-    before = content(dataset)
-    assert added("--class=a=the") == {"layer_readouts": 0, "head_writes": 0}
-    assert content(dataset) == before
-    more = n_tokens - n_onsets
-    found = added("--class=a=the", "--class=b=close", "--all-positions")
-    assert found["layer_readouts"] == (more + n_tokens) * a_position
-    (row,) = _rows(dataset, "select count(*) as n from layer_readouts where token_class = 'a'")
-    assert row["n"] == n_tokens * a_position
-    outcome = run("readout", dataset, "--class=a=close")
-    assert outcome.code == 2
-    assert "holds a class 'a' of other phrases: the" in outcome.err
-
-
-def _rows(dataset: Path, query: str) -> list[dict[str, Any]]:
-    with open_session(dataset) as session:
-        return session.rows(query)
-
-
-@pytest.mark.parametrize("n_files", [0, 1, 4])
-def test_an_interrupted_read_out_goes_on_to_the_same_bytes(
-    n_files: int, dataset: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline, "_MAX_TOKENS_A_BATCH", 1)
-    undisturbed = Path(shutil.copytree(dataset, tmp_path / "undisturbed"))
-    assert run("readout", undisturbed, "--class=a=the").code == 0
-    assert len(list(undisturbed.glob("head_writes/*/*.parquet"))) == N_PROMPTS
-    before, n_noted = read_manifest(dataset), 0
-    note = pipeline.Addition._note
-
-    def stop(self: Any, entry: Any) -> None:
-        nonlocal n_noted
-        if n_noted == n_files:
-            raise KeyboardInterrupt
-        n_noted += 1
-        note(self, entry)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(pipeline.Addition, "_note", stop)
-        assert run("readout", dataset, "--class=a=the").code == 130
-    assert read_manifest(dataset) == before
-    assert run("readout", dataset, "--class=a=the").code == 0
-    assert content(dataset) == content(undisturbed)
-
-
-def _set(**values: Any) -> Callable[[Rows], object]:
-    return lambda rows: rows[0].update(values)
-
-
-@pytest.mark.parametrize(
-    ("table", "change", "what"),
-    [
-        ("layer_readouts", _set(probability=1.5), "a probability below 0 or above 1"),
-        ("layer_readouts", _set(position=999), "a position that its prompt lacks"),
-        ("layer_readouts", _set(token_class="x"), "a token_class that token_classes lacks"),
-        ("layer_readouts", lambda rows: rows.pop(), "lacks a layer at a position"),
-        ("head_writes", _set(output_norm=-1.0), "an output_norm below 0"),
-        ("head_writes", _set(value_norm=float("nan")), "value_norm that is not finite"),
-        ("head_writes", _set(position=-1), "a position that its prompt lacks"),
-        ("head_writes", _set(direct_logit=None), "a direct_logit where no token follows, or none"),
-        ("head_writes", lambda rows: rows.pop(), "lacks a head at a position"),
-    ],
-)
-def test_a_broken_row_is_found(
-    table: str, change: Callable[[Rows], object], what: str, case: Case, tmp_path: Path
-) -> None:
-    dataset = Path(shutil.copytree(case.dataset, tmp_path / "copy"))
-    path = rewrite(dataset, table, change)
-    (problem,) = [problem for check in verify(dataset) for problem in check.problems]
-    assert problem.path == path
-    assert what.replace("an output", "a output") in problem.what
-
-
-def test_a_model_with_more_than_a_norm_and_an_unembedding_is_refused(
-    run: Run, tmp_path: Path
-) -> None:
-    """Gemma 2 squashes its logits at the end."""
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {**SIZES, **TEXT, **WIDE, "intermediate_size": 48, "head_dim": 8}
-    config = Gemma2Config(**sizes, num_key_value_heads=2, final_logit_softcapping=2.0)
-    Gemma2ForCausalLM(config).save_pretrained(tmp_path / "model")
-    shutil.copy(TOKENIZER, tmp_path / "model")
-    dataset, prompts = tmp_path / "dataset", _write_prompts(tmp_path)
-    words = ["ingest", f"--model=mine={tmp_path / 'model'}", "--prompts", prompts, "--out", dataset]
-    assert run(*words).code == 0
-    before = content(dataset)
-    outcome = run("readout", dataset, "--class=a=the")
-    assert outcome.code == 2
-    assert "differs from the model's own logits" in outcome.err
-    assert {path: digest for path, digest in content(dataset).items() if path in before} == before
-
-
-def test_a_text_without_steps_has_no_onsets(run: Run, tmp_path: Path, case: Case) -> None:
-    (tmp_path / "texts.txt").write_text("close the box\n")
-    dataset = tmp_path / "dataset"
-    model = f"--model=mine={case.dataset.parent / 'model'}"
-    assert run("ingest", model, "--prompts", tmp_path / "texts.txt", "--out", dataset).code == 0
-    outcome = run("readout", dataset, "--class=a=the")
-    assert outcome.code == 2
-    assert "has steps" in outcome.err
-    assert "--all-positions" in outcome.err
-    assert run("readout", dataset, "--class=a=the", "--all-positions").code == 0
-    assert _rows(dataset, "select * from class_probability_by_layer") == []
