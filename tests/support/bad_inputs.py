@@ -10,7 +10,7 @@ from typing import Any
 
 from ingest.dataset.manifest import checksum_of
 from tests.support.bad_addresses import sharing_cases
-from tests.support.bad_requests import GENERATIONS, READOUTS
+from tests.support.bad_requests import ABLATIONS, GENERATIONS, READOUTS, TOP_TOKENS
 from tests.support.transfer.bad_inputs import EXTRACTS, IMPORTS, MERGES
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
@@ -363,7 +363,12 @@ def _cases() -> Iterator[list[str]]:
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in FIGURES)
-    for command, listed in (("generate", GENERATIONS), ("readout", READOUTS)):
+    for command, listed in (
+        ("ablate", ABLATIONS),
+        ("top-tokens", TOP_TOKENS),
+        ("generate", GENERATIONS),
+        ("readout", READOUTS),
+    ):
         yield from ([command, "{d}", *words.split()] for words in listed)
         yield from ([command, f"{{t}}/{name}"] for name in DATASETS)
         yield from ([command], [command, "{d}", "--nothing"], [command, "{d}", "more"])

@@ -1,5 +1,28 @@
-"""Options of generate and readout that cannot be used; places as in `bad_inputs`."""
+"""What is asked of ablate, top-tokens, generate and readout that cannot be used."""
 
+ABLATIONS = [
+    "--head=H0",
+    "--head=L9H0",
+    "--head=L0H9",
+    "--head=L0H1+L0H0",
+    "--kind=half",
+    "--model=x",
+    "--source=a",
+    "--source=x=y",
+    "--device=abacus",
+]
+TOP_TOKENS = [
+    "a --prompt=0",
+    "x:L0H0 --prompt=0",
+    "a:L9H0 --prompt=0",
+    "a:L0H0",
+    "a:L0H0 --prompt=99999",
+    "a:L0H0 --prompt=x",
+    "a:L0H0 --prompt=0 --position=999",
+    "a:L0H0 --prompt=0 -k 0",
+    "a:L0H0 --prompt=0 --kind=half",
+    "a:L0H0 --prompt=0 --source=a=/nothing",
+]
 GENERATIONS = [
     "--model=x",
     "--model=",
