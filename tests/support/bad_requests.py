@@ -1,4 +1,4 @@
-"""What is asked of ablate, top-tokens, generate and readout that cannot be used; places as in `bad_inputs`."""
+"""Options of ablate, top-tokens, generate and readout that cannot be used; see `bad_inputs`."""
 
 ABLATIONS = [
     "--head=H0",
