@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.dataset.afar.address import at_commit
+from ingest.dataset.afar.address import Address, at_commit
 from ingest.dataset.afar.open import manifest_at
+from ingest.dataset.cards.findings import FIGURE_NAME, FINDINGS_NAME, MOST_BYTES
 from ingest.dataset.commit import commit
 from ingest.dataset.lock import LOCK_NAME, writing
 from ingest.dataset.manifest import (
@@ -26,7 +27,7 @@ from ingest.dataset.manifest import (
 from ingest.dataset.reader import check_tables
 from ingest.dataset.relations import STORED_TABLES, required_tables
 from ingest.kernel.errors import DatasetError, InputError
-from ingest.kernel.files import sha256_of, write_text_aside, writing_to
+from ingest.kernel.files import sha256_of, write_files_aside, write_text_aside, writing_to
 from ingest.kernel.hub import COMMIT, HubId, explained
 from ingest.kernel.progress import Progress
 from ingest.kernel.typed import decode_json
@@ -84,6 +85,8 @@ def pull(hub_id: HubId, out: Path, wanted: Wanted) -> Pulled:
             origin.manifests.append(before.sha256())
         # First, so that a pull that breaks off between the two is not taken for a change.
         write_text_aside(out / _ORIGIN, json.dumps(asdict(origin)) + "\n")
+        if made is whole:
+            _bring_findings(address, there, out)
         commit(out, made, hub_id.repo_id)
         for path in gone:
             (out / path).unlink(missing_ok=True)
@@ -97,6 +100,16 @@ def pull(hub_id: HubId, out: Path, wanted: Wanted) -> Pulled:
         removed=tuple(gone),
         n_bytes=sum(entry.bytes for entry in lacking),
     )
+
+
+def _bring_findings(address: Address, there: dict[str, RepoSibling], out: Path) -> None:
+    """Fetches what the card tells of analyses. It is about the whole, and no part of the rows."""
+    contents = {
+        out / name: address.whole(name, MOST_BYTES)
+        for name in (FINDINGS_NAME, FIGURE_NAME)
+        if name in there
+    }
+    write_files_aside(contents)
 
 
 def _put_in_place(out: Path, made: Manifest, before: Manifest | None) -> list[str]:

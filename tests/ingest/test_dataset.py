@@ -57,6 +57,21 @@ def test_attention_is_sorted_with_one_head_a_row_group(reference_dataset: Path) 
                 assert group.column(column).has_offset_index
 
 
+@pytest.mark.parametrize("n_heads", [1, 8, 32])
+@pytest.mark.parametrize("length", [8, 60, 512, 4096])
+def test_a_row_group_is_scanned_whole_by_the_viewer_of_the_hub(
+    length: int, n_heads: int, reference_dataset: Path
+) -> None:
+    """It reads row groups of at most 300 MB: with the bytes a row of real files, all plans fit."""
+    (path, *_) = open_dataset(reference_dataset).table_files("attention")
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    bytes_a_row = max(group.total_byte_size / group.num_rows for group in groups)
+    for batch in plan_batches([length] * 600, n_heads):
+        n_rows = len(batch.members) * length * (length + 1) // 2
+        assert n_rows * bytes_a_row < 300e6
+
+
 def test_any_reader_opens_the_dataset(reference_dataset: Path) -> None:
     import polars
 

@@ -115,6 +115,34 @@ def test_from_afar_and_from_a_copy_come_the_same_rows(hub, dataset, cache):
         assert np.array_equal(here, there, equal_nan=True)
 
 
+def test_a_figure_is_drawn_from_afar(hub, small, run: Run, cache, tmp_path):
+    hub.add("datasets/org/small").commit(small)
+    address = folder_on_the_web(hub, "datasets/org/small")
+    outcome = run("figure", address, "profiles", "-o", tmp_path / "figure.csv")
+    assert outcome.code == 0, outcome.err
+    assert len((tmp_path / "figure.csv").read_text().splitlines()) > 20
+
+
+def test_a_large_file_resumes_where_its_connection_broke(hub, dataset, tmp_path):
+    repository = hub.repositories[REPOSITORY]
+    repository.faults_once["attention/b/part-00000.parquet"] = Fault.TRUNCATED
+    settings = {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    hub.n_bytes = 0
+    with fresh_processes(settings) as reader:
+        assert reader("pull", "org/large", "--out", tmp_path / "out").code == 0
+    assert files_of(tmp_path / "out")[ATTENTION] == (dataset / ATTENTION).read_bytes()
+    manifest = read_manifest(dataset)
+    whole = sum(entry.bytes for entry in manifest.files())
+    # What was read of the file and not yet written, at most one piece of the client's, comes twice.
+    half = manifest.files_of("attention", "b")[0].bytes // 2
+    print(hub.n_bytes - whole, half)
+    assert hub.n_bytes < whole + half
+
+
 def test_what_was_computed_is_kept_here(hub, dataset, cache):
     query = "select count(*) as n from profiles"
     for expected in (True, False):

@@ -183,6 +183,27 @@ def test_a_part_is_a_dataset_that_says_of_what(shared, clients, dataset, tmp_pat
     assert "a part of" in (out / "README.md").read_text()
 
 
+def test_findings_are_on_the_card_and_come_along(clients, own, tmp_path):
+    pushed = clients["owner"].run("push", own, "org/found", "--findings")
+    assert pushed.code == 0, pushed.err
+    card = (own / "README.md").read_text()
+    assert "## What was found" in card
+    count = "select count(*) filter (where p_family <= 0.05) as n from content_matches "
+    asked = clients["owner"].run("sql", own, f"{count} where model_a = 'a'", "--json")
+    (row,) = json.loads(asked.out)
+    assert f"{row['n'] or 'None'} of 6 heads of a" in card
+    assert "![Profiles of a" in card
+    out = tmp_path / "out"
+    assert clients["reader"].run("pull", "org/found", "--out", out).code == 0
+    there = {name: body for name, body in content(own).items() if not name.startswith("views/")}
+    assert content(out) == there
+    assert there["findings.png"].startswith(b"\x89PNG")
+    assert clients["reader"].run("verify", out).code == 0
+    part = tmp_path / "part"
+    assert clients["reader"].run("pull", "org/found", "--models=a", "--out", part).code == 0
+    assert "What was found" not in (part / "README.md").read_text()
+
+
 # --- what breaks ----------------------------------------------------------------------------
 
 
