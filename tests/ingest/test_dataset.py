@@ -18,6 +18,7 @@ from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.schemas import schema_of
 from ingest.kernel.errors import DatasetError, HeadswapError
 from ingest.kernel.files import sha256_of, write_text_aside
+from ingest.producers.batches import plan_batches
 
 
 def test_manifest_names_every_file_truly(reference_dataset: Path) -> None:
@@ -62,7 +63,7 @@ def test_attention_is_sorted_with_one_head_a_row_group(reference_dataset: Path) 
 def test_a_row_group_is_scanned_whole_by_the_viewer_of_the_hub(
     length: int, n_heads: int, reference_dataset: Path
 ) -> None:
-    """It reads row groups of at most 300 MB: with the bytes a row of real files, all plans fit."""
+    """It reads groups of at most 300 MB: at the bytes a row of real files, all plans fit."""
     (path, *_) = open_dataset(reference_dataset).table_files("attention")
     metadata = pq.read_metadata(path)
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]

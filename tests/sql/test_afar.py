@@ -139,7 +139,6 @@ def test_a_large_file_resumes_where_its_connection_broke(hub, dataset, tmp_path)
     whole = sum(entry.bytes for entry in manifest.files())
     # What was read of the file and not yet written, at most one piece of the client's, comes twice.
     half = manifest.files_of("attention", "b")[0].bytes // 2
-    print(hub.n_bytes - whole, half)
     assert hub.n_bytes < whole + half
 
 
