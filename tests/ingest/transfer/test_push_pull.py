@@ -251,8 +251,25 @@ def test_a_pull_that_broke_off_is_no_dataset_and_goes_on(hub, clients, dataset, 
     repository.faults.clear()
     hub.requests.clear()
     assert clients["reader"].run("pull", repo_id, "--out", out).code == 0
-    assert "models.parquet" not in hub.asked(f"datasets/{repo_id}"), "it had come whole"
+    assert FILE not in hub.asked(f"datasets/{repo_id}"), "it had come whole"
     assert content(out) == on_hub(hub, repo_id)
+
+
+def test_what_another_state_left_aside_is_not_taken_for_this_one(hub, clients, dataset, tmp_path):
+    commit_as(hub, "org/states", dataset)
+    repository, out = hub.repositories["datasets/org/states"], tmp_path / "out"
+    assert clients["reader"].run("pull", "org/states@main", "--out", out).code == 0
+    first = repository.branches["main"]
+    models = [SyntheticModel("a", seed=5), SyntheticModel("b", seed=6)]
+    other = write_synthetic_dataset(tmp_path / "other", models, TASKS)
+    commit_as(hub, "org/states", other)
+    repository.faults["attention/b/part-00000.parquet"] = Fault.ERROR
+    assert clients["reader"].run("pull", "org/states", "--out", out).code == 1
+    assert (out / ".pull" / FILE).is_file()
+    again = clients["reader"].run("pull", f"org/states@{first}", "--out", out)
+    assert again.code == 0, again.err
+    assert clients["reader"].run("verify", out).code == 0
+    assert (out / FILE).read_bytes() == (dataset / FILE).read_bytes()
 
 
 def test_a_branch_that_moved_is_not_overwritten(hub, clients, own):
