@@ -76,7 +76,7 @@ def found(dataset: Path, start: str) -> Query:
     return query
 
 
-def test_the_card_shows_all_code_that_is_run_here(demo_dataset):
+def test_the_card_shows_all_code(demo_dataset):
     text = card_text(read_manifest(demo_dataset), HOME)
     blocks = re.findall(r"```(\w+)\n(.*?)\n```", text, re.S)
     shown = {(language, code.removeprefix("$ ")) for language, code in blocks}
