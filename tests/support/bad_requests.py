@@ -1,4 +1,4 @@
-"""What is asked of ablate, top-tokens, generate and readout that cannot be used."""
+"""Options of ablate, top-tokens, generate and readout that cannot be used; see `bad_inputs`."""
 
 ABLATIONS = [
     "--head=H0",
