@@ -174,7 +174,7 @@ def test_what_was_computed_is_kept_here(hub, dataset, cache):
         assert row["n"] == 2 * 48 * 20
         assert (hub.n_bytes > bytes_of_a(dataset)) is expected
     kept = [path.name.partition("-")[0] for path in cache.rglob("views/*.parquet")]
-    assert kept == ["profiles"]
+    assert kept == ["block_profiles"]
 
 
 def test_what_reads_all_rows_gets_whole_files_that_are_checked(hub, dataset, cache):

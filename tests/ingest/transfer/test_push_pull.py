@@ -102,7 +102,7 @@ def test_findings_are_on_the_card_and_come_along(clients, own, tmp_path):
     assert pushed.code == 0, pushed.err
     card = (own / "README.md").read_text()
     assert "## What was found" in card
-    count = "select count(*) filter (where p_family <= 0.05) as n from content_matches "
+    count = "select count(*) filter (where p_family <= 0.05) as n from verdicts "
     asked = clients["owner"].run("sql", own, f"{count} where model_a = 'a'", "--json")
     (row,) = json.loads(asked.out)
     assert f"{row['n'] or 'None'} of 6 heads of a" in card

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
-from tests.support.bad_addresses import sharing_cases
-from tests.support.bad_requests import ABLATIONS, FIGURES, GENERATIONS, READOUTS, TOP_TOKENS
-from tests.support.transfer.bad_inputs import EXTRACTS, IMPORTS, MERGES
+from tests.support.bad.addresses import sharing_cases
+from tests.support.bad.requests import ABLATIONS, FIGURES, GENERATIONS, READOUTS, TOP_TOKENS
+from tests.support.bad.transfer import EXTRACTS, IMPORTS, MERGES
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
 MODEL = "--model=standard={r}"
