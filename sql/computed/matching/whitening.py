@@ -39,24 +39,24 @@ def whitened_gram(
     A head that does not differ from its layer's mean, as where a layer has one head, is undefined.
     """
     heads = np.concatenate([heads_a, heads_b])
-    chosen: Floats = products[..., heads[:, None], heads]
-    n_a, n_b = len(heads_a), len(heads_b)
     # No layer of a is one of b.
     layer = np.concatenate([layers[heads_a] * 2, layers[heads_b] * 2 + 1])
+    n_a, n_b = len(heads_a), len(heads_b)
     members = (layer[:, None] == np.unique(layer)).astype(np.float64)  # [head, layer]
-    shares = members / members.sum(axis=0)
-    half = chosen - (chosen @ shares) @ members.T
-    centred: Floats = half - members @ (shares.T @ half)
-    squares = np.diagonal(chosen, axis1=-2, axis2=-1)
-    is_empty = (
-        np.diagonal(centred, axis1=-2, axis2=-1) <= NEGLIGIBLE * (squares @ shares) @ members.T
-    )
-    centred = np.where(is_empty[..., :, None] | is_empty[..., None, :], 0.0, centred)
     scale = np.repeat([n_a**-0.5, n_b**-0.5], [n_a, n_b])
     n_dimensions = n_a + n_b - members.shape[1]
     if vector_length is not None:
         n_dimensions = min(n_dimensions, vector_length)
-    whitened = _whitened(centred * scale[:, None] * scale, max(n_dimensions, 1))
+    # Matrix by matrix: one fits into the processor's cache, all together do not.
+    flat = products.reshape(-1, *products.shape[-2:])
+    whitened = np.empty((len(flat), len(heads), len(heads)))
+    for number, own in enumerate(flat):
+        centred = _layer_centred(own[np.ix_(heads, heads)], members)
+        centred *= scale[:, None] * scale
+        trace = float(np.trace(centred))
+        ridge = trace / max(n_dimensions, 1) if trace > 0 else 1.0
+        whitened[number] = _ridge_whitened(centred, ridge)
+    whitened = whitened.reshape(*products.shape[:-2], len(heads), len(heads))
     return PairGram(
         whitened[..., :n_a, :n_a],
         whitened[..., :n_a, n_a:],
@@ -66,23 +66,24 @@ def whitened_gram(
     )
 
 
-def _whitened(gram: Floats, n_dimensions: int) -> Floats:
-    """W (W + mu I)^(-1), `[..., head, head]`, where mu is the trace of W over n_dimensions.
-
-    Eigenvalues above 0 are not counted, so that two equal heads and two almost equal ones give
-    almost the same.
-    """
-    flat = gram.reshape(-1, *gram.shape[-2:])
-    whitened = np.empty_like(flat)
-    for number, products in enumerate(flat):
-        trace = float(np.trace(products))
-        whitened[number] = _ridge_whitened(products, trace / n_dimensions if trace > 0 else 1.0)
-    found: Floats = whitened.reshape(gram.shape)
-    return found
+def _layer_centred(products: Floats, members: Floats) -> Floats:
+    """Products less each layer's mean, `[head, head]`; members: `[head, layer]`, 0 or 1."""
+    shares = members / members.sum(axis=0)
+    half = products - (products @ shares) @ members.T
+    centred: Floats = half - members @ (shares.T @ half)
+    squares = products.diagonal()
+    is_empty = centred.diagonal() <= NEGLIGIBLE * (squares @ shares) @ members.T
+    centred[is_empty] = 0.0
+    centred[:, is_empty] = 0.0
+    return centred
 
 
 def _ridge_whitened(gram: Floats, ridge: float) -> Floats:
-    """W (W + mu I)^(-1) = I - mu (W + mu I)^(-1), by Cholesky: a third of a solver's work."""
+    """W (W + mu I)^(-1) = I - mu (W + mu I)^(-1), by Cholesky: a third of a solver's work.
+
+    mu is a mean over dimensions, not over the eigenvalues above 0, so that two equal heads and two
+    almost equal ones give almost the same.
+    """
     from scipy.linalg import lapack
 
     shifted = gram.copy()
