@@ -97,7 +97,7 @@ def test_every_similarity_equals_the_oracle(data: Data) -> None:
     assert {row["similarity"] for row in rows} == {*expected, "content"}
     for similarity, values in expected.items():
         found = data.matrix([row for row in rows if row["similarity"] == similarity])
-        np.testing.assert_allclose(found, values, rtol=0, atol=1e-7, err_msg=similarity)
+        np.testing.assert_allclose(found, values, rtol=0, atol=TOLERANCE, err_msg=similarity)
 
 
 @pytest.mark.parametrize(("view", "n_kinds"), [("similarities", 6)])
@@ -175,14 +175,13 @@ def test_intervals_equal_a_jackknife_in_numpy(data: Data, similarity: str) -> No
         limit = 1 - 1e-12
         off = reach(np.arctanh(np.clip(left_out[:, a, b], -limit, limit)))
         centre = np.arctanh(np.clip(row["value"], -limit, limit))
-        # Near 1 the transform magnifies the rounding of cosines.
-        assert row["low"] == pytest.approx(np.tanh(centre - off), abs=1e-6)
-        assert row["high"] == pytest.approx(np.tanh(centre + off), abs=1e-6)
+        assert row["low"] == pytest.approx(np.tanh(centre - off), abs=TOLERANCE)
+        assert row["high"] == pytest.approx(np.tanh(centre + off), abs=TOLERANCE)
         lead = row["value"] - row["same_index_value"]
         off = reach(left_out[:, a, b] - left_out[:, a, a])
         assert row["lead"] == pytest.approx(lead, abs=TOLERANCE)
-        assert row["lead_low"] == pytest.approx(lead - off, abs=1e-7)
-        assert row["lead_high"] == pytest.approx(lead + off, abs=1e-7)
+        assert row["lead_low"] == pytest.approx(lead - off, abs=TOLERANCE)
+        assert row["lead_high"] == pytest.approx(lead + off, abs=TOLERANCE)
 
 
 def test_split_halves_equal_numpy(data: Data) -> None:
