@@ -313,7 +313,15 @@ def _ticks(limit: float, first: float) -> list[float]:
     for angle in map(angle_of, _NICE_COSINES):
         if first <= angle <= limit and (not ticks or angle - ticks[-1] >= (limit - first) / 11):
             ticks.append(angle)
-    return ticks
+    if len(ticks) > 2:
+        return ticks
+    # Cosines that differ in the third place only: as many digits as part them, evenly spaced.
+    ends = math.cos(math.radians(first)), math.cos(math.radians(limit))
+    part = max(ends[0] - ends[1], 1e-9) / 6
+    power = 10 ** math.floor(math.log10(part))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= part)
+    steps = range(math.ceil(ends[1] / step), math.floor(ends[0] / step) + 1)
+    return [angle_of(number * step) for number in reversed(steps)]
 
 
 def _cosine(angle: float) -> str:

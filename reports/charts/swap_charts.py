@@ -251,7 +251,7 @@ def nearest_chart(
     bars = base.mark_bar().encode(
         x=alt.X("cosine:Q")
         .scale(domain=domain, nice=False)
-        .axis(values=[round(low + part * span / 4, 4) for part in range(5)], format=".2~f")
+        .axis(values=[round(low + part * span / 4, 6) for part in range(5)], format=".2~r")
         .title(f"cosine of two {COMPARED[matrix.similarity]}"),
         x2=alt.X2Datum(low),
         color=alt.condition("datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)),
