@@ -1,4 +1,4 @@
-"""A run of a study: ingest, effects, check of rows, report, check of claims; recorded at its end."""
+"""A run of a study: ingest, effects, check of rows, report, check of claims; recorded at last."""
 
 from __future__ import annotations
 
