@@ -293,8 +293,13 @@ def _correlations(session: Session) -> Iterator[SeedCorrelations]:
         values = [row["spearman"] for row in group]
         defined = [rounded(value) for value in values if value is not None]
         change: dict[str, Any] = changes.get(place, {})
+        model, prompt_set, sampling, ablation, kind = place
         yield SeedCorrelations(
-            *place,
+            model=model,
+            prompt_set=prompt_set,
+            sampling=sampling,
+            ablation=ablation,
+            kind=kind,
             n_seeds=len(values),
             values=tuple(defined),
             median=rounded(statistics.median(defined)) if defined else None,
