@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import altair as alt
 
 from reports.charts.theme import LIGHT, Theme, inline, placed, themed
-from reports.data.effect_wording import effect_sentence, grid_title, readout_title, signed
+from reports.data.effect_wording import effect_sentence, grid_title, readout_title
 from reports.data.effects import Ablated, Readout, Work
 from reports.data.report import Head
 
@@ -27,6 +28,8 @@ def effects_chart(
     not ablated has no square.
     """
     limit = max(abs(effect.loss_nats) for effect in ablated.heads) or 1.0
+    # As many decimals as tell the largest change to three digits.
+    digits = max(2 - math.floor(math.log10(limit)), 0)
     rows = [
         {
             "layer": effect.head.layer,
@@ -37,7 +40,7 @@ def effects_chart(
             "high": effect.high,
             "kl": round(effect.kl_nats, 6),
             "rank": effect.rank,
-            "label": signed(effect.loss_nats),
+            "label": f"{effect.loss_nats:+.{digits}f}".replace("-", "−"),
             "strong": abs(effect.loss_nats) > _STRONG * limit,
         }
         for effect in sorted(ablated.heads, key=lambda effect: tuple(vars(effect.head).values()))
@@ -60,7 +63,7 @@ def effects_chart(
             orient="bottom",
             gradientLength=240,
             gradientThickness=10,
-            tickCount=5,
+            tickCount=3,
             format="+.2~g",
         ),
         tooltip=[
@@ -127,7 +130,7 @@ def strip_chart(work: Work, *, name: str, theme: Theme = LIGHT) -> alt.LayerChar
     labels = own.mark_text(dy=-26, fontSize=11, fontWeight=600).encode(text="name:N")
     layers = alt.LayerChart(layer=[ticks, own.mark_tick(size=34, thickness=4), labels])
     text = effect_sentence(work) or f"Ablating {work.head}, beside the other heads"
-    chart = placed(layers, width=None, height=170, title=text.partition(" (95")[0])
+    chart = placed(layers, width=None, height=170, title=text.partition(" (")[0])
     return themed(chart, theme, name=name, description=f"Strip chart of heads. {text}.")
 
 

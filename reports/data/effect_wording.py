@@ -80,8 +80,30 @@ def match_sentence(work: Work) -> str | None:
         return f"How the effects of {work.match}, its match by attention, go with them is undefined"
     return (
         f"Prompt by prompt, the effects of {work.match}, its match by attention, correlate with "
-        f"those of {work.head} at {work.correlation:.2f}".replace("-", "−")
+        f"those of {work.head} at {signed(work.correlation)}"
     )
+
+
+def count_sentence(work: Work) -> str:
+    """How many heads have a head with their effects in the other model, without a full stop."""
+    return (
+        f"Of {work.n_heads} ablated heads of {work.head.model}, {work.n_beyond} have a head of the "
+        f"same work in {work.other} beyond chance (family-wise {work.level:.0%}); for "
+        f"{work.n_beyond_matched} of them it is the match by attention"
+    )
+
+
+def head_sentences(effects: Effects | None) -> dict[str, list[str]]:
+    """What ablating each head changes, by MODEL:HEAD, a sentence a kind of ablation."""
+    found: dict[str, list[str]] = {}
+    for ablated in effects.ablated if effects else ():
+        for effect in ablated.heads:
+            place = f"{effect.head.model}:{effect.head.index}"
+            found.setdefault(place, []).append(
+                f"Ablated ({ablated.kind}), the loss changes by {_change(effect)}: rank "
+                f"{effect.rank} of {len(ablated.heads)}."
+            )
+    return found
 
 
 def effect_sentence(work: Work) -> str | None:
@@ -96,7 +118,7 @@ def effect_sentence(work: Work) -> str | None:
     n_others = len(work.theirs.others_of(effect.head))
     return (
         f"{text}; {work.theirs.n_stronger(effect)} of {n_others} other heads of {work.other} "
-        f"change it more, and half of them by {median:.2g} nats or more"
+        f"change it more (the median one changes it by {median:.2g} nats)"
     )
 
 

@@ -91,7 +91,9 @@ class Work:
     match: None where it has none. correlation: of both heads' effects prompt by prompt, None where
     undefined. best: the head whose effects correlate most, with its correlation; is_best: whether
     the match is that head; p_value: of best_correlation, corrected for the number of heads, None
-    where nothing was tested. mine, theirs: the ablated heads of both models.
+    where nothing was tested. n_beyond: heads of the model, of n_heads that are ablated, for which
+    such a p is at most `level`; n_beyond_matched: of them those where it is the match by attention.
+    mine, theirs: the ablated heads of both models.
     """
 
     head: Head
@@ -103,6 +105,9 @@ class Work:
     is_best: bool | None
     p_value: float | None
     level: float
+    n_heads: int
+    n_beyond: int
+    n_beyond_matched: int
     mine: Ablated
     theirs: Ablated
     top_tokens: tuple[TopTokens, ...]
@@ -230,11 +235,19 @@ def _works(
     mine = by_model.get(reference.model)
     if mine is None:
         return
+    level = session.parameters.significance_level
     for other in others:
+        place = {"kind": mine.kind, "model": reference.model, "other": other}
         found = session.rows(
             "select * from functional_match where kind = $kind and model_a = $model "
             "and layer_a = $layer and head_a = $head and model_b = $other",
-            {**vars(reference), "kind": mine.kind, "other": other},
+            vars(reference) | place,
+        )
+        (counts,) = session.rows(
+            "select count(*) as n_heads, count(*) filter (where p_family <= $level) as n_beyond, "
+            "count(*) filter (where p_family <= $level and is_best) as n_beyond_matched "
+            "from functional_match where kind = $kind and model_a = $model and model_b = $other",
+            place | {"level": level},
         )
         for row in found:
             match = _head_of(other, row["layer_b"], row["head_b"])
@@ -248,7 +261,8 @@ def _works(
                 best_correlation=rounded_or_none(row["best_correlation"]),
                 is_best=row["is_best"],
                 p_value=rounded_or_none(row["p_family"]),
-                level=session.parameters.significance_level,
+                level=level,
+                **counts,
                 mine=mine,
                 theirs=by_model[other],
                 top_tokens=tuple(_top_tokens(session, head, mine.kind) for head in shown),

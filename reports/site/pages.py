@@ -90,7 +90,12 @@ def _pages(session: Session, report: Report) -> Iterator[Page]:
         fill("head.html", atlas=atlas),
         scripts=("atlas.js", "head.js"),
         has_charts=True,
-        data=(*shared, ("reference_head", script_json(place)), *drawings.templates(report)),
+        data=(
+            *shared,
+            ("reference_head", script_json(place)),
+            ("head_effects", script_json(effect_wording.head_sentences(effects))),
+            *drawings.templates(report),
+        ),
     )
     if report.pairs:
         yield Page(
