@@ -40,7 +40,7 @@ def effects_chart(
             "high": effect.high,
             "kl": round(effect.kl_nats, 6),
             "rank": effect.rank,
-            "label": f"{effect.loss_nats:+.{digits}f}".replace("-", "−"),
+            "label": _label(effect.loss_nats, digits),
             "strong": abs(effect.loss_nats) > _STRONG * limit,
         }
         for effect in sorted(ablated.heads, key=lambda effect: tuple(vars(effect.head).values()))
@@ -96,6 +96,16 @@ def effects_chart(
     return themed(chart, theme, name=name, description=description)
 
 
+def _label(change: float, digits: int) -> str:
+    """A change as a square shows it.
+
+    >>> _label(-0.0321, 3), _label(0.0001, 3)
+    ('−0.032', '0')
+    """
+    shown = round(change, digits)
+    return f"{shown:+.{digits}f}".replace("-", "−") if shown else "0"
+
+
 def strip_chart(work: Work, *, name: str, theme: Theme = LIGHT) -> alt.LayerChart:
     """The reference head and its match, each beside all other ablated heads of its model."""
     marked = (work.head, work.match)
@@ -110,7 +120,9 @@ def strip_chart(work: Work, *, name: str, theme: Theme = LIGHT) -> alt.LayerChar
         for effect in found.heads
     ]
     base = alt.Chart(inline(rows)).encode(
-        x=alt.X("change:Q").title("change of the loss when a head is ablated (nats)"),
+        x=alt.X("change:Q")
+        .title("change of the loss when a head is ablated (nats)")
+        .axis(tickCount=6),
         y=alt.Y("model:N")
         .sort([work.head.model, work.other])
         .title(None)

@@ -86,6 +86,11 @@ def match_sentence(work: Work) -> str | None:
 
 def count_sentence(work: Work) -> str:
     """How many heads have a head with their effects in the other model, without a full stop."""
+    if not work.n_beyond:
+        return (
+            f"None of {work.n_heads} ablated heads of {work.head.model} has a head of the same "
+            f"work in {work.other} beyond chance (family-wise {work.level:.0%})"
+        )
     return (
         f"Of {work.n_heads} ablated heads of {work.head.model}, {work.n_beyond} have a head of the "
         f"same work in {work.other} beyond chance (family-wise {work.level:.0%}); for "
@@ -101,7 +106,7 @@ def head_sentences(effects: Effects | None) -> dict[str, list[str]]:
             place = f"{effect.head.model}:{effect.head.index}"
             found.setdefault(place, []).append(
                 f"Ablated ({ablated.kind}), the loss changes by {_change(effect)}: rank "
-                f"{effect.rank} of {len(ablated.heads)}."
+                f"{effect.rank} of {len(ablated.heads)}, the one that costs most first."
             )
     return found
 

@@ -321,7 +321,7 @@ def _line_of(keys: Sequence[str], text: str) -> int | None:
     for number, line in enumerate(text.split("\n"), start=1):
         if header := _HEADER.match(line):
             inside = [header["name"]]
-            if inside == keys:
+            if inside in (list(keys), [".".join(keys)]):
                 return number
         elif inside == section and re.match(_SETTING.format(re.escape(key)), line):
             return number
