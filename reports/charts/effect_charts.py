@@ -164,16 +164,15 @@ def readout_chart(
     shown = [reference, *others] if reference in models else others
     colours = [theme.reference, *shades] if reference in models else shades
     last_layer = max(point.layer for point in readout.points)
+    legend: dict[str, Any] = {"orient": "top", "title": None, "labelLimit": 240}
     base = alt.Chart(inline(rows)).encode(
         x=alt.X("layer:Q")
         .title("layer after which the residual stream is read out")
         .scale(domain=[0, last_layer or 1], nice=False)
         .axis(values=list(range(last_layer + 1)), format="d", grid=False, labelOverlap="greedy"),
         y=alt.Y("probability:Q").title("mean probability").axis(tickCount=5, format=".2~g"),
-        color=alt.Color("model:N")
-        .scale(domain=shown, range=colours)
-        .legend(orient="top", title=None, labelLimit=240),
-        strokeDash=alt.StrokeDash("model:N").scale(domain=shown).legend(None),
+        color=alt.Color("model:N").scale(domain=shown, range=colours).legend(**legend),
+        strokeDash=alt.StrokeDash("model:N").scale(domain=shown).legend(**legend),
         tooltip=[
             alt.Tooltip("model:N", title="model"),
             alt.Tooltip("layer:Q", title="layer"),

@@ -43,6 +43,8 @@ def title(effects: Effects) -> str:
     if effects.ablated:
         found = own or effects.ablated[0]
         largest = max(found.heads, key=lambda effect: (abs(effect.loss_nats), -effect.rank))
+        if len(found.heads) == 1:
+            return f"Ablating {largest.head} changes the loss by {_change(largest)}"
         text = f"Of {len(found.heads)} ablated heads of {found.model}, {largest.head.index}"
         return f"{text} changes the loss most: by {_change(largest)}"
     return "What the models write, and what their layers predict"

@@ -57,10 +57,11 @@ def numbers_in(text: str) -> list[float]:
 
 
 def points_in(page: str, chart: str) -> list[dict[str, Any]]:
-    """The data of a chart's first layer."""
+    """The data of a chart, which its layers share."""
     found = re.search(rf'id="{chart}-spec">(.*?)</script>', page)
     assert found
-    values: list[dict[str, Any]] = json.loads(found[1])["layer"][0]["data"]["values"]
+    spec = json.loads(found[1])
+    values: list[dict[str, Any]] = spec["datasets"][spec["data"]["name"]]
     return values
 
 
@@ -274,7 +275,7 @@ def test_each_absent_table_is_said_with_its_command(
         write_report(session, tmp_path / "one")
     assert (effects.kind, effects.works) == ("mean", ())
     page = (tmp_path / "one" / "effects.html").read_text(encoding="utf-8")
-    assert heading(page).startswith("Of 1 ablated heads of standard, L0H1 changes the loss most")
+    assert heading(page).startswith("Ablating standard L0H1 changes the loss by ")
     assert len(points_in(page, "effects_0")) == 1
     assert "Not measured" in (tmp_path / "one" / "index.html").read_text(encoding="utf-8")
 
