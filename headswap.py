@@ -66,7 +66,7 @@ COMMANDS = {
     "pull": ("ingest.transfer.pull", "fetch a dataset from the hub, or a part of it"),
     "schedule": (
         "reports.study.schedule",
-        "print what runs a study again and again: for cron, systemd or GitHub Actions",
+        "print what runs a study again and again: for cron, systemd, GitHub Actions or Slurm",
     ),
     "init": ("reports.study.init_command", "write a commented study file to start from"),
     "run": (
@@ -176,15 +176,22 @@ def _and_write_views(folder: str) -> Callable[[Callable[..., int]], Callable[...
 
 
 def _with_views(push: Callable[..., int]) -> Callable[..., int]:
-    """Before a push: the licence is noted, and then the text of the views, which travels along."""
+    """Before a push: the licence is noted; views and, where asked for, findings travel along."""
 
     @functools.wraps(push)
     def run(
-        dataset: pathlib.Path, repository: str, revision: str, licence: str | None, **options: Any
+        dataset: pathlib.Path,
+        repository: str,
+        revision: str,
+        licence: str | None,
+        findings: bool,
+        **options: Any,
     ) -> int:
         prepare = importlib.import_module("ingest.transfer.push").prepare
         prepare(dataset, repository, revision, licence)
         importlib.import_module("sql.graph.export").write_views(dataset)
+        if findings:
+            importlib.import_module("reports.site.findings").write_findings(dataset)
         return push(dataset=dataset, repository=repository, revision=revision, **options)
 
     return run

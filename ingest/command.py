@@ -213,6 +213,8 @@ def ingest_and_print(
 
 def _warn_of_undefined_profiles(out: Path, models: Sequence[str]) -> None:
     """Says on stderr of which new models no stored token is structural."""
+    if not models:
+        return
     from ingest.dataset.reader import open_dataset
 
     dataset = open_dataset(out)

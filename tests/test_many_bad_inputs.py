@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from headswap import COMMANDS
-from tests.support.bad_inputs import CASES, DATASETS, STUDIES, STUDY, TEXTS
+from tests.support.bad.inputs import CASES, DATASETS, STUDIES, STUDY, TEXTS
 from tests.support.interrupted import content
 from tests.support.running import REFERENCE, Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.dataset.afar.address import at_commit
+from ingest.dataset.afar.address import Address, at_commit
 from ingest.dataset.afar.open import manifest_at
+from ingest.dataset.cards.findings import FIGURE_NAME, FINDINGS_NAME, MOST_BYTES
 from ingest.dataset.commit import commit
 from ingest.dataset.lock import LOCK_NAME, writing
 from ingest.dataset.manifest import (
@@ -26,7 +25,7 @@ from ingest.dataset.manifest import (
 from ingest.dataset.reader import check_tables
 from ingest.dataset.relations import STORED_TABLES, required_tables
 from ingest.kernel.errors import DatasetError, InputError
-from ingest.kernel.files import sha256_of, write_text_aside, writing_to
+from ingest.kernel.files import sha256_of, write_files_aside, write_text_aside, writing_to
 from ingest.kernel.hub import COMMIT, HubId, explained
 from ingest.kernel.progress import Progress
 from ingest.kernel.typed import decode_json
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 # Below the folder that gets the dataset: what came so far, and where the dataset came from.
 _ASIDE = ".pull"
 _ORIGIN = ".pulled.json"
-_CONNECTIONS = 4
 _LIE = "it was changed after its manifest, or the other way round: tell its owner"
 
 
@@ -78,12 +76,17 @@ def pull(hub_id: HubId, out: Path, wanted: Wanted) -> Pulled:
             _forget_if_empty(out, existed)
             raise
         made = manifest if manifest is whole else _cut(manifest, out)
-        gone = _put_in_place(out, made, before)
+        cut = set(made.files()) - set(manifest.files())
+        _put_in_place(out, [*lacking, *cut])
+        paths = {entry.path for entry in made.files()}
+        gone = sorted({entry.path for entry in before.files()} - paths) if before else []
         origin = Origin(hub_id.repo_id, pinned.revision, [made.sha256()])
         if before:
             origin.manifests.append(before.sha256())
         # First, so that a pull that breaks off between the two is not taken for a change.
         write_text_aside(out / _ORIGIN, json.dumps(asdict(origin)) + "\n")
+        if made is whole:
+            _bring_findings(address, there, out)
         commit(out, made, hub_id.repo_id)
         for path in gone:
             (out / path).unlink(missing_ok=True)
@@ -99,16 +102,24 @@ def pull(hub_id: HubId, out: Path, wanted: Wanted) -> Pulled:
     )
 
 
-def _put_in_place(out: Path, made: Manifest, before: Manifest | None) -> list[str]:
-    """Moves what has come to where it belongs; returns the files that are no longer of it."""
-    paths = [entry.path for entry in made.files()]
+def _bring_findings(address: Address, there: dict[str, RepoSibling], out: Path) -> None:
+    """Fetches what the card tells of analyses. It is about the whole, and no part of the rows."""
+    contents = {
+        out / name: address.whole(name, MOST_BYTES)
+        for name in (FINDINGS_NAME, FIGURE_NAME)
+        if name in there
+    }
+    write_files_aside(contents)
+
+
+def _put_in_place(out: Path, entries: Iterable[FileEntry]) -> None:
+    """Moves what has come, or was cut, to where it belongs."""
     with writing_to(out):
-        for path in paths:
-            aside = out / _ASIDE / path
-            if aside.is_file():
-                (out / path).parent.mkdir(parents=True, exist_ok=True)
-                aside.replace(out / path)
-    return sorted({entry.path for entry in before.files()} - set(paths)) if before else []
+        for entry in entries:
+            aside = out / _ASIDE / entry.path
+            if aside.is_file():  # a file that was cut has been moved once
+                (out / entry.path).parent.mkdir(parents=True, exist_ok=True)
+                aside.replace(out / entry.path)
 
 
 def _state(out: Path, hub_id: HubId) -> Manifest | None:
@@ -209,63 +220,52 @@ def _check_listing(where: str, manifest: Manifest, there: dict[str, RepoSibling]
 
 
 def _fetch(pinned: HubId, entries: Sequence[FileEntry], aside: Path) -> None:
-    """Fetches files whole into a folder; those that an earlier call brought are not asked for."""
+    """Fetches files whole into a folder; those that an earlier call brought are not asked for.
+
+    One after the other: what runs in threads cannot be interrupted by Ctrl-C.
+    """
     from huggingface_hub import hf_hub_download
 
-    def fetch(entry: FileEntry) -> int:
-        if entry.is_intact(aside):
-            return entry.bytes
-        with explained(pinned, entry.path):
-            path = Path(
-                hf_hub_download(
-                    pinned.repo_id,
-                    entry.path,
-                    repo_type="dataset",
-                    revision=pinned.revision,
-                    local_dir=aside,
-                )
-            )
-            if sha256_of(path) != entry.sha256:
-                path.unlink()
-                raise DatasetError(
-                    f"{pinned}: {entry.path} does not have the SHA-256 that the manifest says",
-                    hint=_LIE,
-                )
-        return entry.bytes
-
     n_bytes = sum(entry.bytes for entry in entries)
-    with (
-        writing_to(aside),
-        Progress("fetching", n_bytes, "bytes") as progress,
-        _silent(),
-        ThreadPoolExecutor(_CONNECTIONS) as pool,
-    ):
+    with writing_to(aside), Progress("fetching", n_bytes, "bytes") as progress:
         aside.mkdir(parents=True, exist_ok=True)
-        jobs = [pool.submit(fetch, entry) for entry in entries]
-        try:
-            for job in jobs:
-                progress.add(job.result())
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        for entry in entries:
+            if entry.is_intact(aside):
+                progress.skip(entry.bytes)
+                continue
+            with explained(pinned, entry.path):
+                path = Path(
+                    hf_hub_download(
+                        pinned.repo_id,
+                        entry.path,
+                        repo_type="dataset",
+                        revision=pinned.revision,
+                        local_dir=aside,
+                        tqdm_class=_bar_of(progress),
+                    )
+                )
+                if sha256_of(path) != entry.sha256:
+                    path.unlink()
+                    raise DatasetError(
+                        f"{pinned}: {entry.path} does not have the SHA-256 that the manifest says",
+                        hint=_LIE,
+                    )
 
 
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without the client's own bars: there is one of all files."""
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
+def _bar_of(progress: Progress) -> Any:
+    """What the client draws its bars with, one a file: here it only counts, for one bar of all."""
+    from tqdm import tqdm
 
-    was_silent: Any = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not was_silent:
-            enable_progress_bars()
+    class Counting(tqdm):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            options.pop("name", None)
+            super().__init__(*arguments, **options | {"disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            progress.add(int(n or 0))
+            return None
+
+    return Counting
 
 
 def _cut(manifest: Manifest, out: Path) -> Manifest:
@@ -298,19 +298,14 @@ def _cut_file(out: Path, table: str, entry: FileEntry, kept: dict[str, list[str]
     from ingest.dataset.writer import write_table
 
     aside = out / _ASIDE
-    rows = pq.read_table(_newest(out, entry.path))
+    place = aside if entry.is_intact(aside) else out  # where it lay already
+    rows = pq.read_table(place / entry.path)
     chosen = rows
     for column, values in kept.items():
         chosen = chosen.filter(pc.is_in(chosen[column], value_set=pa.array(values)))
     if len(chosen) == len(rows):
         return entry
     return write_table(aside, entry.path, table, chosen.to_pylist(), entry.owner)
-
-
-def _newest(out: Path, path: str) -> Path:
-    """A file as it has come, or as it lies in its place already."""
-    aside = out / _ASIDE / path
-    return aside if aside.is_file() else out / path
 
 
 def _forget_if_empty(out: Path, existed: bool) -> None:

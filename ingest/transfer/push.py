@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _COMPANIONS = (
     "README.md",
     "croissant.json",
+    "findings.md",
+    "findings.png",
     "views.sql",
     "manifest.backup.json",
     "manifest.json",
@@ -62,6 +64,12 @@ class Pushed:
     help="what others may do with it, as the hub names it, for instance mit or cc-by-4.0; noted in "
     "the dataset, too",
 )
+@click.option(
+    "--findings",
+    is_flag=True,
+    help="say on the card what the tests of matches found, with a figure; computed where it was "
+    "not before",
+)
 @json_option("what was done")
 def command(
     dataset: Path,
@@ -72,7 +80,7 @@ def command(
 ) -> int:
     """Sends what the hub lacks of a dataset, and commits it in one step.
 
-    The licence goes into the manifest, and so into `views.sql`: `headswap.py` takes this option.
+    A licence is noted, and findings are made, before: `headswap.py` takes these two options.
     """
     pushed = push(dataset, _branch(repository, revision), is_private=private)
     if as_json:

@@ -11,7 +11,7 @@ import math
 
 import altair as alt
 
-from reports.charts.theme import LIGHT, Theme, inline, placed, sequential, themed
+from reports.charts.theme import LIGHT, Theme, inline, inline_text, placed, sequential, themed
 from reports.data.report import Claim, CosineMatrix, Head
 from reports.data.wording import COMPARED, digits_apart
 
@@ -178,7 +178,7 @@ def matrix_chart(
     x = x.title(f"{model_b}: layer, head by head").axis(_layer_axis(matrix.heads_b, theme))
     y = y.title(f"{model_a}: layer, head by head").axis(_layer_axis(matrix.heads_a, theme))
     cells = (
-        alt.Chart(inline(values))
+        alt.Chart(inline_text(values))
         .transform_flatten(["column", "cosine"])
         # A cosine that is undefined leaves its cell empty.
         .transform_filter("isValid(datum.cosine)")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import altair as alt
 
-from reports.charts.theme import LIGHT, Theme, inline, placed, themed
+from reports.charts.theme import LIGHT, Theme, inline, inline_text, placed, themed
 from reports.data.report import Claim, CosineMatrix, Head, Pair
 from reports.data.verdicts import p_text
 from reports.data.wording import COMPARED, compared_by, digits_apart
@@ -238,7 +238,7 @@ def nearest_chart(
     # Room for the names before the bars and for the numbers after them.
     domain = [low - 0.42 * span, high + 0.16 * span]
     base = (
-        alt.Chart(inline(values))
+        alt.Chart(inline_text(values))
         .transform_filter(f"datum.row === {CHOSEN}")
         .transform_calculate(column=f"sequence({len(matrix.heads_b)})")
         .transform_flatten(["column", "cosine"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,6 +61,12 @@ def sequential(theme: Theme, **scale: Any) -> dict[str, Any]:
 def inline(rows: Iterable[dict[str, Any]]) -> alt.InlineData:
     """Rows as a chart's data. A tuple, for Altair copies lists each time that a chart grows."""
     return alt.InlineData(values=tuple(rows))
+
+
+def inline_text(rows: Iterable[dict[str, Any]]) -> alt.InlineData:
+    """The same as one text, which Vega parses: Altair walks through lists number by number."""
+    text = json.dumps(list(rows), separators=(",", ":"), allow_nan=False)
+    return alt.InlineData(values=text, format=alt.JsonDataFormat(type="json"))
 
 
 def title_lines(title: str, width: int | None = None) -> list[str]:

@@ -31,7 +31,7 @@ from ingest.producers.attention import batches_of, count_rows, write_attention
 from ingest.producers.batches import Batch
 from ingest.prompts.prompt_set import Prompt, PromptSet
 from tests.benchmarks.measure import Figure, best, exponent, peak_of
-from tests.support.bundles import LLAMA, Sizes, config_of, llama_state, write_bundle
+from tests.support.models.bundles import LLAMA, Sizes, config_of, llama_state, write_bundle
 
 Encoded = list[NDArray[np.int32]]
 RELEASED = Sizes()

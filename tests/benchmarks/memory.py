@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks.measure import Figure, peak_of_command
-from tests.support.bundles import LLAMA, SMALL, Sizes, config_of, llama_state, write_bundle
+from tests.support.models.bundles import LLAMA, SMALL, Sizes, config_of, llama_state, write_bundle
 
 NARROW = Sizes(n_layers=6, n_heads=8, d_model=64, d_head=8, d_mlp=96, d_vocab=SMALL.d_vocab)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ingest.dataset.reader import open_dataset
 from sql.session import open_session
-from tests.support.bundles import (
+from tests.support.models.bundles import (
     GPT2,
     LLAMA,
     SMALL,

@@ -18,6 +18,7 @@ from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.schemas import schema_of
 from ingest.kernel.errors import DatasetError, HeadswapError
 from ingest.kernel.files import sha256_of, write_text_aside
+from ingest.producers.batches import plan_batches
 
 
 def test_manifest_names_every_file_truly(reference_dataset: Path) -> None:
@@ -55,6 +56,21 @@ def test_attention_is_sorted_with_one_head_a_row_group(reference_dataset: Path) 
                 statistics = group.column(column).statistics
                 assert statistics.min == statistics.max
                 assert group.column(column).has_offset_index
+
+
+@pytest.mark.parametrize("n_heads", [1, 8, 32])
+@pytest.mark.parametrize("length", [8, 60, 512, 4096])
+def test_a_row_group_is_scanned_whole_by_the_viewer_of_the_hub(
+    length: int, n_heads: int, reference_dataset: Path
+) -> None:
+    """It reads groups of at most 300 MB: at the bytes a row of real files, all plans fit."""
+    (path, *_) = open_dataset(reference_dataset).table_files("attention")
+    metadata = pq.read_metadata(path)
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    bytes_a_row = max(group.total_byte_size / group.num_rows for group in groups)
+    for batch in plan_batches([length] * 600, n_heads):
+        n_rows = len(batch.members) * length * (length + 1) // 2
+        assert n_rows * bytes_a_row < 300e6
 
 
 def test_any_reader_opens_the_dataset(reference_dataset: Path) -> None:

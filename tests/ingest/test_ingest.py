@@ -33,15 +33,15 @@ def test_later_model_is_added_and_known_one_skipped(run: Run, tmp_path: Path) ->
 
 
 def test_same_ingest_gives_the_same_bytes(
-    run: Run, reference_dataset: Path, tmp_path: Path
+    run: Run, ingested_reference: Path, tmp_path: Path
 ) -> None:
     models = [f"--model={name}={REFERENCE / name}" for name in ("standard", "adhd")]
     assert run("ingest", *models, "--out", tmp_path / "again").code == 0
-    assert read_manifest(tmp_path / "again") == read_manifest(reference_dataset)
+    assert read_manifest(tmp_path / "again") == read_manifest(ingested_reference)
 
 
 def test_half_precision_rounds_and_takes_half_the_room(
-    run: Run, reference_dataset: Path, tmp_path: Path
+    run: Run, ingested_reference: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "dataset"
     words = ["ingest", "--model", STANDARD, "--out", out]
@@ -50,17 +50,17 @@ def test_half_precision_rounds_and_takes_half_the_room(
         "select weight from attention where model = 'standard' "
         "order by layer, head, prompt_id, query, key"
     )
-    with open_session(reference_dataset) as session, open_session(out) as rounded:
+    with open_session(ingested_reference) as session, open_session(out) as rounded:
         exact = session.query(query).fetchnumpy()["weight"]
         stored = rounded.query(query).fetchnumpy()["weight"]
         (row,) = rounded.rows("select precision from models")
     assert row == {"precision": "float16"}
     np.testing.assert_array_equal(stored, exact.astype(np.float16).astype(np.float64))
     entries = {
-        path: read_manifest(path).files_of("attention")[0] for path in (reference_dataset, out)
+        path: read_manifest(path).files_of("attention")[0] for path in (ingested_reference, out)
     }
-    assert entries[out].rows == entries[reference_dataset].rows
-    assert entries[out].bytes < 0.6 * entries[reference_dataset].bytes
+    assert entries[out].rows == entries[ingested_reference].rows
+    assert entries[out].bytes < 0.6 * entries[ingested_reference].bytes
     for command in ("check", "verify"):
         assert run(command, out).code == 0
     outcome = run(*words)
@@ -104,7 +104,7 @@ def test_left_out_prompts_and_progress_are_shown(run: Run, tmp_path: Path) -> No
 
 
 def test_prompts_alone_and_together_give_the_same_rows(
-    run: Run, reference_dataset: Path, tmp_path: Path
+    run: Run, ingested_reference: Path, tmp_path: Path
 ) -> None:
     """Padding and batching change nothing beyond rounding."""
     prompts = tmp_path / "one.jsonl"
@@ -118,7 +118,7 @@ def test_prompts_alone_and_together_give_the_same_rows(
         "select weight from attention where model = 'standard' and prompt_id = 0 "
         "order by layer, head, query, key"
     )
-    with open_session(out) as alone, open_session(reference_dataset) as together:
+    with open_session(out) as alone, open_session(ingested_reference) as together:
         a, b = (session.query(query).fetchnumpy()["weight"] for session in (alone, together))
     np.testing.assert_allclose(a, b, atol=1e-5)
 

@@ -11,9 +11,9 @@ from ingest.kernel.errors import InputError
 from ingest.prompts.probes import KINDS, Probe, check_cut_alike, make_probe
 from ingest.prompts.sequence import encode_prompt
 from sql.session import open_session
-from tests.support.planted import INDUCTION, PREVIOUS, WORDS, write_planted_model
+from tests.support.models.planted import INDUCTION, PREVIOUS, WORDS, write_planted_model
+from tests.support.models.small_tokenizers import byte_level, with_sentence_start, word_pieces
 from tests.support.running import REFERENCE, Run
-from tests.support.small_tokenizers import byte_level, with_sentence_start, word_pieces
 
 TOKENIZERS = {"bytes": byte_level(), "start": with_sentence_start(), "pieces": word_pieces()}
 ALL = [TOKENIZERS, *({name: tokenizer} for name, tokenizer in TOKENIZERS.items())]

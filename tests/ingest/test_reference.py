@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sql.session import Session
-from tests.support.bundles import Sizes, llama_patterns
+from tests.support.models.bundles import Sizes, llama_patterns
 from tests.support.running import REFERENCE, Reference
 
 MODELS = ("standard", "adhd")

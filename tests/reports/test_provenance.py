@@ -18,7 +18,7 @@ from reports.data.queries import read_report
 from reports.site.pages import write_report
 from sql.parameters import Parameters
 from sql.session import open_session
-from tests.support.planted import write_planted_model
+from tests.support.models.planted import write_planted_model
 from tests.support.running import Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 

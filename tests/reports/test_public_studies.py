@@ -15,8 +15,8 @@ from ingest.dataset.manifest import read_manifest
 from reports.study.built_in import STUDIES_FOLDER
 from reports.study.study import read_study
 from sql.session import open_session
+from tests.support.models.small_tokenizers import byte_level
 from tests.support.services.hub import COMMAND, Client, Hub, serve_hub
-from tests.support.small_tokenizers import byte_level
 
 _LAST = 143000
 

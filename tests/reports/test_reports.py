@@ -91,8 +91,9 @@ def specs_in(page_file: Path) -> dict[str, dict[str, Any]]:
 
 
 def rows_in(spec: dict[str, Any], column: str) -> list[dict[str, Any]]:
-    """The rows of the data set of a chart that has that column."""
-    return next(rows for rows in spec["datasets"].values() if column in rows[0])
+    """The rows of the data set of a chart that has that column; large ones are one text."""
+    tables = (json.loads(d) if isinstance(d, str) else d for d in spec["datasets"].values())
+    return next(rows for rows in tables if column in rows[0])
 
 
 # --- what is read ---------------------------------------------------------------------------

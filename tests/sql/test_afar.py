@@ -6,14 +6,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import duckdb
 import numpy as np
 import pytest
 
 from ingest.dataset.afar.open import open_afar
 from ingest.dataset.manifest import MANIFEST_NAME, checksum_of, read_manifest
 from ingest.kernel.files import sha256_of
+from sql.graph.export import views_text
 from sql.session import open_session
 from tests.support.fresh import fresh_processes
 from tests.support.running import Run, stored_patterns
@@ -115,6 +120,51 @@ def test_from_afar_and_from_a_copy_come_the_same_rows(hub, dataset, cache):
         assert np.array_equal(here, there, equal_nan=True)
 
 
+def test_the_shipped_views_work_over_ranges_in_plain_duckdb(hub, dataset, cache):
+    manifest = read_manifest(dataset)
+    afar = open_afar(folder_on_the_web(hub))
+    text = views_text(dataset)
+    for entry in manifest.files():
+        text = text.replace(f"'{entry.path}'", f"'afar://{entry.path}'")
+    hub.n_bytes = 0
+    with duckdb.connect(":memory:") as connection:
+        connection.register_filesystem(afar.file_system)
+        connection.execute(text)
+        found = connection.sql(PROFILE).fetchall()
+        connection.unregister_filesystem("afar")
+    assert 0 < hub.n_bytes < 0.05 * bytes_of_a(dataset)
+    with open_session(dataset) as session:
+        expected = [tuple(row.values()) for row in session.rows(PROFILE)]
+    assert np.allclose(found, expected, rtol=1e-12)
+
+
+def test_a_figure_is_drawn_from_afar(hub, small, run: Run, cache, tmp_path):
+    hub.add("datasets/org/small").commit(small)
+    address = folder_on_the_web(hub, "datasets/org/small")
+    outcome = run("figure", address, "profiles", "-o", tmp_path / "figure.csv")
+    assert outcome.code == 0, outcome.err
+    assert len((tmp_path / "figure.csv").read_text().splitlines()) > 20
+
+
+def test_a_large_file_resumes_where_its_connection_broke(hub, dataset, tmp_path):
+    repository = hub.repositories[REPOSITORY]
+    repository.faults_once["attention/b/part-00000.parquet"] = Fault.TRUNCATED
+    settings = {
+        "HF_ENDPOINT": hub.endpoint,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    hub.n_bytes = 0
+    with fresh_processes(settings) as reader:
+        assert reader("pull", "org/large", "--out", tmp_path / "out").code == 0
+    assert files_of(tmp_path / "out")[ATTENTION] == (dataset / ATTENTION).read_bytes()
+    manifest = read_manifest(dataset)
+    whole = sum(entry.bytes for entry in manifest.files())
+    # What was read of the file and not yet written, at most one piece of the client's, comes twice.
+    half = manifest.files_of("attention", "b")[0].bytes // 2
+    assert hub.n_bytes < whole + half
+
+
 def test_what_was_computed_is_kept_here(hub, dataset, cache):
     query = "select count(*) as n from profiles"
     for expected in (True, False):
@@ -124,7 +174,7 @@ def test_what_was_computed_is_kept_here(hub, dataset, cache):
         assert row["n"] == 2 * 48 * 20
         assert (hub.n_bytes > bytes_of_a(dataset)) is expected
     kept = [path.name.partition("-")[0] for path in cache.rglob("views/*.parquet")]
-    assert kept == ["profiles"]
+    assert kept == ["block_profiles"]
 
 
 def test_what_reads_all_rows_gets_whole_files_that_are_checked(hub, dataset, cache):
@@ -254,6 +304,27 @@ def test_an_address_without_a_dataset_is_refused(address, hub, run: Run, cache):
     assert outcome.code in (1, 2)
     assert ADDRESSES[address] in outcome.err
     assert len(outcome.err.splitlines()) == 2
+
+
+def test_a_server_of_whole_files_only_is_named(small, run: Run, cache, tmp_path):
+    for name, body in small.items():
+        (tmp_path / "web" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "web" / name).write_bytes(body)
+    handler = partial(QuietFiles, directory=str(tmp_path / "web"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        outcome = run("sql", f"http://127.0.0.1:{server.server_port}", "select 1")
+        server.shutdown()
+    assert outcome.code == 2
+    assert "its server sends no parts of" in outcome.err
+    assert len(outcome.err.splitlines()) == 2
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """Python's own server of a folder, which knows no ranges."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
+        pass
 
 
 @pytest.mark.parametrize("command", ["verify", "check"])

@@ -124,7 +124,7 @@ def test_in_a_real_terminal(dataset: Path, tmp_path: Path) -> None:
         shell.type(f"select count(*) as n_found from similarity_r{TAB};\n")
         seen = shell.read_until("headswap> ")
         assert "similarity_ranking" in seen
-        assert "288" in seen  # 6 x 6 heads, both orders, four similarities
+        assert "432" in seen  # 6 x 6 heads, both orders, six similarities
         shell.type(CTRL_D)
         assert shell.wait() == 0
     assert "similarity_ranking" in (tmp_path / "headswap" / "history").read_text()

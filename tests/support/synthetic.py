@@ -89,7 +89,7 @@ def write_synthetic_dataset(
 
 
 def write_large_dataset(
-    path: Path, n_prompts: int = 60, n_tokens: int = 60, n_layers: int = 6, n_heads: int = 8
+    path: Path, n_prompts: int = 70, n_tokens: int = 60, n_layers: int = 6, n_heads: int = 8
 ) -> Path:
     """Writes two models, `a` and `b`, of random weights, large enough that a head is a part."""
     words = [

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from ingest.dataset.cards.croissant import CROISSANT_NAME, croissant_text
+from ingest.dataset.cards.findings import findings_in
 from ingest.dataset.cards.queries import queries
 from ingest.dataset.manifest import Manifest, ModelEntry
 from ingest.dataset.relations import STORED_TABLES, StoredTable
@@ -29,11 +30,11 @@ _SIZES = (
 _HOME = re.compile(r"^headswap_home: (?P<home>[\w.-]+/[\w.-]+)$", re.MULTILINE)
 
 
-def card_text(manifest: Manifest, home: str | None = None) -> str:
-    """The card's text. The same manifest and home give the same text.
+def card_text(manifest: Manifest, home: str | None = None, findings: str = "") -> str:
+    """The card's text. The same arguments give the same text.
 
     home: the repository on the hub that the dataset was pushed to or pulled from, as ORG/NAME; None
-    where it lies on a disk only.
+    where it lies on a disk only. findings: the section of `ingest.dataset.cards.findings`.
     """
     stored = [table for name, table in STORED_TABLES.items() if name in manifest.tables]
     tables = "\n".join(_table_line(table, manifest.rows_of(table.name)) for table in stored)
@@ -59,6 +60,7 @@ a query sum to 1. The prompts are those of the variant {markdown_cell(manifest.v
 `manifest.json` lists every file with its rows and SHA-256. A file that it does not name is not part
 of this dataset.
 """,
+        *filter(None, [findings]),
         _how_made(manifest),
         _how_to_query(manifest, home),
     ]
@@ -72,7 +74,7 @@ def texts_of(dataset: Path, manifest: Manifest, home: str | None = None) -> dict
     """
     home = home or home_in(dataset)
     return {
-        CARD_NAME: card_text(manifest, home),
+        CARD_NAME: card_text(manifest, home, findings_in(dataset, manifest)),
         CROISSANT_NAME: croissant_text(manifest, home),
     }
 

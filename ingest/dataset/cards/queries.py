@@ -1,4 +1,7 @@
-"""How a dataset is queried, tool by tool: the code that its card shows. Tests run each."""
+"""How a dataset is queried, tool by tool: the code that its card shows.
+
+Tests run each against a served copy, all but Spark's, which is too large to come along.
+"""
 
 from __future__ import annotations
 

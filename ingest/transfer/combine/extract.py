@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -146,12 +147,13 @@ class _Extractor:
         self, table: StoredTable, folder: Path, on_rows: Callable[[int], None]
     ) -> tuple[FileEntry, ...]:
         made: list[FileEntry] = []
+        numbers: Counter[str | None] = Counter()  # of files so far, a folder
         for entry in self._manifest.files_of(table.name):
-            is_of_model = table.split == "model"
-            before = [m for m in made if not is_of_model or m.owner == entry.owner]
-            path = table.path(len(before), entry.owner)
+            owner = entry.owner if table.split == "model" else None
+            path = table.path(numbers[owner], entry.owner)
             if kept := self._write_file(table, entry, folder, path, on_rows):
                 made.append(kept)
+                numbers[owner] += 1
         return tuple(made)
 
     def _write_file(

@@ -6,7 +6,6 @@ same is decided by their keys, which are made of their content.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -61,72 +60,82 @@ def check_fit(shards: Sequence[Shard]) -> None:
     """Raises InputError, with the reason, where the datasets are not shards of one study."""
     if len(shards) < 2:
         raise InputError("one dataset alone cannot be merged", hint="name two or more")
-    for first, second in itertools.combinations(shards, 2):
-        _check_two(first, second)
-    _check_no_holes(shards)
+    paths = [shard.path.resolve() for shard in shards]
+    for number, path in enumerate(paths):
+        if path in paths[:number]:
+            raise InputError(f"{shards[number].path} is named twice")
+    for shard in shards[1:]:
+        _check_structural(shards[0], shard)
+    tokenizers: dict[str, Shard] = {}
+    models: dict[str, Shard] = {}
+    for shard in shards:
+        for name in shard.manifest.tokenizers:
+            _check_same_tokenizer(name, tokenizers.setdefault(name, shard), shard)
+        for model in shard.manifest.models:
+            _check_same_model(model.name, models.setdefault(model.name, shard), shard)
+    for name in models:
+        _check_each_once(name, [shard for shard in shards if shard.manifest.model(name)], shards)
     for table in STORED_TABLES.values():
         if table.split == "model" and table.is_optional:
             _check_whole(shards, table.name)
 
 
-def _check_two(first: Shard, second: Shard) -> None:
-    where = f"{first.path} and {second.path} do not fit"
-    one, other = first.manifest, second.manifest
-    if first.path.resolve() == second.path.resolve():
-        raise InputError(f"{first.path} is named twice")
-    if one.structural != other.structural:
-        raise InputError(
-            f"{where}: their structural tokens were chosen by {one.structural!r} and "
-            f"{other.structural!r}",
-            hint="a dataset has one choice of structural tokens; ingest with the same --structural",
+def _misfit(one: Shard, other: Shard, reason: str, hint: str | None = None) -> InputError:
+    return InputError(f"{one.path} and {other.path} do not fit: {reason}", hint=hint)
+
+
+def _check_structural(one: Shard, other: Shard) -> None:
+    chosen = (one.manifest.structural, other.manifest.structural)
+    if chosen[0] != chosen[1]:
+        raise _misfit(
+            one,
+            other,
+            f"their structural tokens were chosen by {chosen[0]!r} and {chosen[1]!r}",
+            "a dataset has one choice of structural tokens; ingest with the same --structural",
         )
-    for name in sorted(one.tokenizers.keys() & other.tokenizers.keys()):
-        if one.tokenizers[name] != other.tokenizers[name]:
-            raise InputError(f"{where}: {name!r} names two tokenizers, of different SHA-256")
-    for model in one.models:
-        if same := other.model(model.name):
-            _check_same_model(where, model, same)
-            _check_apart(where, model, first, second)
 
 
-def _check_same_model(where: str, one: ModelEntry, other: ModelEntry) -> None:
+def _check_same_tokenizer(name: str, one: Shard, other: Shard) -> None:
+    if one.manifest.tokenizers[name] != other.manifest.tokenizers[name]:
+        raise _misfit(one, other, f"{name!r} names two tokenizers, of different SHA-256")
+
+
+def _check_same_model(name: str, one: Shard, other: Shard) -> None:
     may_differ = {column.name for column in STORED_TABLES["models"].columns if column.may_differ}
+    entries = (one.manifest.model(name), other.manifest.model(name))
     for field in fields(ModelEntry):
-        values = (getattr(one, field.name), getattr(other, field.name))
+        values = [getattr(entry, field.name) for entry in entries]
         if field.name not in may_differ and values[0] != values[1]:
             shown = " and ".join(printable(repr(value))[:70] for value in values)
-            raise InputError(
-                f"{where}: the model {one.name!r} has the {field.name} {shown}", hint=_OTHER_MODEL
+            reason = f"the model {name!r} has the {field.name} {shown}"
+            raise _misfit(one, other, reason, _OTHER_MODEL)
+
+
+def _check_each_once(model: str, with_model: Sequence[Shard], shards: Sequence[Shard]) -> None:
+    """Whether just one shard holds the model on each prompt of all shards."""
+    held: dict[str, Shard] = {}
+    for shard in with_model:
+        both = [prompt_id for prompt_id, key in sorted(shard.prompts.items()) if key in held]
+        if both:
+            raise _misfit(
+                held[shard.prompts[both[0]]],
+                shard,
+                f"both hold {model!r} on the same prompts, {_count(len(both))} in all, the first "
+                f"of which is prompt {both[0]} of {shard.path}",
+                "shards hold other models, or the same models on other prompts",
             )
-
-
-def _check_apart(where: str, model: ModelEntry, first: Shard, second: Shard) -> None:
-    keys = set(second.prompts.values())
-    both = [prompt_id for prompt_id, key in sorted(first.prompts.items()) if key in keys]
-    if both:
-        raise InputError(
-            f"{where}: both hold {model.name!r} on {_count(len(both))}, the first of which is "
-            f"prompt {both[0]} of {first.path}",
-            hint="shards hold other models, or the same models on other prompts",
-        )
-
-
-def _check_no_holes(shards: Sequence[Shard]) -> None:
-    for model in model_names(shards):
-        with_model = [shard for shard in shards if shard.manifest.model(model)]
-        held = {key for shard in with_model for key in shard.prompts.values()}
-        for shard in shards:
-            lacking = [
-                prompt_id for prompt_id, key in sorted(shard.prompts.items()) if key not in held
-            ]
-            if lacking:
-                raise InputError(
-                    f"{with_model[0].path} and {shard.path} do not fit: no dataset holds "
-                    f"{model!r} on {_count(len(lacking))} of {shard.path}, the first of which is "
-                    f"prompt {lacking[0]}",
-                    hint="each model must have been run on each prompt; name the dataset that is "
-                    "missing, or merge an extract of the prompts that all have",
-                )
+        held |= dict.fromkeys(shard.prompts.values(), shard)
+    for shard in shards:
+        lacking = [prompt_id for prompt_id, key in sorted(shard.prompts.items()) if key not in held]
+        if lacking:
+            raise _misfit(
+                with_model[0],
+                shard,
+                f"no dataset holds {model!r} on {_count(len(lacking))} of {shard.path}, the first "
+                f"of which is prompt {lacking[0]}",
+                "each model must have been run on each prompt; name the dataset that is missing, "
+                "or merge an extract of the prompts that all have",
+            )
 
 
 def _check_whole(shards: Sequence[Shard], table: str) -> None:

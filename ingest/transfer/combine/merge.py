@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,6 +104,7 @@ class _TableMerger:
             if table.name in shard.manifest.tables
         ]
         self._made: list[FileEntry] = []
+        self._numbers: Counter[str | None] = Counter()  # of files so far, a folder
 
     def merge(self) -> tuple[FileEntry, ...]:
         """Writes the table's files and returns their entries; none where no shard has it."""
@@ -124,9 +126,10 @@ class _TableMerger:
         return shard.manifest.files_of(self._table.name, owner)
 
     def _next_path(self, owner: str | None) -> str:
-        is_of_model = self._table.split == "model"
-        made = [entry for entry in self._made if not is_of_model or entry.owner == owner]
-        return self._table.path(len(made), owner)
+        folder = owner if self._table.split == "model" else None
+        number = self._numbers[folder]
+        self._numbers[folder] += 1
+        return self._table.path(number, owner)
 
     def _precision(self, shard: Shard, owner: str | None) -> str:
         model = shard.manifest.model(owner or "")

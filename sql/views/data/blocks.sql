@@ -9,7 +9,9 @@
 select
     prompts.prompt_id,
     (
-        (dense_rank() over (order by coalesce(prompts.pair_id, prompts.prompt_id::varchar) asc) - 1) % 20
+        (dense_rank() over (
+            order by coalesce('pair ' || prompts.pair_id, 'prompt ' || prompts.prompt_id::varchar) asc
+        ) - 1) % 20
     )::integer as block
 from prompts
 inner join analysed_prompts on analysed_prompts.prompt_id = prompts.prompt_id

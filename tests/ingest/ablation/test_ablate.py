@@ -18,8 +18,8 @@ from ingest.appending import Addition
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.verification import verify
 from sql.session import open_session
-from tests.support.bundles import TOKENIZER
 from tests.support.interrupted import content
+from tests.support.models.bundles import TOKENIZER
 from tests.support.oracles.ablation import bundle_logits, read_bundle
 from tests.support.rewritten import Rows, rewrite
 from tests.support.running import REFERENCE, Run, token_ids

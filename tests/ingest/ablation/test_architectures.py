@@ -28,7 +28,7 @@ import headswap
 from ingest.ablation.controls import other_prompts
 from ingest.dataset.verification import verify
 from sql.session import Session, open_session
-from tests.support.bundles import TOKENIZER
+from tests.support.models.bundles import TOKENIZER
 from tests.support.oracles.ablation import Change, changed_logits
 from tests.support.running import token_ids
 

@@ -34,7 +34,7 @@ from ingest.models.load import load_model
 from ingest.models.loaded import LoadedModel
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelSource, find_files
-from tests.support.bundles import TOKENIZER
+from tests.support.models.bundles import TOKENIZER
 
 N_HEADS, D_HEAD = 4, 8
 SIZES = {"vocab_size": 325, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}

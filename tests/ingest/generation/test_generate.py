@@ -20,8 +20,8 @@ from ingest.dataset.verification import verify
 from ingest.generation import pipeline
 from ingest.generation.decoding import Decoder
 from tests.support import readme
-from tests.support.bundles import TOKENIZER
 from tests.support.interrupted import content
+from tests.support.models.bundles import TOKENIZER
 from tests.support.rewritten import rewrite
 from tests.support.running import REFERENCE, Run
 

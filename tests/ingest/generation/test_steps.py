@@ -11,7 +11,7 @@ from ingest.generation.steps import context_of, steps_of
 from ingest.kernel.errors import InputError
 from ingest.prompts.classes import PhraseClass, parse_classes
 from ingest.prompts.prompt_set import Prompt
-from tests.support.bundles import TOKENIZER
+from tests.support.models.bundles import TOKENIZER
 
 
 @pytest.fixture(scope="module")

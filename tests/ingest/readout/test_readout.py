@@ -23,7 +23,7 @@ from transformers import (
 
 import headswap
 from sql.session import Session, open_session
-from tests.support.bundles import TOKENIZER
+from tests.support.models.bundles import TOKENIZER
 from tests.support.running import token_ids
 
 N_LAYERS, N_HEADS, D_HEAD, D_MODEL = 2, 4, 8, 32

@@ -17,8 +17,8 @@ from ingest.dataset.manifest import read_manifest
 from ingest.dataset.verification import verify
 from ingest.readout import pipeline
 from sql.session import open_session
-from tests.support.bundles import TOKENIZER
 from tests.support.interrupted import content
+from tests.support.models.bundles import TOKENIZER
 from tests.support.rewritten import Rows, rewrite
 from tests.support.running import REFERENCE, Run
 

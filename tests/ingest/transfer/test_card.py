@@ -20,7 +20,7 @@ from ingest.dataset.cards.card import card_text
 from ingest.dataset.cards.queries import Query, queries
 from ingest.dataset.commit import commit
 from ingest.dataset.manifest import read_manifest
-from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.relations import STORED_TABLES, required_tables
 from ingest.prompts.prompt_set import PAIRED_TASKS
 from tests.support.services.hub import PATIENCE, Hub, serve_hub
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
@@ -76,7 +76,7 @@ def found(dataset: Path, start: str) -> Query:
     return query
 
 
-def test_the_card_shows_all_code_that_is_run_here(demo_dataset):
+def test_the_card_shows_all_code(demo_dataset):
     text = card_text(read_manifest(demo_dataset), HOME)
     blocks = re.findall(r"```(\w+)\n(.*?)\n```", text, re.S)
     shown = {(language, code.removeprefix("$ ")) for language, code in blocks}
@@ -152,7 +152,7 @@ def test_the_head_is_what_hubs_read(demo_dataset, tmp_path):
     assert content
     assert content["license"] == "cc-by-4.0"
     assert content["size_categories"] == ["100K<n<1M"]
-    assert [config["config_name"] for config in content["configs"]] == list(STORED_TABLES)
+    assert [config["config_name"] for config in content["configs"]] == list(required_tables())
     for config in content["configs"]:
         files = {entry.path for entry in manifest.files_of(config["config_name"])}
         matched = {
@@ -182,12 +182,12 @@ def test_the_metadata_is_what_catalogues_read(demo_dataset, tmp_path):
     metadata = mlcroissant.Dataset(jsonld=copy / "croissant.json").metadata
     assert metadata.ctx.issues.errors == set()
     assert metadata.url == f"https://huggingface.co/datasets/{HOME}"
-    assert {table.name for table in metadata.record_sets} == set(STORED_TABLES)
+    assert {table.name for table in metadata.record_sets} == set(required_tables())
 
 
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame:DeprecationWarning")
-@pytest.mark.parametrize("table", STORED_TABLES)
+@pytest.mark.parametrize("table", required_tables())
 def test_records_by_the_metadata_are_all_rows(table, tmp_path):
     import mlcroissant
 

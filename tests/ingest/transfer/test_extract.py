@@ -100,8 +100,8 @@ def test_layers_that_are_left_out_have_no_heads(whole: Path, run: Run, tmp_path:
         query = "select model, layer, head, bin, mass from profiles where layer = 1 order by all"
         assert session.rows(query) == full.rows(query)
         assert session.rows("select count(*) as n from profiles")[0]["n"] == 6 * 20
-        content_matches = session.rows("select * from content_matches order by all")
-        assert {row["layer_b"] for row in content_matches} == {1}
+        tests = session.rows("select * from match_tests order by all")
+        assert {row["layer_b"] for row in tests} == {1}
     again = run("extract", part, "--models", "a", "--out", tmp_path / "again")
     assert again.code == 0, again.err
     assert read_manifest(tmp_path / "again").models[0].layers == (1,)

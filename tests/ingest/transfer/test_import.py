@@ -227,6 +227,7 @@ def test_every_kind_of_source_gives_its_rows(kind: str, run: Run, tmp_path: Path
 def test_attention_to_later_keys_is_kept(run: Run, tmp_path: Path) -> None:
     made = patterns(is_causal=False)
     source, _ = _npz(tmp_path, made)
+    (tmp_path / "d").mkdir()  # an empty folder is as good as none
     assert run("import", source, "--model", "enc", "--out", tmp_path / "d").code == 0
     assert_stored(tmp_path / "d", made, "enc")
     assert run("verify", tmp_path / "d").code == 0

@@ -3,101 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ingest.dataset.cards.card import texts_of
-from ingest.dataset.manifest import MANIFEST_NAME, checksum_of, read_manifest
-from sql.graph.export import write_views
-from tests.support.services.hub import COMMAND, TOKEN, Client, Fault, Hub, free_port, serve_hub
+from ingest.dataset.manifest import MANIFEST_NAME, read_manifest
+from tests.support.services.hub import Fault
+from tests.support.services.sharing import TASKS, commit_as, content, is_dataset, on_hub
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
-TASKS = [(f"Task number {n}", ["boil water", "pour it", "wait a while"]) for n in range(12)]
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[Hub]:
-    with serve_hub() as hub:
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def clients(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Client]]:
-    """One for each set of settings."""
-    folder = tmp_path_factory.mktemp("transfer")
-    settings = {
-        "owner": {"HF_TOKEN": TOKEN},
-        "reader": {},
-        "stranger": {"HF_TOKEN": "hf_another"},
-        "unreachable": {"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}", "HF_TOKEN": TOKEN},
-        "offline": {"HF_HUB_OFFLINE": "1"},
-    }
-    shared = {
-        "HF_ENDPOINT": hub.endpoint,
-        "HF_HOME": str(folder / "home"),
-        "HF_HUB_DISABLE_XET": "1",  # whose storage speaks another protocol than this hub
-    }
-    clients = {
-        name: Client(folder / f"{name}.err", shared | own, COMMAND)
-        for name, own in settings.items()
-    }
-    yield clients
-    for client in clients.values():
-        client.close()
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    models = [SyntheticModel("a", seed=1), SyntheticModel("b", seed=2)]
-    path = write_synthetic_dataset(tmp_path_factory.mktemp("share") / "dataset", models, TASKS)
-    write_views(path)
-    return path
-
-
-@pytest.fixture
-def own(dataset: Path, tmp_path: Path) -> Path:
-    """A copy of the dataset that a test may change."""
-    return shutil.copytree(dataset, tmp_path / "own")
-
-
-@pytest.fixture(scope="module")
-def shared(hub: Hub, clients: dict[str, Client], dataset: Path) -> str:
-    """A repository that holds the dataset."""
-    assert clients["owner"].run("push", dataset, "org/shared").code == 0
-    return "org/shared"
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """The files of a dataset; what belongs to this machine alone left out."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".")
-    }
-
-
-def commit_as(hub: Hub, repo_id: str, dataset: Path, **changed: bytes | None) -> None:
-    """Puts a dataset's files on the hub, some of them changed or left out."""
-    texts = texts_of(dataset, read_manifest(dataset), repo_id)
-    own = {name: text.encode() for name, text in texts.items()}
-    files: dict[str, Any] = content(dataset) | own | changed
-    kept = {name: body for name, body in files.items() if body is not None}
-    hub.add(f"datasets/{repo_id}").commit(kept)
-
-
-def on_hub(hub: Hub, repo_id: str) -> dict[str, bytes]:
-    """The files of a repository's main branch; the hub's own left out."""
-    repository = hub.repositories[f"datasets/{repo_id}"]
-    files = repository.commits[repository.branches["main"]]
-    return {name: body for name, body in files.items() if not name.startswith(".")}
-
-
-def is_dataset(folder: Path) -> bool:
-    return any(path.name == MANIFEST_NAME for path in folder.rglob("*"))
+FILE = "attention/a/part-00000.parquet"
 
 
 # --- there and back -------------------------------------------------------------------------
@@ -183,6 +97,27 @@ def test_a_part_is_a_dataset_that_says_of_what(shared, clients, dataset, tmp_pat
     assert "a part of" in (out / "README.md").read_text()
 
 
+def test_findings_are_on_the_card_and_come_along(clients, own, tmp_path):
+    pushed = clients["owner"].run("push", own, "org/found", "--findings")
+    assert pushed.code == 0, pushed.err
+    card = (own / "README.md").read_text()
+    assert "## What was found" in card
+    count = "select count(*) filter (where p_family <= 0.05) as n from verdicts "
+    asked = clients["owner"].run("sql", own, f"{count} where model_a = 'a'", "--json")
+    (row,) = json.loads(asked.out)
+    assert f"{row['n'] or 'None'} of 6 heads of a" in card
+    assert "![Profiles of a" in card
+    out = tmp_path / "out"
+    assert clients["reader"].run("pull", "org/found", "--out", out).code == 0
+    there = {name: body for name, body in content(own).items() if not name.startswith("views/")}
+    assert content(out) == there
+    assert there["findings.png"].startswith(b"\x89PNG")
+    assert clients["reader"].run("verify", out).code == 0
+    part = tmp_path / "part"
+    assert clients["reader"].run("pull", "org/found", "--models=a", "--out", part).code == 0
+    assert "What was found" not in (part / "README.md").read_text()
+
+
 # --- what breaks ----------------------------------------------------------------------------
 
 
@@ -230,8 +165,25 @@ def test_a_pull_that_broke_off_is_no_dataset_and_goes_on(hub, clients, dataset, 
     repository.faults.clear()
     hub.requests.clear()
     assert clients["reader"].run("pull", repo_id, "--out", out).code == 0
-    assert "models.parquet" not in hub.asked(f"datasets/{repo_id}"), "it had come whole"
+    assert FILE not in hub.asked(f"datasets/{repo_id}"), "it had come whole"
     assert content(out) == on_hub(hub, repo_id)
+
+
+def test_what_another_state_left_aside_is_not_taken_for_this_one(hub, clients, dataset, tmp_path):
+    commit_as(hub, "org/states", dataset)
+    repository, out = hub.repositories["datasets/org/states"], tmp_path / "out"
+    assert clients["reader"].run("pull", "org/states@main", "--out", out).code == 0
+    first = repository.branches["main"]
+    models = [SyntheticModel("a", seed=5), SyntheticModel("b", seed=6)]
+    other = write_synthetic_dataset(tmp_path / "other", models, TASKS)
+    commit_as(hub, "org/states", other)
+    repository.faults["attention/b/part-00000.parquet"] = Fault.ERROR
+    assert clients["reader"].run("pull", "org/states", "--out", out).code == 1
+    assert (out / ".pull" / FILE).is_file()
+    again = clients["reader"].run("pull", f"org/states@{first}", "--out", out)
+    assert again.code == 0, again.err
+    assert clients["reader"].run("verify", out).code == 0
+    assert (out / FILE).read_bytes() == (dataset / FILE).read_bytes()
 
 
 def test_a_branch_that_moved_is_not_overwritten(hub, clients, own):
@@ -244,124 +196,3 @@ def test_a_branch_that_moved_is_not_overwritten(hub, clients, own):
     assert repository.commits[repository.branches["main"]].keys() == {"other.txt"}
     assert clients["owner"].run("push", own, "org/moving").code == 0
     assert "other.txt" in repository.commits[repository.branches["main"]]
-
-
-# --- lies -----------------------------------------------------------------------------------
-
-
-def with_entry(dataset: Path, path: str, changes: dict[str, object]) -> bytes:
-    """The manifest with one file's entry changed, its checksum made right again."""
-    manifest = json.loads((dataset / MANIFEST_NAME).read_bytes())
-    for entries in manifest["tables"].values():
-        for entry in entries:
-            if entry["path"] == path:
-                entry.update(changes)
-    manifest["sha256"] = checksum_of(manifest)
-    return json.dumps(manifest).encode()
-
-
-FILE = "attention/a/part-00000.parquet"
-LIES: dict[str, tuple[dict[str, object], str]] = {
-    "another checksum": ({"sha256": "0" * 64}, "does not have the SHA-256"),
-    "another size": ({"bytes": 5_000_000}, "but the manifest says 5,000,000"),
-    "a file that is not there": (
-        {"path": "attention/a/part-00009.parquet"},
-        "is named by the manifest and is not there",
-    ),
-    "a file outside": ({"path": "../../x.parquet"}, "is not a Parquet file inside the dataset"),
-    "more rows than bytes": ({"rows": 10**15}, "impossible numbers"),
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_a_manifest_that_lies_is_refused(hub, clients, dataset, tmp_path, lie):
-    changes, words = LIES[lie]
-    repo_id, out = f"lies/{lie.replace(' ', '-')}", tmp_path / "out"
-    commit_as(hub, repo_id, dataset, **{MANIFEST_NAME: with_entry(dataset, FILE, changes)})
-    refused = clients["reader"].run("pull", repo_id, "--out", out)
-    assert refused.code == 2
-    assert words in refused.err
-    assert len(refused.err.splitlines()) == 2
-    assert not out.exists()
-
-
-def test_a_manifest_whose_checksum_is_wrong_is_refused(hub, clients, dataset, tmp_path):
-    text = (dataset / MANIFEST_NAME).read_bytes().replace(b"synthetic:a", b"synthetic:z")
-    commit_as(hub, "lies/checksum", dataset, **{MANIFEST_NAME: text})
-    refused = clients["reader"].run("pull", "lies/checksum", "--out", tmp_path / "out")
-    assert refused.code == 2
-    assert "not the one that its checksum was taken of" in refused.err
-
-
-def test_a_damaged_dataset_is_not_sent(hub, clients, own):
-    path = own / FILE
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
-    refused = clients["owner"].run("push", own, "org/damaged")
-    assert refused.code == 2
-    assert "does not have the SHA-256" in refused.err
-    assert "datasets/org/damaged" not in hub.repositories
-
-
-# --- refusals -------------------------------------------------------------------------------
-
-
-REFUSED_PUSHES = [
-    ("reader", ["org/new"], 2, "you may not write to org/new (HTTP 401)"),
-    ("stranger", ["org/new"], 2, "you may not write to org/new (HTTP 403)"),
-    ("owner", ["foreign/new"], 2, "you may not write to foreign/new (HTTP 403)"),
-    ("owner", ["name"], 2, "cannot be a branch of a repository"),
-    ("owner", ["org/name@v1"], 2, "cannot be a branch of a repository"),
-    ("owner", ["org/name", "--revision=../x"], 2, "cannot be a branch of a repository"),
-    ("owner", ["org/name", "--license=a b"], 2, "'a b' names no licence"),
-    ("owner", ["org/shared", "--private"], 2, "exists and is public"),
-    ("unreachable", ["org/name"], 1, "cannot be reached"),
-    ("offline", ["org/name"], 2, "HF_HUB_OFFLINE is set"),
-]
-
-
-@pytest.mark.parametrize(("client", "words", "code", "message"), REFUSED_PUSHES, ids=str)
-def test_a_push_is_refused_in_one_line(clients, shared, own, client, words, code, message):
-    outcome = clients[client].run("push", own, *words)
-    assert (outcome.code, outcome.out) == (code, "")
-    assert message in outcome.err
-    assert len(outcome.err.splitlines()) == 2, outcome.err
-
-
-REFUSED_PULLS = [
-    ("reader", ["org/absent"], 2, "org/absent@main is not on"),
-    ("owner", ["org/absent"], 2, "(HTTP 404)"),
-    ("reader", ["org/shared@v9"], 2, "has no revision 'v9'"),
-    ("reader", ["org/plain"], 2, "is not a dataset of headswap: it has no manifest.json"),
-    ("reader", ["org/shared", "--models=x"], 2, "has no model 'x'"),
-    ("reader", ["org/shared", "--models=a,"], 2, "an empty name"),
-    ("reader", ["org/shared", "--tables=nothing"], 2, "has no table 'nothing'"),
-    ("reader", ["name"], 2, "cannot be a dataset on the hub"),
-    ("reader", ["hf://models/org/name"], 2, "cannot be a dataset on the hub"),
-    ("unreachable", ["org/shared"], 1, "cannot be reached"),
-    ("offline", ["org/shared"], 2, "HF_HUB_OFFLINE is set"),
-]
-
-
-@pytest.mark.parametrize("case", REFUSED_PULLS, ids=str)
-def test_a_pull_is_refused_in_one_line(hub, clients, shared, tmp_path, case):
-    client, words, code, message = case
-    hub.add("datasets/org/plain").commit({"README.md": b"# another dataset"})
-    outcome = clients[client].run("pull", *words, "--out", tmp_path / "out")
-    assert (outcome.code, outcome.out) == (code, "")
-    assert message in outcome.err
-    assert len(outcome.err.splitlines()) == 2, outcome.err
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_that_holds_something_else_is_left_alone(clients, shared, own, tmp_path):
-    full = tmp_path / "full"
-    full.mkdir()
-    (full / "thesis.txt").write_text("mine")
-    refused = clients["reader"].run("pull", shared, "--out", full)
-    assert (refused.code, [path.name for path in full.iterdir()]) == (2, ["thesis.txt"])
-    assert "holds other files" in refused.err
-    before = content(own)
-    refused = clients["reader"].run("pull", shared, "--out", own)
-    assert refused.code == 2
-    assert "was not pulled from org/shared" in refused.err
-    assert content(own) == before

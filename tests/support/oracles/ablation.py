@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.support.bundles import Sizes
+from tests.support.models.bundles import Sizes
 
 # Given a layer and what its heads mix, `[head, position, d_head]`; gives what they mix instead.
 Change = Callable[[int, Tensor], Tensor]

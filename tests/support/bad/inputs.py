@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
-from tests.support.bad_addresses import sharing_cases
-from tests.support.bad_requests import GENERATIONS, READOUTS
-from tests.support.transfer.bad_inputs import EXTRACTS, IMPORTS, MERGES
+from tests.support.bad.addresses import sharing_cases
+from tests.support.bad.requests import ABLATIONS, FIGURES, GENERATIONS, READOUTS, TOP_TOKENS
+from tests.support.bad.transfer import EXTRACTS, IMPORTS, MERGES
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
 MODEL = "--model=standard={r}"
@@ -44,34 +44,6 @@ STATISTICS = {
         "a:L0H0 ~ b:L0H1 best match 0.5",
     ],
 }
-FIGURES = [
-    "",
-    "profiles",
-    "nothing -o {t}/f.svg",
-    "profiles -o {t}/f.gif",
-    "profiles -o {t}/f",
-    "profiles -o {t}",
-    "profiles -o {t}/empty.txt/f.svg",
-    "profiles -o /proc/f.svg",
-    "profiles -o {t}/f.svg --width 0",
-    "profiles -o {t}/f.svg --width nan",
-    "profiles -o {t}/f.svg --width inf",
-    "profiles -o {t}/f.svg --width x",
-    "profiles -o {t}/f.svg --theme blue",
-    "profiles -o {t}/f.svg --other x",
-    "profiles -o {t}/f.svg --head L9H0",
-    "profiles -o {t}/f.svg --head L0H9",
-    "profiles -o {t}/f.svg --head x:L0H0",
-    "profiles -o {t}/f.svg --head a:",
-    "profiles -o {t}/f.svg --head a:L0H0 --head b:L0H0 --head a:L1H0",
-    "pattern -o {t}/f.svg --head a:L0H0 --head b:L0H0",
-    "pattern -o {t}/f.svg --prompt 99",
-    "pattern -o {t}/f.svg --prompt x",
-    "matrix -o {t}/f.svg --head a:L0H0",
-    "distribution -o {t}/f.svg --other a",
-    "trends -o {t}/f.svg",
-    "trends -o {t}/f.svg --head a:L0H0",
-]
 SCHEDULES = [
     "",
     "{t}/nothing.toml --cron",
@@ -363,7 +335,12 @@ def _cases() -> Iterator[list[str]]:
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in FIGURES)
-    for command, listed in (("generate", GENERATIONS), ("readout", READOUTS)):
+    for command, listed in (
+        ("ablate", ABLATIONS),
+        ("top-tokens", TOP_TOKENS),
+        ("generate", GENERATIONS),
+        ("readout", READOUTS),
+    ):
         yield from ([command, "{d}", *words.split()] for words in listed)
         yield from ([command, f"{{t}}/{name}"] for name in DATASETS)
         yield from ([command], [command, "{d}", "--nothing"], [command, "{d}", "more"])

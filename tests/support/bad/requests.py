@@ -1,5 +1,28 @@
-"""Options of generate and readout that cannot be used; places as in `bad_inputs`."""
+"""Options of figure, ablate, top-tokens, generate and readout that cannot be used."""
 
+ABLATIONS = [
+    "--head=H0",
+    "--head=L9H0",
+    "--head=L0H9",
+    "--head=L0H1+L0H0",
+    "--kind=half",
+    "--model=x",
+    "--source=a",
+    "--source=x=y",
+    "--device=abacus",
+]
+TOP_TOKENS = [
+    "a --prompt=0",
+    "x:L0H0 --prompt=0",
+    "a:L9H0 --prompt=0",
+    "a:L0H0",
+    "a:L0H0 --prompt=99999",
+    "a:L0H0 --prompt=x",
+    "a:L0H0 --prompt=0 --position=999",
+    "a:L0H0 --prompt=0 -k 0",
+    "a:L0H0 --prompt=0 --kind=half",
+    "a:L0H0 --prompt=0 --source=a=/nothing",
+]
 GENERATIONS = [
     "--model=x",
     "--model=",
@@ -64,4 +87,33 @@ READOUTS = [
     "--class=demo:other",
     "--device=abacus",
     "--all-positions=x",
+]
+
+FIGURES = [
+    "",
+    "profiles",
+    "nothing -o {t}/f.svg",
+    "profiles -o {t}/f.gif",
+    "profiles -o {t}/f",
+    "profiles -o {t}",
+    "profiles -o {t}/empty.txt/f.svg",
+    "profiles -o /proc/f.svg",
+    "profiles -o {t}/f.svg --width 0",
+    "profiles -o {t}/f.svg --width nan",
+    "profiles -o {t}/f.svg --width inf",
+    "profiles -o {t}/f.svg --width x",
+    "profiles -o {t}/f.svg --theme blue",
+    "profiles -o {t}/f.svg --other x",
+    "profiles -o {t}/f.svg --head L9H0",
+    "profiles -o {t}/f.svg --head L0H9",
+    "profiles -o {t}/f.svg --head x:L0H0",
+    "profiles -o {t}/f.svg --head a:",
+    "profiles -o {t}/f.svg --head a:L0H0 --head b:L0H0 --head a:L1H0",
+    "pattern -o {t}/f.svg --head a:L0H0 --head b:L0H0",
+    "pattern -o {t}/f.svg --prompt 99",
+    "pattern -o {t}/f.svg --prompt x",
+    "matrix -o {t}/f.svg --head a:L0H0",
+    "distribution -o {t}/f.svg --other a",
+    "trends -o {t}/f.svg",
+    "trends -o {t}/f.svg --head a:L0H0",
 ]

@@ -1,0 +1,98 @@
+"""The rankings and matches of ablations against numpy and scipy on the stored rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import headswap
+from sql.session import Session, open_session
+from tests.support.running import REFERENCE
+
+Head = tuple[str, int, int]
+
+
+def by_prompt(session: Session, column: str) -> dict[Head, list[float]]:
+    """The mean of a column over the places of each prompt that have it, prompts in order."""
+    values: dict[tuple[Head, int], list[float]] = defaultdict(list)
+    for row in session.rows("select * from ablation_effects order by prompt_id, position"):
+        if row[column] is not None:
+            head = (row["model"], row["layer"], row["head"])
+            values[head, row["prompt_id"]].append(row[column])
+    found: dict[Head, list[float]] = defaultdict(list)
+    for (head, _), of_prompt in values.items():
+        found[head].append(float(np.mean(of_prompt)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        ("delta_loss_nats", ("mean_delta_loss_nats", "low", "high")),
+        ("kl_nats", ("mean_kl_nats", "kl_low", "kl_high")),
+    ],
+)
+def test_intervals_are_those_of_a_mean_over_prompts(
+    column: str, names: tuple[str, ...], reference_session: Session
+) -> None:
+    expected = by_prompt(reference_session, column)
+    rows = reference_session.rows("select * from ablation_ranking")
+    assert len(rows) == len(expected) == 24
+    for row in rows:
+        values = expected[row["model"], row["layer"], row["head"]]
+        low, high = scipy.stats.t.interval(
+            0.95, len(values) - 1, np.mean(values), scipy.stats.sem(values)
+        )
+        assert row["n_prompts"] == 12
+        found = [row[name] for name in names]
+        assert found == pytest.approx([np.mean(values), low, high], abs=1e-9)
+
+
+def test_ranks_fall_with_the_mean_loss(reference_session: Session) -> None:
+    rows = reference_session.rows("select * from ablation_ranking order by model, rank")
+    for model in ("adhd", "standard"):
+        mine = [row for row in rows if row["model"] == model]
+        assert [row["rank"] for row in mine] == list(range(1, 13))
+        assert (np.diff([row["mean_delta_loss_nats"] for row in mine]) <= 1e-9).all()
+
+
+def test_correlations_are_those_of_numpy(reference_session: Session) -> None:
+    effects = by_prompt(reference_session, "delta_loss_nats")
+    rows = reference_session.rows("select * from functional_match")
+    assert len(rows) == 24
+    for row in rows:
+        own = effects[row["model_a"], row["layer_a"], row["head_a"]]
+        correlations = {
+            head[1:]: float(np.corrcoef(own, values)[0, 1])
+            for head, values in effects.items()
+            if head[0] == row["model_b"]
+        }
+        best = max(correlations, key=lambda head: correlations[head])
+        assert (row["best_layer_b"], row["best_head_b"]) == best
+        assert row["best_correlation"] == pytest.approx(correlations[best], abs=1e-9)
+        match = (row["layer_b"], row["head_b"])
+        assert row["correlation"] == pytest.approx(correlations[match], abs=1e-9)
+
+
+def test_heads_that_were_not_ablated_match_nothing(tmp_path: Path) -> None:
+    dataset = tmp_path / "dataset"
+    models = [f"--model={name}={REFERENCE / name}" for name in ("standard", "adhd")]
+    assert headswap.main(["ingest", *models, "--out", str(dataset)]) == 0
+    other = Path(shutil.copytree(dataset, tmp_path / "other"))
+    assert headswap.main(["ablate", str(dataset), "--model=adhd"]) == 0
+    with open_session(dataset) as session:
+        assert session.rows("select * from functional_match") == []
+        assert len(session.rows("select * from ablation_ranking")) == 12
+    assert headswap.main(["ablate", str(other), "--head=L0H0", "--head=L1H1"]) == 0
+    with open_session(other) as session:
+        rows = session.rows("select * from functional_match where model_a = 'adhd'")
+    assert [(row["layer_a"], row["head_a"]) for row in rows] == [(0, 0), (1, 1)]
+    # Its twin, standard L0H3, was not ablated; a layer of one head leaves chance nothing to turn.
+    assert (rows[0]["layer_b"], rows[0]["head_b"], rows[0]["correlation"]) == (0, 3, None)
+    assert rows[0]["is_best"] is False
+    assert [row["p_value"] for row in rows] == [1, 1]
