@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,16 @@ def counts(dataset: Path) -> dict[str, int]:
     return {row["kind"]: row["n"] for row in rows}
 
 
+def modules_of_a_run(study: Path) -> set[str]:
+    """What a process that runs the study has imported at its end."""
+    code = "import sys, headswap; headswap.main(sys.argv[1:]); print(*sys.modules)"
+    words = [sys.executable, "-c", code, "run", str(study)]
+    folder = Path(__file__).parents[2]
+    process = subprocess.run(words, check=True, capture_output=True, text=True, cwd=folder)
+    assert "nothing changed since" in process.stderr
+    return set(process.stdout.splitlines()[-1].split())
+
+
 def n_added(added: Any) -> int:
     """Rows in all, by model or by table and model."""
     return sum(map(n_added, added.values())) if isinstance(added, dict) else int(added)
@@ -82,6 +94,7 @@ def test_effects_are_made_once_and_by_the_commands_shown(run: Run, study: Path) 
     assert (study.parent / "page" / "effects.html").is_file()
 
     before = content(dataset)
+    assert {"torch", "transformers"} & modules_of_a_run(study) == set()
     second = run("run", study)
     assert second.code == 0, second.err
     assert "nothing changed since" in second.err
