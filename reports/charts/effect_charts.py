@@ -13,10 +13,11 @@ from reports.data.effects import Ablated, Readout, Work
 from reports.data.report import Head
 
 # Numbers are written into the squares of a grid that has room for them.
-_MOST_NUMBERED_HEADS = 8
+_MOST_NUMBERED = (8, 30)  # heads a layer, layers
 # From this share of the strongest colour on, numbers are as pale as the paper.
 _STRONG = 0.6
-_SQUARE = 34
+# Of a square, and of a whole grid at the most, in pixels.
+_SQUARE, _TALLEST = 34, 640
 
 
 def effects_chart(
@@ -76,7 +77,7 @@ def effects_chart(
         ],
     )
     layers = [squares]
-    if ablated.n_heads <= _MOST_NUMBERED_HEADS:
+    if ablated.n_heads <= _MOST_NUMBERED[0] and ablated.n_layers <= _MOST_NUMBERED[1]:
         layers.append(
             base.mark_text(fontSize=10).encode(
                 text="label:N",
@@ -89,9 +90,8 @@ def effects_chart(
         )
         layers.append(frame.mark_rect(filled=False, stroke=theme.ink, strokeWidth=2.5))
     text = grid_title(ablated)
-    chart = placed(
-        alt.LayerChart(layer=layers), width=None, height=_SQUARE * ablated.n_layers, title=text
-    )
+    height = min(_SQUARE * ablated.n_layers, _TALLEST)
+    chart = placed(alt.LayerChart(layer=layers), width=None, height=height, title=text)
     description = f"Heat map of {len(rows)} heads by layer. {text}."
     return themed(chart, theme, name=name, description=description)
 

@@ -68,7 +68,7 @@ def work_sentence(work: Work) -> str:
     p_value = p_text(work.p_value)
     if work.p_value > work.level:
         return f"No head of {work.other} does the work of {work.head} beyond chance ({p_value})"
-    found = f"correlation {work.best_correlation:.2f}, {p_value}"
+    found = f"correlation {_correlation(work.best_correlation)}, {p_value}"
     if work.is_best:
         return f"{work.match}, its match by attention, does the work of {work.head} ({found})"
     return f"{work.best}, not its match by attention, does the work of {work.head} ({found})"
@@ -82,7 +82,7 @@ def match_sentence(work: Work) -> str | None:
         return f"How the effects of {work.match}, its match by attention, go with them is undefined"
     return (
         f"Prompt by prompt, the effects of {work.match}, its match by attention, correlate with "
-        f"those of {work.head} at {signed(work.correlation)}"
+        f"those of {work.head} at {_correlation(work.correlation)}"
     )
 
 
@@ -136,6 +136,10 @@ def readout_title(readout: Readout) -> str:
         f"{readout.token_class}: at most {top.probability:.2g}, in {top.model} after layer "
         f"{top.layer}"
     )
+
+
+def _correlation(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−")
 
 
 def _change(effect: HeadEffect) -> str:

@@ -195,7 +195,7 @@ def test_readout_and_correlations_hold_the_sql_numbers(session: Session, page: s
     expected = {(row["model"], row["layer"]): row["mean_probability"] for row in rows}
     assert drawn == pytest.approx(expected, abs=1e-6)
 
-    table = re.search(r'<table id="correlations">.*?</table>', page, re.DOTALL)
+    table = re.search(r'<table id="effects-correlations">.*?</table>', page, re.DOTALL)
     assert table
     seeds = session.rows("select spearman from spearman_complexity_steps")
     shown = numbers_in(table[0])
