@@ -315,8 +315,13 @@ def run_study(name: str, out: pathlib.Path | None = None, as_json: bool = False)
     from reports.study import study_run
     from reports.study.study import read_study
 
-    ingest = functools.partial(ingest_study, as_json=as_json)
-    return study_run.run_study(read_study(name, out), ingest, __version__, as_json)
+    stages = study_run.Stages(
+        *(
+            functools.partial(stage, as_json=as_json)
+            for stage in (ingest_study, ablate_study, read_out_study)
+        )
+    )
+    return study_run.run_study(read_study(name, out), stages, __version__, as_json)
 
 
 def ingest_study(study: Study, as_json: bool = False) -> None:
@@ -336,6 +341,38 @@ def ingest_study(study: Study, as_json: bool = False) -> None:
         study.prompts.structural,
         LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
         as_json,
+    )
+    write_views(study.dataset)
+
+
+def ablate_study(study: Study, as_json: bool = False) -> None:
+    """Ablates the heads of a study's models that its dataset has no such effects of, and prints it.
+
+    Runs where the models ran.
+    """
+    from ingest.ablation.command import ablate_and_print
+    from sql.graph.export import write_views
+
+    ablate_and_print(
+        study.dataset, tuple(study.models), kinds=study.effects.ablate, as_json=as_json
+    )
+    write_views(study.dataset)
+
+
+def read_out_study(study: Study, as_json: bool = False) -> None:
+    """Reads out what a study's dataset lacks of its classes of tokens, and prints what was done.
+
+    Runs where the models ran.
+    """
+    from ingest.readout.command import read_out_and_print
+    from sql.graph.export import write_views
+
+    classes = (study.effects.token_classes or {}).items()
+    read_out_and_print(
+        study.dataset,
+        [f"{name}={';'.join(phrases)}" for name, phrases in classes],
+        tuple(study.models),
+        as_json=as_json,
     )
     write_views(study.dataset)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from ingest.ablation.options import KINDS, ZERO, parse_heads, parse_now_at
+from ingest.ablation.options import KINDS, ZERO, Head, parse_heads, parse_now_at
 from ingest.kernel.command_line import json_option
 from ingest.models.options import DEVICES
 
@@ -50,15 +51,32 @@ def command(
     as_json: bool,
 ) -> int:
     """Ablates, and prints how many rows were added."""
+    now_at = parse_now_at(sources)
+    ablate_and_print(dataset, models, parse_heads(heads), kinds, device, now_at, as_json)
+    return 0
+
+
+def ablate_and_print(
+    dataset: Path,
+    models: Sequence[str],
+    heads: Sequence[Head] = (),
+    kinds: Sequence[str] = (ZERO,),
+    device: str | None = None,
+    now_at: Mapping[str, str] | None = None,
+    as_json: bool = False,
+) -> None:
+    """Ablates as `ingest.ablation.pipeline.ablate`, and prints how many rows were added.
+
+    Raises: as that does.
+    """
     from ingest.ablation.pipeline import Request, ablate
 
-    request = Request(models, parse_heads(heads), kinds, device, parse_now_at(sources))
+    request = Request(tuple(models), tuple(heads), tuple(kinds), device, now_at or {})
     done = ablate(dataset, request)
     if as_json:
         print(
             json.dumps({"dataset": str(dataset), "added": done.rows, "were_there": done.were_there})
         )
-        return 0
+        return
     for name, count in done.rows.items():
         print(f"{name}: {count:,} rows added, {done.were_there[name]:,} ablations were there")
-    return 0

@@ -39,6 +39,8 @@ SQL_TYPES = {
 
 # What stands for what an ablated head mixes; `ablation_effects.kind` says what each means.
 ABLATION_KINDS = ("zero", "mean", "resample")
+# What `token_classes.token_class` may be.
+TOKEN_CLASS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)

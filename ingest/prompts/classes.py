@@ -6,12 +6,12 @@ the class of the regulation actions that the demo models were trained with.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.dataset.relations import TOKEN_CLASS_NAME
 from ingest.kernel.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 REGULATION = "regulation"
 DEMO_CLASS = f"demo:{REGULATION}"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HINT = f"write NAME=PHRASE;PHRASE, NAME=@FILE, or {DEMO_CLASS}"
 
 
@@ -81,7 +80,7 @@ def parse_classes(arguments: Sequence[str]) -> list[PhraseClass]:
 
 def _parse(argument: str) -> PhraseClass:
     name, equals, content = argument.partition("=")
-    if not equals or not _NAME.fullmatch(name):
+    if not equals or not TOKEN_CLASS_NAME.fullmatch(name):
         raise InputError(f"--class {argument!r} is not a class", hint=_HINT)
     if content.startswith("@"):
         path = Path(content[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -53,16 +54,34 @@ def command(
     as_json: bool,
 ) -> int:
     """Reads out, and prints how many rows were added."""
+    now_at = parse_now_at(sources)
+    read_out_and_print(dataset, classes, models, all_positions, device, now_at, as_json)
+    return 0
+
+
+def read_out_and_print(
+    dataset: Path,
+    classes: Sequence[str],
+    models: Sequence[str],
+    at_all_positions: bool = False,
+    device: str | None = None,
+    now_at: Mapping[str, str] | None = None,
+    as_json: bool = False,
+) -> None:
+    """Reads out as `ingest.readout.pipeline.read_out`, and prints how many rows were added.
+
+    classes: as the values of `--class`.
+
+    Raises: as that does, and InputError where a class is malformed.
+    """
     from ingest.readout.pipeline import Request, read_out
 
-    request = Request(
-        tuple(parse_classes(classes)), models, all_positions, device, parse_now_at(sources)
-    )
+    phrases = tuple(parse_classes(classes))
+    request = Request(phrases, tuple(models), at_all_positions, device, now_at or {})
     done = read_out(dataset, request)
     if as_json:
         print(json.dumps({"dataset": str(dataset), "added": done.rows}))
-        return 0
+        return
     for table, counts in done.rows.items():
         for model, count in counts.items():
             print(f"{table}, {model}: {count:,} rows added")
-    return 0

@@ -91,6 +91,8 @@ def read_out(dataset_path: Path, request: Request) -> Written:
     rows: dict[str, dict[str, int]] = {
         table: {entry.name: 0 for entry in entries} for table in TABLES[:2]
     }
+    if not chosen:
+        return Written(rows)
     models = [
         load_stored(entry, request.device, request.now_at.get(entry.name)) for entry in chosen
     ]

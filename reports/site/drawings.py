@@ -8,11 +8,13 @@ import altair as alt
 from markupsafe import Markup
 
 from reports.charts.cosine_charts import distribution_chart, matrix_chart
+from reports.charts.effect_charts import effects_chart, readout_chart, strip_chart
 from reports.charts.group_charts import groups_chart
 from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.charts.swap_charts import chance_chart, migration_chart, nearest_chart
 from reports.charts.trend_charts import trend_chart
 from reports.data import wording
+from reports.data.effects import Effects
 from reports.data.report import Head, Pair, Report
 from reports.data.trends import Trend
 from reports.site.rendering import Figure, figure_of
@@ -51,6 +53,25 @@ def swaps(report: Report) -> dict[str, list[Figure]]:
             figure_of(nearest_chart(pair.matrix, claim.match.head, name=f"nearest_{number}")),
             figure_of(distribution_chart(pair.matrix, claim, name=f"distribution_{number}")),
         ]
+    return figures
+
+
+def effects(found: Effects) -> dict[str, list[Figure]]:
+    """The charts of what heads do: `grid:KIND:MODEL`, `work:MODEL`, and `readouts`."""
+    marked = {work.other: work.match for work in found.works}
+    marked[found.reference.model] = found.reference
+    figures = {
+        f"grid:{ablated.kind}:{ablated.model}": [
+            figure_of(effects_chart(ablated, marked.get(ablated.model), name=f"effects_{number}"))
+        ]
+        for number, ablated in enumerate(found.ablated)
+    }
+    for number, work in enumerate(found.works):
+        figures[f"work:{work.other}"] = [figure_of(strip_chart(work, name=f"work_{number}"))]
+    figures["readouts"] = [
+        figure_of(readout_chart(readout, found.reference.model, name=f"readout_{number}"))
+        for number, readout in enumerate(found.readouts)
+    ]
     return figures
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import write_text_aside, write_texts_aside
 from ingest.kernel.progress import Progress
-from reports.data import wording
+from reports.data import effect_wording, wording
+from reports.data.effects import read_effects
 from reports.data.prompt_texts import read_prompt_texts
 from reports.data.provenance import read_provenance
 from reports.data.queries import read_report
@@ -65,11 +66,13 @@ def write_history(out: Path) -> None:
 
 def _pages(session: Session, report: Report) -> Iterator[Page]:
     atlas, trends = read_atlas(session), read_trends(session)
+    others = [verdict.other for verdict in report.verdicts]
+    effects = read_effects(session, report.reference.head, others)
     shared = (("atlas", script_json(as_json(atlas))), ("scores", script_json(wording.SCORES)))
     yield Page(
         "index",
         wording.headline(report),
-        fill("finding.html", report=report, figures=drawings.finding(report)),
+        fill("finding.html", report=report, effects=effects, figures=drawings.finding(report)),
         has_charts=True,
     )
     yield Page(
@@ -87,7 +90,12 @@ def _pages(session: Session, report: Report) -> Iterator[Page]:
         fill("head.html", atlas=atlas),
         scripts=("atlas.js", "head.js"),
         has_charts=True,
-        data=(*shared, ("reference_head", script_json(place)), *drawings.templates(report)),
+        data=(
+            *shared,
+            ("reference_head", script_json(place)),
+            ("head_effects", script_json(effect_wording.head_sentences(effects))),
+            *drawings.templates(report),
+        ),
     )
     if report.pairs:
         yield Page(
@@ -95,6 +103,13 @@ def _pages(session: Session, report: Report) -> Iterator[Page]:
             wording.swaps_title(report),
             fill("swaps.html", report=report, figures=drawings.swaps(report)),
             scripts=("tables.js", "swaps.js"),
+            has_charts=True,
+        )
+    if effects:
+        yield Page(
+            "effects",
+            effect_wording.title(effects),
+            fill("effects.html", effects=effects, figures=drawings.effects(effects)),
             has_charts=True,
         )
     texts = read_prompt_texts(session)

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from reports.charts.theme import DARK, FONT, LIGHT, colours
 from reports.charts.vega import vega_bundle
-from reports.data import verdicts, wording
+from reports.data import effect_wording, verdicts, wording
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # Every page that a site may have, in the order of its menu.
@@ -26,6 +26,7 @@ MENU = {
     "heads": "Heads",
     "head": "One head",
     "swaps": "Swaps",
+    "effects": "Effects",
     "prompts": "Prompts",
     "data": "Data",
     "history": "History",
@@ -106,6 +107,7 @@ def _environment() -> Environment:
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.globals["wording"] = wording
     environment.globals["verdicts"] = verdicts
+    environment.globals["effect_wording"] = effect_wording
     return environment
 
 

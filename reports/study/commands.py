@@ -21,6 +21,21 @@ def ingest_command(study: Study) -> list[str]:
     return ["headswap", "ingest", *words, f"--out={study.dataset}"]
 
 
+def ablate_command(study: Study) -> list[str]:
+    """`headswap ablate` of every head of the study's models."""
+    words = [f"--model={name}" for name in study.models]
+    words += [f"--kind={kind}" for kind in study.effects.ablate]
+    return ["headswap", "ablate", str(study.dataset), *words]
+
+
+def readout_command(study: Study) -> list[str]:
+    """`headswap readout` of the study's classes of tokens and of what heads write."""
+    classes = study.effects.token_classes or {}
+    words = [f"--class={name}={';'.join(phrases)}" for name, phrases in classes.items()]
+    words += [f"--model={name}" for name in study.models]
+    return ["headswap", "readout", str(study.dataset), *words]
+
+
 def row_check_command(study: Study) -> list[str]:
     """`headswap check` of the stored rows."""
     return ["headswap", "check", str(study.dataset)]

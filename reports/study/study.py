@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ingest.dataset.manifest import PROBE_PREFIX
+from ingest.dataset.relations import ABLATION_KINDS, TOKEN_CLASS_NAME
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
 from ingest.kernel.typed import MismatchError, Place, convert, path_of
@@ -64,6 +65,17 @@ class RunOptions(_Section, frozen=True):
     trust_remote_code: bool = False
 
 
+class Effects(_Section, frozen=True):
+    """What is done to the models beside watching them; by default nothing.
+
+    ablate: kinds, each of every head. token_classes: the phrases of each class that is read out;
+    without any only what heads write is stored, and None is no read-out at all.
+    """
+
+    ablate: tuple[str, ...] = ()
+    token_classes: dict[str, tuple[str, ...]] | None = None
+
+
 class _Analysis(_Section, frozen=True):
     reference: str | None = None
     bins: int = Parameters.bins
@@ -81,6 +93,7 @@ class _File(_Section, frozen=True):
     models: dict[str, str] = {}
     prompts: Prompts = Prompts()
     run: RunOptions = RunOptions()
+    effects: Effects = Effects()
     analysis: _Analysis = _Analysis()
 
 
@@ -98,6 +111,7 @@ class Study:
     models: Mapping[str, str]
     prompts: Prompts
     run: RunOptions
+    effects: Effects
     analysis: Parameters
     text_sha256: str
 
@@ -140,6 +154,7 @@ def _study_from(path: Path, sources: Path, results: Path) -> Study:
         models={model: _source(source, sources) for model, source in file.models.items()},
         prompts=prompts,
         run=file.run,
+        effects=_checked_effects(file.effects, text, path),
         analysis=_parameters(file, text, path),
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
@@ -177,6 +192,43 @@ def _checked_file(text: str, path: Path) -> _File:
     if not file.models:
         raise InputError(f"{path} names no model", hint='add [models] with NAME = "SOURCE"')
     return file
+
+
+def _checked_effects(given: Effects, text: str, path: Path) -> Effects:
+    """The section, sound.
+
+    Raises: InputError, naming the line, where a kind is none or a class cannot be one.
+    """
+    with _errors_at(_where(("effects", "ablate"), text, path)):
+        for kind in given.ablate:
+            if kind not in ABLATION_KINDS:
+                raise InputError(
+                    f"there is no kind of ablation {kind!r}",
+                    hint=f"choose of {', '.join(ABLATION_KINDS)}",
+                )
+        if len(set(given.ablate)) < len(given.ablate):
+            raise InputError("a kind of ablation is named twice", hint="name each once")
+    with _errors_at(_where(("effects", "token_classes"), text, path)):
+        for name, phrases in (given.token_classes or {}).items():
+            _check_class(name, phrases)
+    return given
+
+
+def _check_class(name: str, phrases: Sequence[str]) -> None:
+    """Raises: InputError where `headswap readout --class NAME=PHRASE;PHRASE` could not say it."""
+    if not TOKEN_CLASS_NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot name a class of tokens",
+            hint="give it a name of letters, digits, dots and dashes",
+        )
+    if not phrases:
+        raise InputError(f"the class {name!r} has no phrase", hint='for example ["deep breath"]')
+    for phrase in phrases:
+        if not phrase.strip() or ";" in phrase or phrase.startswith("@"):
+            raise InputError(
+                f"{phrase!r} is not a phrase of a class",
+                hint="a phrase has letters, no semicolon, and does not begin with @",
+            )
 
 
 def _parameters(file: _File, text: str, path: Path) -> Parameters:
@@ -269,7 +321,7 @@ def _line_of(keys: Sequence[str], text: str) -> int | None:
     for number, line in enumerate(text.split("\n"), start=1):
         if header := _HEADER.match(line):
             inside = [header["name"]]
-            if inside == keys:
+            if inside in (list(keys), [".".join(keys)]):
                 return number
         elif inside == section and re.match(_SETTING.format(re.escape(key)), line):
             return number

@@ -1,11 +1,11 @@
-"""A run of a study: ingest, check of the rows, report, check of the claims; recorded at its end."""
+"""A run of a study: ingest, effects, check of rows, report, check of claims; recorded at last."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,16 +37,27 @@ if TYPE_CHECKING:
     from reports.data.report import Criterion, Head, Verdict
 
 
-def run_study(
-    study: Study, ingest: Callable[[Study], None], version: str, as_json: bool = False
-) -> int:
+@dataclass(frozen=True)
+class Stages:
+    """What runs models: each writes into the study's dataset what it lacks, and prints what it did.
+
+    They are given, as this stage of the program imports no other that runs models.
+    """
+
+    ingest: Callable[[Study], None]
+    ablate: Callable[[Study], None]
+    read_out: Callable[[Study], None]
+
+
+def run_study(study: Study, stages: Stages, version: str, as_json: bool = False) -> int:
     """Does what the commands of a study would do, shows them on stderr, and records the run.
 
-    The ingest always runs, and compares the models with their sources. What follows is done only
-    where something changed since the last run, in one session: every row is checked once.
+    The ingest always runs, and compares the models with their sources; ablations and read-outs add
+    what the dataset lacks of them. What follows is done only where something changed since the last
+    run, in one session: every row is checked once.
 
-    ingest: writes into the study's dataset what it lacks, and prints what it did. version: that of
-    headswap. as_json: a line of JSON for each stage, and one of the run.
+    stages: what writes into the study's dataset. version: that of headswap. as_json: a line of
+    JSON for each stage, and one of the run.
 
     Returns: 0; 1 where rows are not sound, which ends the run unrecorded, or a claim does not hold.
 
@@ -55,7 +66,13 @@ def run_study(
     began = datetime.now(UTC)
     earlier = read_runs(study.report)
     _show(commands.ingest_command(study))
-    ingest(study)
+    stages.ingest(study)
+    if study.effects.ablate:
+        _show(commands.ablate_command(study))
+        stages.ablate(study)
+    if study.effects.token_classes is not None:
+        _show(commands.readout_command(study))
+        stages.read_out(study)
     basis = basis_of(open_dataset(study.dataset), study.sha256(), version)
     if earlier and is_unchanged(earlier[-1], basis, study.report):
         run = replace(earlier[-1], unchanged=True, **_times(began))

@@ -13,6 +13,8 @@ import pytest
 
 from headswap import command_line
 from ingest.dataset.manifest import checksum_of, read_manifest
+from ingest.demo.text import load_corpus
+from ingest.prompts.classes import PhraseClass, parse_classes
 from reports.study import commands
 from reports.study.built_in import EXAMPLE, built_in_studies
 from reports.study.study import Study, read_study
@@ -155,6 +157,10 @@ def test_every_setting_of_the_example_is_read(opened_example: Study, tmp_path: P
         "precision": "float32",
         "trust_remote_code": False,
     }
+    assert opened_example.effects.given("ablate", "token_classes") == {
+        "ablate": ("zero",),
+        "token_classes": {"rest": ("deep breath", "pause")},
+    }
     assert opened_example.analysis == Parameters(
         bins=20,
         reference_model="standard",
@@ -184,6 +190,13 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     given = study.prompts.given("variant", "structural")
     given |= study.run.given("device", "dtype", "precision", "trust_remote_code")
     assert given.items() <= ingest.items()
+
+    ablate = options_of(commands.ablate_command(study))
+    readout = options_of(commands.readout_command(study))
+    assert ablate["dataset"] == readout["dataset"] == study.dataset
+    assert ablate["models"] == readout["models"] == tuple(study.models)
+    assert (ablate["kinds"], ablate["heads"]) == (study.effects.ablate, ())
+    assert parse_classes(readout["classes"]) == [PhraseClass("rest", ("deep breath", "pause"))]
 
     check = options_of(commands.row_check_command(study))
     report = options_of(commands.report_command(study))
@@ -216,6 +229,12 @@ def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert read_study("interpgpt").dataset == Path("interpgpt/dataset")
 
 
+def test_the_demo_reads_out_the_actions_that_its_text_was_made_with() -> None:
+    effects = read_study("demo").effects
+    assert effects.token_classes == {"regulation": load_corpus().regulation_actions}
+    assert effects.ablate == ("zero",)
+
+
 def test_sources_are_told_from_the_study_file(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "study.toml").write_text(
@@ -232,6 +251,7 @@ def test_sources_are_told_from_the_study_file(tmp_path: Path) -> None:
 START = 'dataset = "d"\nreport = "r"\n'
 MODELS = '[models]\na = "demo:standard-1"\nb = "demo:adhd-shared"\n'
 ANALYSIS = START + MODELS + "[analysis]\n"
+EFFECTS = START + MODELS + "[effects]\n"
 UNSOUND = {
     "no TOML": ("dataset = \n", "no valid TOML: Invalid value (at line 1"),
     "nested too deeply": ("dataset = " + "[" * 100_000, "no valid TOML: it is nested too deeply"),
@@ -282,6 +302,31 @@ UNSOUND = {
     "a claim about a stranger": (
         ANALYSIS + 'claims = ["a:L0H0 ~ c:L0H0 best match"]\n',
         "line 7: 'c' is not one of the models",
+    ),
+    "an unknown kind of ablation": (
+        EFFECTS + 'ablate = ["none"]\n',
+        "line 7: there is no kind of ablation 'none'\nHint: choose of zero, mean, resample",
+    ),
+    "a kind named twice": (EFFECTS + 'ablate = ["zero", "zero"]\n', "line 7: a kind of ablation"),
+    "a class without phrases": (
+        EFFECTS + "token_classes = {rest = []}\n",
+        "line 7: the class 'rest' has no phrase",
+    ),
+    "a class of another name than any": (
+        EFFECTS + 'token_classes = {"a b" = ["c"]}\n',
+        "line 7: 'a b' cannot name a class of tokens",
+    ),
+    "a phrase that is two": (
+        EFFECTS + 'token_classes = {rest = ["a;b"]}\n',
+        "line 7: 'a;b' is not a phrase of a class",
+    ),
+    "a class of a section of its own": (
+        EFFECTS + '[effects.token_classes]\nrest = ["@file"]\n',
+        "line 7: '@file' is not a phrase of a class",
+    ),
+    "an ablation that is a text": (
+        EFFECTS + 'ablate = "zero"\n',
+        "line 7: 'ablate' in [effects] is a text, not a",
     ),
     "a model that is nowhere": (START + '[models]\na = "nowhere"\n', "nowhere is not a folder"),
     "unknown device": (

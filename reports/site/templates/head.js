@@ -6,6 +6,7 @@
   const strip = document.getElementById("head-tokens");
   const looks = document.getElementById("head-looks");
   const labels = headswap.read("scores");
+  const sentences = headswap.read("head_effects");
   const state = { m: 0, head: 0, p: 0, query: null };
 
   function go(m, head, p) {
@@ -26,6 +27,8 @@
     }
     fillScores();
     fillMatches();
+    const effects = sentences[`${atlas.models[m].name}:${atlas.models[m].heads[head]}`] ?? [];
+    document.getElementById("head-effects").textContent = effects.join(" ");
     await fillTokens();
     await drawCharts();
   }

@@ -1,0 +1,155 @@
+"""A study with [effects]: models are ablated and read out as far as that is not done yet."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.appending import Addition
+from sql.session import open_session
+from tests.support.interrupted import content
+from tests.support.running import REFERENCE, Run
+
+STUDY = f"""
+dataset = "rows"
+report = "page"
+
+[models]
+standard = "{REFERENCE / "standard"}"
+adhd = "{REFERENCE / "adhd"}"
+
+[prompts]
+file = "prompts.jsonl"
+
+[effects]
+ablate = ["zero"]
+token_classes = {{rest = ["close", "the"]}}
+"""
+PROMPT = {"pair_id": 0, "variant": "standard", "task": "Make tea", "steps": ["Boil water", "Pour"]}
+STAGES = ["ingest", "ablate", "readout"]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return written(tmp_path / "mine")
+
+
+def written(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "prompts.jsonl").write_text(json.dumps(PROMPT))
+    path = folder / "study.toml"
+    path.write_text(STUDY)
+    return path
+
+
+def commands_in(err: str) -> list[list[str]]:
+    """The words after `headswap` of every command shown."""
+    return [shlex.split(line)[2:] for line in err.splitlines() if line.startswith("$ ")]
+
+
+def counts(dataset: Path) -> dict[str, int]:
+    """Heads by kind of ablation."""
+    with open_session(dataset) as session:
+        rows = session.rows(
+            "select kind, count(distinct (model, layer, head)) as n from ablation_effects "
+            "group by kind"
+        )
+    return {row["kind"]: row["n"] for row in rows}
+
+
+def modules_of_a_run(study: Path) -> set[str]:
+    """What a process that runs the study has imported at its end."""
+    code = "import sys, headswap; headswap.main(sys.argv[1:]); print(*sys.modules)"
+    words = [sys.executable, "-c", code, "run", str(study)]
+    folder = Path(__file__).parents[2]
+    process = subprocess.run(words, check=True, capture_output=True, text=True, cwd=folder)
+    assert "nothing changed since" in process.stderr
+    return set(process.stdout.splitlines()[-1].split())
+
+
+def n_added(added: Any) -> int:
+    """Rows in all, by model or by table and model."""
+    return sum(map(n_added, added.values())) if isinstance(added, dict) else int(added)
+
+
+def test_effects_are_made_once_and_by_the_commands_shown(run: Run, study: Path) -> None:
+    first = run("run", study)
+    assert first.code == 0, first.err
+    shown = commands_in(first.err)
+    assert [words[0] for words in shown] == [*STAGES, "check", "report"]
+    dataset = study.parent / "rows"
+    assert counts(dataset) == {"zero": 24}
+    with open_session(dataset) as session:
+        classes = session.rows("select distinct model, token_class from layer_readouts order by 1")
+    assert [(row["model"], row["token_class"]) for row in classes] == [
+        ("adhd", "rest"),
+        ("standard", "rest"),
+    ]
+    assert (study.parent / "page" / "effects.html").is_file()
+
+    before = content(dataset)
+    assert {"torch", "transformers"} & modules_of_a_run(study) == set()
+    second = run("run", study)
+    assert second.code == 0, second.err
+    assert "nothing changed since" in second.err
+    assert [words[0] for words in commands_in(second.err)] == STAGES
+    for words in shown[1:3]:
+        again = run(*words, "--json")
+        assert again.code == 0, again.err
+        assert n_added(json.loads(again.out)["added"]) == 0
+    assert content(dataset) == before
+
+    study.write_text(STUDY.replace('["zero"]', '["zero", "mean"]'))
+    third = run("run", study)
+    assert "nothing changed" not in third.err
+    assert "12 ablations were there" in third.out
+    assert counts(dataset) == {"zero": 24, "mean": 24}
+
+
+def test_an_interrupted_study_goes_on_to_the_same_rows(
+    run: Run, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = written(tmp_path / "undisturbed")
+    assert run("run", undisturbed).code == 0
+    note, n_noted = Addition._note, 0
+
+    def stop(self: Any, entry: Any) -> None:
+        nonlocal n_noted
+        if n_noted == 2:
+            raise KeyboardInterrupt
+        n_noted += 1
+        note(self, entry)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Addition, "_note", stop)
+        stopped = run("run", study)
+    assert stopped.code == 130
+    assert "run the same command again" in stopped.err
+    assert not (study.parent / "page").exists()
+    assert run("run", study).code == 0
+    tables = ("ablation_effects", "layer_readouts", "head_writes")
+    for table in tables:
+        mine, theirs = (
+            {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.parquet")}
+            for folder in (study.parent / "rows" / table, undisturbed.parent / "rows" / table)
+        )
+        assert mine == theirs
+        assert mine
+
+
+def test_a_study_prints_a_line_of_json_for_each_effect(run: Run, study: Path) -> None:
+    study.write_text(STUDY.replace('{rest = ["close", "the"]}', "{}"))
+    outcome = run("run", study, "--json")
+    assert outcome.code == 0, outcome.err
+    _, ablated, read, *_ = map(json.loads, outcome.out.splitlines())
+    assert ablated["were_there"] == {"standard": 0, "adhd": 0}
+    assert all(ablated["added"].values())
+    # Without classes only what heads write.
+    assert set(read["added"]["layer_readouts"].values()) == {0}
+    assert all(read["added"]["head_writes"].values())
