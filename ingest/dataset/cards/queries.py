@@ -72,8 +72,8 @@ before.groupby(["layer", "head"])["weight"].mean()""",
             "python",
             f"""from datasets import load_dataset
 
-attention = load_dataset("{home or "."}", "attention", split="train", streaming=True)
-next(iter(attention))""",
+tokens = load_dataset("{home or "."}", "tokens", split="train")  # or "attention", which is large
+tokens[0]""",
         ),
         Query(
             "Spark" + (", on a copy" * bool(home)),

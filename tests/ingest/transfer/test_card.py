@@ -116,7 +116,7 @@ def test_python_of_the_card(start, hub, demo_dataset, settings, folder):
     if start in expected:
         assert out.strip() == expected[start]
     else:
-        assert "'weight': 1.0" in out
+        assert "'token': '<|task|>'" in out
 
 
 def test_sql_of_the_card(demo_dataset, settings, folder):
