@@ -7,10 +7,10 @@ import importlib
 import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -40,6 +40,8 @@ _CATALOG = re.compile(
 _MISSING = re.compile(r"Table with name (\w+) does not exist")
 _PATIENCE = 2.0  # seconds
 
+T = TypeVar("T")
+
 
 class Session:
     """An in-memory database in which a dataset's tables and all views can be queried."""
@@ -59,6 +61,8 @@ class Session:
         self._asked = Asked(dataset, self.parameters, self.connection)
         self._known_names: dict[str, tuple[str, ...]] = {}
         self._built: set[str] = set()
+        # What several computed relations are made of, by name.
+        self.shared: dict[str, Any] = {}
         self._is_listed = False
         self._kept = KeptRelations(
             dataset.path, Ancestry(self._asked), read_only=self.limits.sandbox
@@ -225,6 +229,17 @@ class Inputs:
         """The files of a model's attention, for what reads them batch by batch."""
         assert "attention" in self._reads, "the relation does not declare that it reads attention"
         return self._session.dataset.table_files("attention", model)
+
+    def shared(self, name: str, make: Callable[[], T], reads: Sequence[str]) -> T:
+        """What several relations of a session are computed from, made once.
+
+        reads: the relations that it is made of, which each of those must declare.
+        """
+        assert self._reads.issuperset(reads), f"the relation does not declare that it reads {reads}"
+        if name not in self._session.shared:
+            self._session.shared[name] = make()
+        found: T = self._session.shared[name]
+        return found
 
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """Runs a query over declared relations; another would leave kept rows that are stale."""

@@ -283,4 +283,4 @@ def prompt_name(prompt_id: int, pair_id: str | None, variant: str | None) -> str
 def _packed(units: NDArray[np.uint16]) -> str:
     """Numbers as text: all low bytes, then all high ones, deflated (RFC 1950) and in base 64."""
     planes = units.astype("<u2").view(np.uint8).reshape(-1, 2).T.tobytes()
-    return base64.b64encode(zlib.compress(planes, 9)).decode()
+    return base64.b64encode(zlib.compress(planes, 6)).decode()

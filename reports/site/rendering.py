@@ -60,7 +60,8 @@ class Page:
 
 def figure_of(chart: alt.Chart | alt.LayerChart) -> Figure:
     """A chart as a page holds it."""
-    spec: dict[str, Any] = chart.to_dict()
+    # Its parts were validated as they were made.
+    spec: dict[str, Any] = chart.to_dict(validate=False)
     return Figure(id=spec["name"], spec=script_json(spec), description=spec["description"])
 
 

@@ -60,10 +60,21 @@ class ComparedPair:
         return np.array_equal(self.heads_a, self.heads_b)
 
 
+def comparison_of(inputs: Inputs, needs_content: bool = True) -> Comparison:
+    """The comparison of a session, read once for all relations that are computed from it.
+
+    needs_content: whether contents are compared, and not only profiles.
+    """
+    reads = ("heads", "models", "pairs", "block_profiles", "parameters")
+    if not needs_content:
+        return inputs.shared("profiles", lambda: Comparison(inputs, False), reads[:2] + reads[3:])
+    return inputs.shared("contents", lambda: Comparison(inputs, True), (*reads, "head_products"))
+
+
 class Comparison:
     """All that is compared of a dataset; products are made once for all pairs."""
 
-    def __init__(self, inputs: Inputs, needs_content: bool = True) -> None:
+    def __init__(self, inputs: Inputs, needs_content: bool) -> None:
         """needs_content: whether `head_products` is read."""
         rows = inputs.query(
             "select heads.model, models.tokenizer, heads.head_id, heads.layer, heads.head "

@@ -129,13 +129,16 @@ class StoredSums:
 
 def read_head_products(inputs: Inputs) -> dict[str, StoredSums]:
     """The rows of `head_products`, by tokenizer."""
+    # Ordered here: DuckDB would carry the long lists along.
     rows = inputs.query(
-        "select tokenizer, block, head_id, products, class_sums, class_counts from head_products "
-        "order by tokenizer, block, head_id"
+        "select tokenizer, block, head_id, products, class_sums, class_counts from head_products"
     ).to_arrow_table()
     found = {}
-    for tokenizer in pc.unique(rows["tokenizer"]).to_pylist():
+    for tokenizer in sorted(pc.unique(rows["tokenizer"]).to_pylist()):
         own = rows.filter(pc.equal(rows["tokenizer"], tokenizer)).combine_chunks()
+        order = np.lexsort((own["head_id"].to_numpy(), own["block"].to_numpy()))
+        if (np.diff(order) < 0).any():
+            own = own.take(pa.array(order))
         heads = np.unique(own["head_id"].to_numpy())
         shape = (len(own) // len(heads), len(heads), -1)
         products, class_sums = (

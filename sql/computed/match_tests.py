@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sql.computed.arrow import head_pair_rows, or_null, repeated
-from sql.computed.compared import ComparedPair, Comparison
+from sql.computed.compared import ComparedPair, Comparison, comparison_of
 from sql.computed.matching.match_test import MatchTest, match_test, two_way_match_tests
 from sql.computed.matching.same_index_test import same_index_test
 from sql.parameters import CONTENT, PROFILE_WHITENED, TESTED_SIMILARITIES
@@ -30,7 +30,7 @@ def whitened_similarities(inputs: Inputs) -> pa.Table:
 
     Returns: the columns of the relation `whitened_similarities`.
     """
-    comparison = Comparison(inputs)
+    comparison = comparison_of(inputs)
     tables = []
     for pair in comparison.pairs(inputs):
         for similarity in TESTED_SIMILARITIES:
@@ -90,7 +90,7 @@ def match_tests(inputs: Inputs) -> pa.Table:
 
     Returns: the columns of the relation `match_tests`.
     """
-    comparison = Comparison(inputs)
+    comparison = comparison_of(inputs)
     tables = []
     for pair in comparison.pairs(inputs):
         tested = CONTENT if comparison.has(pair, CONTENT) else PROFILE_WHITENED
@@ -157,7 +157,7 @@ def same_index_tests(inputs: Inputs) -> pa.Table:
 
     Returns: the columns of the relation `same_index_tests`.
     """
-    comparison = Comparison(inputs)
+    comparison = comparison_of(inputs)
     rows = []
     for pair in comparison.pairs(inputs):
         similarity = CONTENT if comparison.has(pair, CONTENT) else PROFILE_WHITENED

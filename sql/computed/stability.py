@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sql.computed.arrow import head_pair_rows, or_null, repeated
-from sql.computed.compared import Comparison
+from sql.computed.compared import comparison_of
 from sql.computed.matching.gram import profile_gram
 from sql.computed.matching.jackknife import cosine_interval, interval, leave_one_out
 from sql.computed.matching.match_test import best_matches
@@ -46,7 +46,7 @@ def match_intervals(inputs: Inputs) -> pa.Table:
     Returns: the columns of the relation `match_intervals`.
     """
     similarity = inputs.parameters.chosen_similarity
-    comparison = Comparison(inputs, needs_content=similarity == CONTENT)
+    comparison = comparison_of(inputs, needs_content=similarity == CONTENT)
     left_out = leave_one_out(comparison.n_blocks)
     tables = []
     for pair in comparison.pairs(inputs):
@@ -119,7 +119,7 @@ def split_halves(inputs: Inputs) -> pa.Table:
     """
     similarity = inputs.parameters.chosen_similarity
     halves = _halves(inputs)
-    comparison = Comparison(inputs, needs_content=similarity == CONTENT)
+    comparison = comparison_of(inputs, needs_content=similarity == CONTENT)
     tables = []
     for pair in comparison.pairs(inputs) if len(halves) else ():
         if comparison.has(pair, similarity):
@@ -190,7 +190,7 @@ def head_reliability(inputs: Inputs) -> pa.Table:
     halves = _halves(inputs)
     if similarity in TESTED_SIMILARITIES or not len(halves):
         return _RELIABILITY.empty_table()
-    comparison = Comparison(inputs, needs_content=False)
+    comparison = comparison_of(inputs, needs_content=False)
     tables = []
     for model, heads in comparison.heads.items() if comparison.n_blocks else ():
         own, other = (comparison.profiles(model, similarity, half) for half in halves)

@@ -83,7 +83,13 @@ class KeptRelations:
         import pyarrow.parquet as pq
 
         sink = pa.BufferOutputStream()
-        pq.write_table(rows, sink, compression="zstd")
+        # Few numbers come twice: a dictionary of them would be begun and given up.
+        repeated = [
+            field.name
+            for field in rows.schema
+            if not pa.types.is_floating(field.type) and not pa.types.is_list(field.type)
+        ]
+        pq.write_table(rows, sink, compression="zstd", use_dictionary=repeated)
         content = sink.getvalue().to_pybytes()
         ancestry, sha256 = self._ancestry.sha256(relation.name), hashlib.sha256(content).hexdigest()
         mac = _mac(self._key, relation.name, ancestry, sha256)

@@ -93,9 +93,11 @@ def _ridge_whitened(gram: Floats, ridge: float) -> Floats:
     assert not failed
     lower, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
     assert not failed
-    inverse = np.tril(lower)
-    inverse += np.tril(inverse, -1).T
-    found: Floats = np.eye(len(gram)) - ridge * inverse
+    # What LAPACK leaves above the diagonal is no part of it.
+    found: Floats = np.tril(lower, -1)
+    found += found.T
+    found *= -ridge
+    found.flat[:: len(gram) + 1] = 1.0 - ridge * lower.diagonal()
     is_empty = gram.diagonal() == 0
     found[is_empty] = 0.0
     found[:, is_empty] = 0.0
