@@ -198,7 +198,7 @@ def matrix_chart(
             color=alt.Color("angle:Q")
             .scale(**sequential(theme, domain=[limit, first], clamp=True))
             .legend(
-                title=f"cosine of two {COMPARED[matrix.similarity]} (colours spaced by angle)",
+                title=f"cosine of two {COMPARED[matrix.similarity]} (spaced by angle)",
                 orient="top",
                 values=_ticks(limit, first),
                 labelExpr=_COSINE_LABEL,
