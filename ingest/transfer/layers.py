@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -102,16 +103,21 @@ class LayerCut:
                 self._made[entry.path] = file_entry(place, entry.path, rows, entry.owner)
 
     def apply(self, manifest: Manifest, out: Path) -> Manifest:
-        """The manifest with the files that were made, which then lie aside in place of the whole."""
+        """The manifest with the files that were made, which then lie aside as whole ones do."""
         tables: dict[str, tuple[FileEntry, ...]] = {}
         for name, entries in manifest.tables.items():
-            is_cut = any(column.name == "layer" for column in STORED_TABLES[name].columns)
-            found = (
-                self._cut(name, entry, out) if is_cut and entry.owner in self._models else entry
-                for entry in entries
-            )
-            if kept := tuple(entry for entry in found if entry is not None):
-                tables[name] = kept
+            has_layers = any(column.name == "layer" for column in STORED_TABLES[name].columns)
+            kept: list[FileEntry] = []
+            numbers: Counter[str | None] = Counter()  # of files so far, a model
+            for entry in entries:
+                found: FileEntry | None = entry
+                if has_layers and entry.owner in self._models:
+                    found = self._cut(name, entry, out, numbers[entry.owner])
+                if found is not None:
+                    kept.append(found)
+                    numbers[entry.owner] += 1
+            if kept:
+                tables[name] = tuple(kept)
         return replace(manifest, tables=tables)
 
     def _held(self, before: Manifest | None, entry: FileEntry) -> FileEntry | None:
@@ -128,7 +134,8 @@ class LayerCut:
         what = json.dumps([entry.sha256, self._models[entry.owner or ""].layers])
         return self._aside / _CUTS / hashlib.sha256(what.encode()).hexdigest()[:32]
 
-    def _cut(self, name: str, entry: FileEntry, out: Path) -> FileEntry | None:
+    def _cut(self, name: str, entry: FileEntry, out: Path, number: int) -> FileEntry | None:
+        """Number: what its file gets, as what is added later is named for how many there are."""
         model, place, aside = self._models[entry.owner or ""], self._place(entry), self._aside
         made = self._made.get(entry.path)
         if made is None:
@@ -137,14 +144,13 @@ class LayerCut:
                 return rows.filter(is_in(rows["layer"], model.layers or ()))
 
             source = aside if entry.is_intact(aside) else out  # where it lay already
-            table = STORED_TABLES[name]
-            made = rewrite_file(source, entry, place, entry.path, table, model.precision, change)
+            table, path = STORED_TABLES[name], STORED_TABLES[name].path(number, model.name)
+            made = rewrite_file(source, entry, place, path, table, model.precision, change)
         with writing_to(aside / entry.path):
-            if made is None:
-                (aside / entry.path).unlink(missing_ok=True)
-            elif (place / entry.path).is_file():
-                (aside / entry.path).parent.mkdir(parents=True, exist_ok=True)
-                (place / entry.path).replace(aside / entry.path)
+            (aside / entry.path).unlink(missing_ok=True)
+            if made is not None and (place / made.path).is_file():
+                (aside / made.path).parent.mkdir(parents=True, exist_ok=True)
+                (place / made.path).replace(aside / made.path)
         return made
 
     def _fetch_file(self, entry: FileEntry, place: Path, progress: Progress) -> None:

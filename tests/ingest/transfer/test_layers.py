@@ -38,10 +38,12 @@ def test_layers_are_those_of_an_extract_and_no_more_travels(
     assert reader.run("extract", reference_dataset, "--layers=1", "--out", by_hand).code == 0
     part, extracted = read_manifest(out), read_manifest(by_hand)
     assert part.models == extracted.models
+    assert part.tables.keys() == extracted.tables.keys()
     assert {entry.path for entry in part.files()} == {entry.path for entry in extracted.files()}
-    for entry in part.files():
-        assert pq.read_table(out / entry.path).equals(pq.read_table(by_hand / entry.path))
+    for ours, theirs in zip(part.files(), extracted.files(), strict=True):
+        assert pq.read_table(out / ours.path).equals(pq.read_table(by_hand / theirs.path))
     assert part.part_of is not None
+    assert extracted.part_of is not None
     assert part.part_of.left_out == extracted.part_of.left_out
     assert part.part_of.sha256 == whole.sha256()
     assert part.part_of.source == "hf://datasets/org/reference"
