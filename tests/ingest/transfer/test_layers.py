@@ -13,6 +13,7 @@ from tests.support.services.hub import Fault
 from tests.support.services.sharing import commit_as, content, is_dataset
 
 FILE = "attention/standard/part-00000.parquet"
+OTHER_FILE = "attention/adhd/part-00000.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -60,24 +61,24 @@ def test_layers_are_those_of_an_extract_and_no_more_travels(
     assert reader.run("verify", out).code == 0
 
 
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.ALTERED, Fault.ERROR, Fault.SHORT])
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.ALTERED, Fault.SHORT])
 def test_layers_that_do_not_come_make_no_dataset_and_go_on(
     hub, clients, reference_dataset, tmp_path, fault
 ):
     repo_id, out = f"org/layers-{fault.name.lower()}", tmp_path / "out"
     commit_as(hub, repo_id, reference_dataset)
     repository = hub.repositories[f"datasets/{repo_id}"]
-    repository.faults["attention/adhd/part-00000.parquet"] = fault
+    repository.faults[OTHER_FILE] = fault
     broken = clients["reader"].run("pull", repo_id, "--layers=0", "--out", out)
     assert broken.code in (1, 2), broken.err
-    assert "attention/adhd/part-00000.parquet" in broken.err
+    assert OTHER_FILE in broken.err
     assert len(broken.err.splitlines()) == 2, broken.err
     assert not is_dataset(out)
     repository.faults.clear()
     hub.requests.clear()
     assert clients["reader"].run("pull", repo_id, "--layers=0", "--out", out).code == 0
     came = {path for path in hub.asked(f"datasets/{repo_id}") if path.startswith("attention")}
-    assert "attention/adhd/part-00000.parquet" in came
+    assert came == {OTHER_FILE}, "the other model's layers had come"
     assert clients["reader"].run("verify", out).code == 0
     assert not (out / ".pull").exists()
 
@@ -85,8 +86,9 @@ def test_layers_that_do_not_come_make_no_dataset_and_go_on(
 def test_other_layers_than_were_left_aside_are_fetched(hub, clients, reference_dataset, tmp_path):
     commit_as(hub, "org/aside", reference_dataset)
     repository, out = hub.repositories["datasets/org/aside"], tmp_path / "out"
-    repository.faults[FILE] = Fault.ERROR
-    assert clients["reader"].run("pull", "org/aside", "--layers=0", "--out", out).code == 1
+    repository.faults[OTHER_FILE] = Fault.SHORT
+    assert clients["reader"].run("pull", "org/aside", "--layers=0", "--out", out).code == 2
+    assert list((out / ".pull").rglob(FILE))
     repository.faults.clear()
     assert clients["reader"].run("pull", "org/aside", "--layers=1", "--out", out).code == 0
     assert {model.layers for model in read_manifest(out).models} == {(1,)}
