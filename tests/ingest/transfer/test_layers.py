@@ -37,6 +37,7 @@ def test_layers_are_those_of_an_extract_and_no_more_travels(
     assert n_others < said["n_bytes"] <= n_sent
     assert said["n_bytes"] < n_others + 0.8 * n_attention
     assert reader.run("extract", reference_dataset, "--layers=1", "--out", by_hand).code == 0
+    assert reader.run("verify", by_hand).code == 0
     part, extracted = read_manifest(out), read_manifest(by_hand)
     assert part.models == extracted.models
     assert part.tables.keys() == extracted.tables.keys()
