@@ -29,6 +29,7 @@ from ingest.kernel.files import sha256_of, write_files_aside, write_text_aside, 
 from ingest.kernel.hub import COMMIT, HubId, explained
 from ingest.kernel.progress import Progress
 from ingest.kernel.typed import decode_json
+from ingest.transfer.layers import LayerCut, stored_layers, with_layers
 from ingest.transfer.pull import Pulled, Wanted
 
 if TYPE_CHECKING:
@@ -65,17 +66,20 @@ def pull(hub_id: HubId, out: Path, wanted: Wanted) -> Pulled:
     address = at_commit(hub_id.repo_id, pinned.revision)
     whole = manifest_at(address)
     check_tables(address.text, whole)
-    manifest = _chosen(whole, wanted, pinned)
+    manifest = _chosen(whole, wanted, pinned, address)
     _check_listing(address.text, manifest, there)
+    layer_cut = LayerCut(address, whole, manifest, out / _ASIDE)
+    to_fetch = [e for e in manifest.files() if e not in layer_cut.in_ranges]
     existed = out.exists()
     with writing(out):
         try:
-            lacking = [e for e in manifest.files() if not e.is_intact(out)]
+            lacking = [e for e in to_fetch if not e.is_intact(out)]
             _fetch(pinned, lacking, out / _ASIDE)
+            layer_cut.fetch(before, out)
         except BaseException:
             _forget_if_empty(out, existed)
             raise
-        made = manifest if manifest is whole else _cut(manifest, out)
+        made = whole if manifest is whole else layer_cut.apply(_cut(manifest, out), out)
         cut = set(made.files()) - set(manifest.files())
         _put_in_place(out, [*lacking, *cut])
         paths = {entry.path for entry in made.files()}
@@ -91,14 +95,14 @@ def pull(hub_id: HubId, out: Path, wanted: Wanted) -> Pulled:
         for path in gone:
             (out / path).unlink(missing_ok=True)
         shutil.rmtree(out / _ASIDE, ignore_errors=True)
-    fetched = {entry.path for entry in lacking}
+    fetched = {*layer_cut.fetched, *(entry.path for entry in lacking)}
     return Pulled(
         folder=str(out),
         address=address.text,
         fetched=tuple(sorted(fetched)),
         kept=tuple(sorted({entry.path for entry in manifest.files()} - fetched)),
         removed=tuple(gone),
-        n_bytes=sum(entry.bytes for entry in lacking),
+        n_bytes=layer_cut.n_bytes + sum(entry.bytes for entry in lacking),
     )
 
 
@@ -179,7 +183,7 @@ def _listing(hub_id: HubId) -> tuple[HubId, dict[str, RepoSibling]]:
     return HubId(hub_id.repo_id, info.sha, "dataset"), there
 
 
-def _chosen(whole: Manifest, wanted: Wanted, pinned: HubId) -> Manifest:
+def _chosen(whole: Manifest, wanted: Wanted, pinned: HubId, address: Address) -> Manifest:
     """The manifest of what is wanted: the whole, or one that says of what it is a part."""
     names = [model.name for model in whole.models]
     models = names if wanted.models is None else wanted.models
@@ -192,12 +196,22 @@ def _chosen(whole: Manifest, wanted: Wanted, pinned: HubId) -> Manifest:
             f"{pinned} has no table {unknown[0]!r}",
             hint=f"it has {', '.join(sorted(whole.tables))}",
         )
-    if set(models) == set(names) and set(tables) >= set(optional):
-        return whole
     part = smaller(whole, models, [*required_tables(), *tables])
+    stored: dict[str, list[int]] = {}
+    if wanted.layers is not None:
+        stored = stored_layers(address, whole)
+        part = replace(part, models=with_layers(part.models, stored, wanted.layers, pinned))
+    if part.models == whole.models and set(tables) >= set(optional):
+        return whole
     lacking = {
         "models": [name for name in names if name not in models],
         "tables": [name for name in optional if name not in tables],
+        "layers": [
+            f"{model.name}: L{', L'.join(map(str, gone))}"
+            for model in part.models
+            if model.layers is not None
+            and (gone := [n for n in stored.get(model.name, ()) if n not in model.layers])
+        ],
     }
     left_out = tuple(f"{what}: {', '.join(values)}" for what, values in lacking.items() if values)
     source = f"hf://datasets/{pinned.repo_id}"

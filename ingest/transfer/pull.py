@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a dataset is fetched: models, and tables that it may lack; None for all."""
+    """What of a dataset is fetched: models, tables that it may lack, and layers; None for all."""
 
     models: tuple[str, ...] | None = None
     tables: tuple[str, ...] | None = None
+    layers: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,18 +60,27 @@ def _names_option(name: str, what: str) -> Decorator:
     "of the tables that a dataset may lack only these, separated by commas (default: all); models, "
     "prompts, tokens and attention always come",
 )
+@click.option(
+    "--layers",
+    metavar="NUMBERS",
+    help="only these layers, for instance 0,3-5 (default: all); of attention no more is fetched, "
+    "so that its rows are checked, but not the SHA-256 of its whole files",
+)
 @json_option("what was done")
 def command(
     repository: str,
     out: Path | None,
     models: tuple[str, ...],
     tables: tuple[str, ...],
+    layers: str | None,
     as_json: bool,
 ) -> int:
     """Fetches what this machine lacks of a dataset."""
+    from ingest.transfer.combine.extract_command import numbers
     from ingest.transfer.fetching import pull
 
-    wanted = Wanted(_names(models), _names(tables))
+    chosen = None if layers is None else numbers("--layers", layers)
+    wanted = Wanted(_names(models), _names(tables), chosen)
     pulled = pull(_hub_id(repository), folder_of(repository, out), wanted)
     if as_json:
         print(json.dumps(asdict(pulled)))

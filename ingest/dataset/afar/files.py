@@ -20,7 +20,10 @@ _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]
-    """The files that a manifest names, of the sizes that it names; there are no others."""
+    """The files that a manifest names, of the sizes that it names; there are no others.
+
+    n_bytes: that came from there so far.
+    """
 
     protocol = PROTOCOL
     cachable = False  # fsspec would give two datasets one instance
@@ -31,6 +34,7 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]
         self._entries = {entry.path: entry for entry in manifest.files()}
         self._tails: dict[str, bytes] = {}
         self._failure: HeadswapError | None = None
+        self.n_bytes = 0
 
     def pop_failure(self) -> HeadswapError | None:
         """Why the last read that failed did, once: engines make an error of their own of it."""
@@ -69,7 +73,9 @@ class PinnedFiles(AbstractFileSystem):  # type: ignore[misc]
         return self._tails[entry.path][start - tail_start : end - tail_start]
 
     def _fetched(self, entry: FileEntry, start: int, end: int) -> bytes:
-        return self._address.part(entry.path, start, end, entry.bytes)
+        part = self._address.part(entry.path, start, end, entry.bytes)
+        self.n_bytes += len(part)
+        return part
 
     def _entry(self, path: str) -> FileEntry:
         try:

@@ -90,7 +90,7 @@ def _readout_problem(verification: Verification, model: str, rows: pa.Table) -> 
         return "has a probability below 0 or above 1"
     if problem := _position_problem(verification, model, rows):
         return problem
-    n_layers = verification.shape_of(model)["n_layers"]
+    n_layers = _n_stored_layers(verification, model)
     places = rows.group_by(["token_class", "prompt_id", "position"]).aggregate([([], "count_all")])
     if not pc.all(pc.equal(places["count_all"], n_layers), min_count=0).as_py():
         return "lacks a layer at a position that others have"
@@ -103,16 +103,23 @@ def _write_problem(verification: Verification, model: str, rows: pa.Table) -> st
             return f"has a {name} below 0"
     if problem := _position_problem(verification, model, rows):
         return problem
-    shape = verification.shape_of(model)
+    n_heads = verification.shape_of(model)["n_heads"] * _n_stored_layers(verification, model)
     lengths = lengths_of(verification, model)
     prompts, positions = (rows[name].to_numpy() for name in ("prompt_id", "position"))
     expected = sum(lengths[prompt] for prompt in np.unique(prompts).tolist())
-    if len(rows) != expected * shape["n_layers"] * shape["n_heads"]:
+    if len(rows) != expected * n_heads:
         return "lacks a head at a position that others have"
     is_last = positions == last_positions(lengths, prompts)
     if not np.array_equal(rows["direct_logit"].is_null().to_numpy(), is_last):
         return "has a direct_logit where no token follows, or none where one does"
     return None
+
+
+def _n_stored_layers(verification: Verification, model: str) -> int:
+    """The layers whose rows are stored: of a part of a dataset perhaps not all of the model's."""
+    entry = verification.manifest.model(model)
+    assert entry is not None, "files are asked for by the models of the manifest"
+    return len(entry.stored_layers(verification.shape_of(model)["n_layers"]))
 
 
 def _position_problem(verification: Verification, model: str, rows: pa.Table) -> str | None:

@@ -69,7 +69,7 @@ class _Extractor:
     def __init__(self, dataset: Dataset, selection: Selection) -> None:
         self._dataset, self._manifest = dataset, dataset.manifest
         names = [model.name for model in self._manifest.models]
-        chosen = _chosen("model", names, selection.models, dataset.path)
+        chosen = chosen_of("model", names, selection.models, dataset.path)
         self._models = [m for m in self._manifest.models if m.name in chosen]
         self._prompts, n_prompts = self._chosen_prompts(selection)
         self._stored, self._layers = self._chosen_layers(selection.layers)
@@ -99,8 +99,8 @@ class _Extractor:
         ids = [row["prompt_id"] for row in rows]
         pairs = [row["pair_id"] for row in rows]
         path = self._dataset.path
-        by_id = set(_chosen("prompt", ids, selection.prompts, path))
-        by_pair = set(_chosen("pair", pairs, selection.pairs, path))
+        by_id = set(chosen_of("prompt", ids, selection.prompts, path))
+        by_pair = set(chosen_of("pair", pairs, selection.pairs, path))
         chosen = [i for i, p in zip(ids, pairs, strict=True) if i in by_id and p in by_pair]
         if not chosen:
             raise InputError("no prompt is chosen by both --prompts and --pairs")
@@ -114,7 +114,7 @@ class _Extractor:
         n_layers = {row["model"]: row["n_layers"] for row in rows}
         stored = {m.name: m.stored_layers(n_layers[m.name]) for m in self._models}
         kept = {
-            name: sorted(_chosen("layer", held, layers, f"{name} in {self._dataset.path}"))
+            name: sorted(chosen_of("layer", held, layers, f"{name} in {self._dataset.path}"))
             for name, held in stored.items()
         }
         return stored, kept
@@ -203,18 +203,18 @@ class _Extractor:
             if table.split == "model" and column.name == "layer":
                 values = self._layers[owner or ""]
             if values is not None:
-                rows = rows.filter(_is_in(rows[column.name], values))
+                rows = rows.filter(is_in(rows[column.name], values))
         return rows
 
 
-def _is_in(values: pa.ChunkedArray, chosen: Sequence[str | int]) -> pa.ChunkedArray:
+def is_in(values: pa.ChunkedArray, chosen: Sequence[str | int]) -> pa.ChunkedArray:
     """Whether each value is a chosen one, or null."""
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     plain = values.cast(kind) if kind != values.type else values
     return pc.or_(pc.is_in(plain, value_set=pa.array(chosen, kind)), pc.is_null(plain))
 
 
-def _chosen(
+def chosen_of(
     what: str, there: Sequence[T], wanted: Iterable[T] | None, where: object
 ) -> Sequence[T]:
     """What was asked for, all where nothing was; InputError where it is not there."""

@@ -20,10 +20,10 @@ _RANGE = re.compile(r"(?P<first>\d{1,9})(-(?P<last>\d{1,9}))?")
 _MOST_NUMBERS = 1_000_000
 
 
-def _numbers(option: str, text: str) -> tuple[int, ...]:
+def numbers(option: str, text: str) -> tuple[int, ...]:
     """Numbers and ranges, both ends included.
 
-    >>> _numbers("--layers", "0,3-5")
+    >>> numbers("--layers", "0,3-5")
     (0, 3, 4, 5)
 
     Raises: InputError where the text is neither.
@@ -54,9 +54,9 @@ def _selection(options: Mapping[str, Any]) -> Selection:
     )
     return Selection(
         models=None if models is None else _names(models),
-        prompts=None if prompts is None else _numbers("--prompts", prompts),
+        prompts=None if prompts is None else numbers("--prompts", prompts),
         pairs=None if pairs is None else _names(pairs),
-        layers=None if layers is None else _numbers("--layers", layers),
+        layers=None if layers is None else numbers("--layers", layers),
     )
 
 

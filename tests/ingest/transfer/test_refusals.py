@@ -100,6 +100,8 @@ REFUSED_PULLS = [
     ("reader", ["org/shared", "--models=x"], 2, "has no model 'x'"),
     ("reader", ["org/shared", "--models=a,"], 2, "an empty name"),
     ("reader", ["org/shared", "--tables=nothing"], 2, "has no table 'nothing'"),
+    ("reader", ["org/shared", "--layers=9"], 2, "has no layer 9"),
+    ("reader", ["org/shared", "--layers=3-1"], 2, "neither a number nor a range"),
     ("reader", ["name"], 2, "cannot be a dataset on the hub"),
     ("reader", ["hf://models/org/name"], 2, "cannot be a dataset on the hub"),
     ("unreachable", ["org/shared"], 1, "cannot be reached"),

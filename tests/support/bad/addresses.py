@@ -41,6 +41,7 @@ def sharing_cases(datasets: Iterable[str]) -> Iterator[list[str]]:
     yield from (["push", "{d}", "org/name", f"--license={name}"] for name in ("", "A b", "é"))
     yield from (["push", "{d}", "org/name", f"--revision={name}"] for name in ("", "../x", "a b"))
     yield from (["pull", "org/name", f"--{option}=,"] for option in ("models", "tables"))
+    yield from (["pull", "org/name", f"--layers={bad}"] for bad in ("", "x", "3-1", "-1", "0,"))
     yield from ([name] for name in ("push", "pull"))
     yield from (["pull", "org/name", "--out", place] for place in ("{t}", "{d}", "{t}/empty.txt"))
     for place in PLACES:
