@@ -37,21 +37,25 @@ def whitened_gram(
     of a head's vector, needed where they may be fewer than the heads, as the bins of profiles.
 
     A head that does not differ from its layer's mean, as where a layer has one head, is undefined.
+
+    Raises: ValueError where the heads of a layer do not stand side by side.
     """
     heads = np.concatenate([heads_a, heads_b])
     # No layer of a is one of b.
     layer = np.concatenate([layers[heads_a] * 2, layers[heads_b] * 2 + 1])
     n_a, n_b = len(heads_a), len(heads_b)
-    members = (layer[:, None] == np.unique(layer)).astype(np.float64)  # [head, layer]
+    starts = np.flatnonzero(np.diff(layer, prepend=-1))
+    if len(starts) != len(np.unique(layer)):
+        raise ValueError("the heads do not stand layer by layer")
     scale = np.repeat([n_a**-0.5, n_b**-0.5], [n_a, n_b])
-    n_dimensions = n_a + n_b - members.shape[1]
+    n_dimensions = n_a + n_b - len(starts)
     if vector_length is not None:
         n_dimensions = min(n_dimensions, vector_length)
     # Matrix by matrix: one fits into the processor's cache, all together do not.
     flat = products.reshape(-1, *products.shape[-2:])
     whitened = np.empty((len(flat), len(heads), len(heads)))
     for number, own in enumerate(flat):
-        centred = _layer_centred(own[np.ix_(heads, heads)], members)
+        centred = _layer_centred(own[np.ix_(heads, heads)], starts)
         centred *= scale[:, None] * scale
         trace = float(np.trace(centred))
         ridge = trace / max(n_dimensions, 1) if trace > 0 else 1.0
@@ -66,13 +70,18 @@ def whitened_gram(
     )
 
 
-def _layer_centred(products: Floats, members: Floats) -> Floats:
-    """Products less each layer's mean, `[head, head]`; members: `[head, layer]`, 0 or 1."""
-    shares = members / members.sum(axis=0)
-    half = products - (products @ shares) @ members.T
-    centred: Floats = half - members @ (shares.T @ half)
-    squares = products.diagonal()
-    is_empty = centred.diagonal() <= NEGLIGIBLE * (squares @ shares) @ members.T
+def _layer_centred(products: Floats, starts: Integers) -> Floats:
+    """Products less each layer's mean, `[head, head]`; starts: the first head of each layer.
+
+    Without matrix products, whose threads would wait for those of the factorisation that follows.
+    """
+    sizes = np.diff(starts, append=len(products))
+    means = np.add.reduceat(products, starts, axis=1) / sizes
+    half = products - np.repeat(means, sizes, axis=1)
+    means = np.add.reduceat(half, starts, axis=0) / sizes[:, None]
+    centred: Floats = half - np.repeat(means, sizes, axis=0)
+    squares = np.add.reduceat(products.diagonal(), starts) / sizes
+    is_empty = centred.diagonal() <= NEGLIGIBLE * np.repeat(squares, sizes)
     centred[is_empty] = 0.0
     centred[:, is_empty] = 0.0
     return centred
