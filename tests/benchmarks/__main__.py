@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 from tests.benchmarks.measure import HEADER, Figure
 
-PARTS = ("start-up", "queries", "scores", "memory", "growth", "ingest", "ablate", "generate")
+PARTS = (
+    *("start-up", "queries", "scores", "statistics", "memory", "growth", "ingest", "ablate"),
+    "generate",
+)
 
 
 def main() -> int:
@@ -39,6 +42,10 @@ def _figures(arguments: argparse.Namespace) -> Iterator[Figure]:
         yield from queries.figures(arguments.rows, arguments.rounds)
     if "scores" in parts:
         yield from queries.scores(arguments.rounds)
+    if "statistics" in parts:
+        from tests.benchmarks import statistics
+
+        yield from statistics.figures(min(arguments.rounds, 3))
     if "memory" in parts:
         yield from memory.figures()
     if {"growth", "ingest"} & set(parts):
