@@ -183,7 +183,7 @@ class _Extractor:
 
     def _is_whole(self, table: StoredTable, model: ModelEntry | None) -> bool:
         """Whether nothing is left out of a file of a model."""
-        if model is None:
+        if model is None or model not in self._models:
             return False
         names = {target_of(table, column) for column in table.columns}
         is_of_all_prompts = self._has_all_prompts or "prompts.prompt_id" not in names

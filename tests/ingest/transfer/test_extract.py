@@ -171,3 +171,19 @@ def test_a_damaged_dataset_is_not_extracted(run: Run, tmp_path: Path) -> None:
         assert outcome.code == 2
         assert "is damaged" in outcome.err
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("model", ["standard", "adhd"])
+def test_each_model_of_an_ingest_can_be_taken_out(
+    model: str, reference_dataset: Path, run: Run, tmp_path: Path
+) -> None:
+    """Whose files of small tables are one a model, with every optional table beside them."""
+    out = tmp_path / "part"
+    outcome = run("extract", reference_dataset, "--models", model, "--out", out)
+    assert outcome.code == 0, outcome.err
+    assert run("verify", out).code == 0
+    part, whole = open_dataset(out), open_dataset(reference_dataset)
+    assert [row["model"] for row in part.read_table("models").to_pylist()] == [model]
+    for table in whole.manifest.tables:
+        if STORED_TABLES[table].split == "model":
+            assert part.manifest.rows_of(table) == whole.manifest.rows_of(table, model)
