@@ -286,7 +286,7 @@ def demo(out: pathlib.Path) -> int:
     "study",
     metavar="STUDY",
     help="a study file, or a study that comes with headswap: interpgpt (the released pair), demo, "
-    "pythia (checkpoints of one run), polypythias (seeds)",
+    "data-or-seed (eight demo models), pythia (checkpoints of one run), polypythias (seeds)",
 )
 @click.option(
     "--out",
