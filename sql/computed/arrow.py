@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -27,3 +30,18 @@ def head_pair_rows(
     """Layer and head of `[row, (layer, head)]`; null where there is none."""
     layer, head = (pa.array(part.astype(np.int32), mask=is_none) for part in heads.T)
     return layer, head
+
+
+def rows_table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table; NaN and None become null.
+
+    >>> schema = pa.schema([("head", pa.int32()), ("value", pa.float64())])
+    >>> rows_table([(0, np.nan), (1, 0.5)], schema).to_pylist()
+    [{'head': 0, 'value': None}, {'head': 1, 'value': 0.5}]
+    """
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [
+        pa.array(column, field.type, from_pandas=True)
+        for column, field in zip(columns, schema, strict=True)
+    ]
+    return pa.table(arrays, schema=schema)

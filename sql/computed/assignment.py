@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from sql.computed.arrow import rows_table
+
 if TYPE_CHECKING:
     from sql.session import Inputs
 
@@ -68,9 +70,7 @@ def migration_map(inputs: Inputs) -> pa.Table:
                         bool(part["is_best"][chosen][flat]),
                     )
                 )
-    return pa.Table.from_pylist(
-        [dict(zip(_SCHEMA.names, row, strict=True)) for row in rows], _SCHEMA
-    )
+    return rows_table(rows, _SCHEMA)
 
 
 _SCHEMA = pa.schema(

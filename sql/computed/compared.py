@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sql.computed.head_sums import StoredSums, read_head_products
 from sql.computed.matching.content_similarity import content_products
-from sql.computed.matching.gram import PairGram, profile_gram
+from sql.computed.matching.gram import PairGram, vector_gram
 from sql.computed.matching.whitening import whitened_gram
 from sql.parameters import CONTENT, PROFILE_WHITENED
 
@@ -133,7 +133,7 @@ class Comparison:
         a, b = (self.profiles(model, similarity, block_weights) for model in _names(pair))
         layers_a, layers_b = pair.heads_a[:, 0], pair.heads_b[:, 0]
         if similarity != PROFILE_WHITENED:
-            return profile_gram(a, b, layers_a, layers_b)
+            return vector_gram(a, b, layers_a, layers_b)
         both = np.concatenate([a, b], axis=-2)
         first, second = np.split(np.arange(both.shape[-2]), [a.shape[-2]])
         products = both @ np.swapaxes(both, -1, -2)

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sql.computed.matching.gram import PairGram
-from sql.computed.matching.jackknife import jackknife_error, leave_one_out
+from sql.computed.arrow import rows_table
+from sql.computed.matching.gram import vector_gram
+from sql.computed.matching.jackknife import interval, leave_one_out
 from sql.computed.matching.match_test import MatchTest, two_way_match_tests
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 # A stream of draws of its own, so that changing one number leaves the others alone.
 _FUNCTIONAL = 5
-_LEVEL = 0.95
 _Head = tuple[str, int, int]
 
 
@@ -54,7 +54,7 @@ def ablation_ranking(inputs: Inputs) -> pa.Table:
         rank = rank + 1 if row[:2] == before else 1
         before = row[:2]
         ranked.append((*row[:4], rank, *row[4:]))
-    return _table(ranked, _RANKING)
+    return rows_table(ranked, _RANKING)
 
 
 _RANKING = pa.schema(
@@ -84,17 +84,14 @@ def mean_interval(values: Floats, units: NDArray[np.int64]) -> tuple[float, floa
     >>> mean_interval(np.array([1.0, 2.0, 3.0]), np.array([0, 1, 2]))[0]
     2.0
     """
-    from scipy.stats import t
-
     known, codes = np.unique(units, return_inverse=True)
     weights = leave_one_out(len(known))
     sums, counts = np.bincount(codes, values), np.bincount(codes)
     mean = float(sums.sum() / counts.sum())
     if len(known) < 2:
         return mean, np.nan, np.nan
-    error = float(jackknife_error((weights @ sums) / (weights @ counts)))
-    reach = error * float(t.ppf((1 + _LEVEL) / 2, len(known) - 1))
-    return mean, mean - reach, mean + reach
+    low, high = interval(np.array(mean), (weights @ sums) / (weights @ counts))
+    return mean, float(low), float(high)
 
 
 def functional_match(inputs: Inputs) -> pa.Table:
@@ -114,7 +111,7 @@ def functional_match(inputs: Inputs) -> pa.Table:
         heads.setdefault(model, []).append((layer, head))
     pairs = inputs.query("select model_a, model_b from pairs order by model_a, model_b").fetchall()
     n_draws = inputs.parameters.n_draws
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for kind_number, (kind, of_head) in enumerate(sorted(effects.items())):
         for number, (model_a, model_b) in enumerate(pairs):
             ablated_a, ablated_b = (
@@ -132,13 +129,17 @@ def functional_match(inputs: Inputs) -> pa.Table:
             if not common:
                 continue
             a, b = _vectors(of_a, common), _vectors(of_b, common)
-            gram = _gram(a, b, ablated_a, ablated_b)
+            layers_a, layers_b = (
+                np.array([layer for layer, _ in places]) for places in (ablated_a, ablated_b)
+            )
+            gram = vector_gram(a, b, layers_a, layers_b)
             seed = [inputs.parameters.seed, _FUNCTIONAL, kind_number, number]
             forth, back = two_way_match_tests(gram, n_draws, np.random.default_rng(seed))
             ends = ((model_a, ablated_a), (model_b, ablated_b))
             rows += _functional_rows(kind, ends, forth, gram.cosines(), matched)
             rows += _functional_rows(kind, ends[::-1], back, gram.cosines().T, matched)
-    return _table(sorted(rows, key=lambda row: row[:5]), _FUNCTIONAL_ROWS)
+    rows.sort(key=lambda row: row[:5])
+    return rows_table(rows, _FUNCTIONAL_ROWS)
 
 
 _FUNCTIONAL_ROWS = pa.schema(
@@ -177,13 +178,6 @@ def _vectors(effects: list[dict[int, float]], prompts: list[int]) -> Floats:
     values = np.array([[of_prompt[prompt] for prompt in prompts] for of_prompt in effects])
     centred: Floats = values - values.mean(axis=1, keepdims=True)
     return centred
-
-
-def _gram(
-    a: Floats, b: Floats, places_a: list[tuple[int, int]], places_b: list[tuple[int, int]]
-) -> PairGram:
-    layers_a, layers_b = (np.array([layer for layer, _ in p]) for p in (places_a, places_b))
-    return PairGram(a @ a.T, a @ b.T, b @ b.T, layers_a, layers_b)
 
 
 def _matched_heads(inputs: Inputs) -> dict[tuple[_Head, str], tuple[int, int]]:
@@ -227,12 +221,3 @@ def _functional_rows(
             )
         )
     return rows
-
-
-def _table(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [
-        pa.array(column, field.type, from_pandas=True)
-        for column, field in zip(columns, schema, strict=True)
-    ]
-    return pa.table(arrays, schema=schema)

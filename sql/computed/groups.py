@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.kernel.errors import InputError
+from sql.computed.arrow import rows_table
 from sql.computed.matching.group_test import group_test
 
 if TYPE_CHECKING:
@@ -50,23 +51,15 @@ def group_comparison(inputs: Inputs) -> pa.Table:
                 raise InputError(
                     str(error), hint="name fewer models in groups, with --group or in the study"
                 ) from error
-            between = float(np.nanmean(test.between))
-            within = float(test.within.mean())
+            within, between = float(test.within.mean()), float(np.nanmean(test.between))
             rows.append(
-                {
-                    "similarity": similarity,
-                    "measure": measure,
-                    "n_groups": len(names),
-                    "n_models": len(models),
-                    "within": within,
-                    "between": between,
-                    "difference": within - between,
-                    "p_value": test.p_value,
-                    "n_labelings": test.n_labelings,
-                    "smallest_p_value": test.smallest_p_value,
-                }
+                (
+                    *(similarity, measure, len(names), len(models)),
+                    *(within, between, within - between),
+                    *(test.p_value, test.n_labelings, test.smallest_p_value),
+                )
             )
-    return pa.Table.from_pylist(rows, _ROWS)
+    return rows_table(rows, _ROWS)
 
 
 _ROWS = pa.schema(

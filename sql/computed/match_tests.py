@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sql.computed.arrow import head_pair_rows, or_null, repeated
+from sql.computed.arrow import head_pair_rows, or_null, repeated, rows_table
 from sql.computed.compared import ComparedPair, Comparison, comparison_of
 from sql.computed.matching.match_test import MatchTest, match_test, two_way_match_tests
 from sql.computed.matching.same_index_test import same_index_test
@@ -181,12 +181,7 @@ def same_index_tests(inputs: Inputs) -> pa.Table:
             totals = (int(found.n_heads.sum()), int(found.n_same_index.sum()))
             numbers = [*by_layer, (None, *totals, found.p_value, found.p_value)]
             rows += [(similarity, *models, *row) for row in numbers]
-    columns = list(zip(*rows, strict=True)) or [()] * len(_SAME_INDEX_ROWS)
-    arrays = [
-        or_null(np.array(column, dtype=np.float64)) if field.type == pa.float64() else column
-        for column, field in zip(columns, _SAME_INDEX_ROWS, strict=True)
-    ]
-    return pa.table(arrays, schema=_SAME_INDEX_ROWS)
+    return rows_table(rows, _SAME_INDEX_ROWS)
 
 
 _SAME_INDEX_ROWS = pa.schema(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sql.computed.arrow import head_pair_rows, or_null, repeated
 from sql.computed.compared import comparison_of
-from sql.computed.matching.gram import profile_gram
+from sql.computed.matching.gram import vector_gram
 from sql.computed.matching.jackknife import cosine_interval, interval, leave_one_out
 from sql.computed.matching.match_test import best_matches
 from sql.parameters import CONTENT, TESTED_SIMILARITIES
@@ -194,7 +194,7 @@ def head_reliability(inputs: Inputs) -> pa.Table:
     tables = []
     for model, heads in comparison.heads.items() if comparison.n_blocks else ():
         own, other = (comparison.profiles(model, similarity, half) for half in halves)
-        cosines = profile_gram(own, other, heads[:, 0], heads[:, 0]).cosines()
+        cosines = vector_gram(own, other, heads[:, 0], heads[:, 0]).cosines()
         to_itself = np.diagonal(cosines, axis1=1, axis2=2)  # [split, head]
         match, _ = best_matches(cosines.reshape(-1, len(heads)))
         is_found = match.reshape(to_itself.shape) == np.arange(len(heads))

@@ -36,7 +36,7 @@ from ingest.demo.text import generate_pairs
 from ingest.demo.vocabulary import variant_ids
 from ingest.prompts.sequence import STEPS, marker_ids
 from sql.computed.matching.content_similarity import content_products
-from sql.computed.matching.gram import PairGram, profile_gram
+from sql.computed.matching.gram import PairGram, vector_gram
 from sql.computed.matching.head_products import PromptWeights, head_products
 from sql.computed.matching.match_test import match_test, two_way_match_tests
 from sql.computed.matching.whitening import whitened_gram
@@ -135,7 +135,7 @@ class Text:
         both = np.tile(layers, 2)
         profiles = np.concatenate([a.profiles, b.profiles])
         return {
-            "profile": profile_gram(a.profiles, b.profiles, layers, layers),
+            "profile": vector_gram(a.profiles, b.profiles, layers, layers),
             "profile_whitened": whitened_gram(profiles @ profiles.T, first, second, both, BINS),
             "content": whitened_gram(self.content(a, b), first, second, both),
         }

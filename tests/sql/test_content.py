@@ -12,6 +12,7 @@ from sql.computed.matching.head_products import PromptWeights
 from sql.session import Session, open_session
 from tests.sql.computed.oracle import content_vectors, whitened_cosines
 from tests.support.running import REFERENCE, Reference, Run
+from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
 TASKS = [
     {"pair_id": 0, "variant": "standard", "task": "Make tea", "steps": ["Boil", "Pour"]},
@@ -107,6 +108,21 @@ def test_the_same_index_is_tested_for_models_of_one_shape(
         for heads in reference.head_permutation
     ]
     assert [row["n_same_index"] for row in rows] == [*planted, sum(planted)]
+
+
+@pytest.mark.parametrize("n_units", [1, 3, 7, 23])
+def test_blocks_keep_units_together_and_are_never_empty(n_units: int, tmp_path: Path) -> None:
+    """Two prompts a pair, whose ids are those of other prompts; one prompt stands alone."""
+    prompts = [("Go", ["Walk"])] * (2 * n_units + 1)
+    pairs = [*(str(unit + 1) for unit in range(n_units) for _ in (0, 1)), None]
+    models = [SyntheticModel("a", n_layers=1, n_heads=1)]
+    out = write_synthetic_dataset(tmp_path / "dataset", models, prompts, pair_ids=pairs)
+    with open_session(out) as session:
+        rows = session.rows("select prompt_id, block from blocks order by prompt_id")
+    blocks = [row["block"] for row in rows]
+    assert len(blocks) == len(prompts)
+    assert blocks[0:-1:2] == blocks[1:-1:2]
+    assert set(blocks) == set(range(min(20, n_units + 1)))
 
 
 def test_the_numbers_do_not_hang_on_other_draws(short: Path) -> None:

@@ -14,6 +14,7 @@ from reports.data.queries import read_report
 from reports.site.pages import write_report
 from sql.parameters import SIMILARITIES, Parameters
 from sql.session import open_session
+from tests.sql.computed.oracle import mean_best_match
 from tests.support.running import Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
@@ -52,9 +53,7 @@ def test_relations_equal_brute_force(dataset: Path) -> None:
                 ):
                     place = row["layer_a"] * 3 + row["head_a"], row["layer_b"] * 3 + row["head_b"]
                     cosines[place] = row["value"]
-            best = np.concatenate([cosines.max(axis=1), cosines.max(axis=0)])
-            limit = 1 - 1e-12
-            alike[a, b] = alike[b, a] = np.arctanh(np.clip(best, -limit, limit)).mean()
+            alike[a, b] = alike[b, a] = mean_best_match(cosines)
             places = [cosines.round(9).argmax(axis=axis) == np.arange(6) for axis in (1, 0)]
             same[a, b] = same[b, a] = np.mean(places)
         for measure, entries in (("best match", alike), ("same index", same)):

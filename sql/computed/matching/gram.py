@@ -58,20 +58,22 @@ def lengths(gram: Floats) -> Floats:
     return found
 
 
-def profile_gram(
-    profiles_a: Floats, profiles_b: Floats, layers_a: Integers, layers_b: Integers
+def vector_gram(
+    vectors_a: Floats, vectors_b: Floats, layers_a: Integers, layers_b: Integers
 ) -> PairGram:
-    """The products of profiles `[..., head, bin]`; where no token is structural they are all 0.
+    """The products of vectors `[..., head, entry]`, profiles for instance.
+
+    Where no token is structural, profiles are 0, and so are all their products.
 
     >>> layers = np.zeros(2, dtype=int)
-    >>> pair = profile_gram(np.eye(2), np.array([[0.0, 2.0], [0.0, 0.0]]), layers, layers)
+    >>> pair = vector_gram(np.eye(2), np.array([[0.0, 2.0], [0.0, 0.0]]), layers, layers)
     >>> pair.cosines().tolist()
     [[0.0, nan], [1.0, nan]]
     """
     return PairGram(
-        profiles_a @ np.swapaxes(profiles_a, -1, -2),
-        profiles_a @ np.swapaxes(profiles_b, -1, -2),
-        profiles_b @ np.swapaxes(profiles_b, -1, -2),
+        vectors_a @ np.swapaxes(vectors_a, -1, -2),
+        vectors_a @ np.swapaxes(vectors_b, -1, -2),
+        vectors_b @ np.swapaxes(vectors_b, -1, -2),
         layers_a,
         layers_b,
     )

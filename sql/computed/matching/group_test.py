@@ -20,8 +20,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from sql.computed.matching.gram import fisher
-
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -51,17 +49,6 @@ class GroupTest:
     p_value: float
     n_labelings: int
     smallest_p_value: float
-
-
-def mean_best_match(cosines: Floats) -> float:
-    """How alike two models are: the mean of atanh of the best cosine of every head of both.
-
-    cosines: `[head of a, head of b]`. NaN where all are.
-    """
-    known = np.where(np.isnan(cosines), -np.inf, cosines)
-    best = np.concatenate([known.max(axis=0), known.max(axis=1)])
-    best = best[np.isfinite(best)]
-    return float(fisher(best).mean()) if len(best) else float("nan")
 
 
 def group_test(similarities: Floats, groups: Sequence[int]) -> GroupTest:

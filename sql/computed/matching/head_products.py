@@ -74,19 +74,6 @@ class HeadProducts:
         return int(self.products.shape[1])
 
 
-def blocks_of_units(units: NDArray[np.integer], n_blocks: int) -> Integers:
-    """The block of each prompt: units are dealt to the blocks in turn.
-
-    units: `[prompt]`, what belongs together (the prompts of one pair), numbered from 0. There are
-    never more blocks than units, and no block is empty.
-
-    >>> blocks_of_units(np.array([0, 0, 1, 2, 3, 4]), n_blocks=2).tolist()
-    [0, 0, 1, 0, 1, 0]
-    """
-    blocks: Integers = np.unique(units, return_inverse=True)[1].ravel() % n_blocks
-    return blocks
-
-
 def head_products(prompts: Iterable[PromptWeights], block_of: Mapping[int, int]) -> HeadProducts:
     """Adds up the sums of all prompts, which are read once and not kept.
 

@@ -30,7 +30,8 @@ chosen as (
         similarity_ranking.layer_b,
         similarity_ranking.head_b,
         similarity_ranking.rank,
-        similarity_ranking.value
+        similarity_ranking.value,
+        similarity_ranking.same_index_value
     from similarity_ranking
     inner join parameters on parameters.claim_similarity = similarity_ranking.similarity
 ),
@@ -42,19 +43,13 @@ compared as (
         chosen.value,
         case claim_rows.test
             when 'above same index' then greatest(
-                coalesce(same_index_a.value, -1e0), coalesce(same_index_b.value, -1e0)
+                coalesce(chosen.same_index_value, -1e0), coalesce(same_index_b.value, -1e0)
             )
             when 'best match' then best.value
             else claim_rows.bound
         end as bound,
-        null::double as p_family,
-        case claim_rows.test
-            when 'above same index' then round(chosen.value, 9) > round(greatest(
-                coalesce(same_index_a.value, -1e0), coalesce(same_index_b.value, -1e0)
-            ), 9)
-            when 'best match' then chosen.rank = 1
-            else round(chosen.value, 9) >= claim_rows.bound
-        end as holds
+        claim_rows.test,
+        chosen.rank
     from claim_rows
     left join chosen
         on chosen.model_a = claim_rows.model_a
@@ -69,13 +64,6 @@ compared as (
         and best.head_a = claim_rows.head_a
         and best.model_b = claim_rows.model_b
         and best.rank = 1
-    left join chosen as same_index_a
-        on same_index_a.model_a = claim_rows.model_a
-        and same_index_a.layer_a = claim_rows.layer_a
-        and same_index_a.head_a = claim_rows.head_a
-        and same_index_a.model_b = claim_rows.model_b
-        and same_index_a.layer_b = claim_rows.layer_a
-        and same_index_a.head_b = claim_rows.head_a
     left join chosen as same_index_b
         on same_index_b.model_a = claim_rows.model_a
         and same_index_b.layer_a = claim_rows.layer_b
@@ -84,6 +72,21 @@ compared as (
         and same_index_b.layer_b = claim_rows.layer_b
         and same_index_b.head_b = claim_rows.head_b
     where claim_rows.test <> 'beyond chance'
+),
+
+judged as (
+    select
+        claim,
+        similarity,
+        value,
+        bound,
+        null::double as p_family,
+        case test
+            when 'above same index' then round(value, 9) > round(bound, 9)
+            when 'best match' then rank = 1
+            else round(value, 9) >= bound
+        end as holds
+    from compared
 ),
 
 tested as (
@@ -120,7 +123,7 @@ tested as (
 ),
 
 measured as (
-    select claim, similarity, value, bound, p_family, holds from compared
+    select claim, similarity, value, bound, p_family, holds from judged
     union all
     select claim, similarity, value, bound, p_family, holds from tested
 ),

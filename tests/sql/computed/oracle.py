@@ -62,6 +62,17 @@ def whitened_cosines(
     return cosines
 
 
+def mean_best_match(cosines: Floats) -> float:
+    """How alike two models are: the mean of atanh of the best cosine of every head of both.
+
+    cosines: `[head of a, head of b]`. NaN where all are.
+    """
+    known = np.where(np.isnan(cosines), -np.inf, cosines)
+    best = [value for value in (*known.max(axis=0), *known.max(axis=1)) if np.isfinite(value)]
+    limit = 1 - 1e-12
+    return float(np.mean(np.arctanh(np.clip(best, -limit, limit)))) if best else math.nan
+
+
 def layer_centred(heads: Floats, layers: Integers) -> Floats:
     centred = heads.copy()
     for layer in set(layers.tolist()):

@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from sql.computed.matching.group_test import group_test, mean_best_match
+from sql.computed.matching.group_test import group_test
+from tests.sql.computed.oracle import mean_best_match
 
 
 def similarities_of(n_models: int, seed: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sql.computed.matching import head_products as module
-from sql.computed.matching.head_products import HeadProducts, blocks_of_units, head_products
+from sql.computed.matching.head_products import HeadProducts, head_products
 from tests.sql.computed.oracle import cells_of, class_of, random_prompts
 
 BLOCKS = {0: 0, 1: 1, 2: 1, 3: 2, 4: 0}
@@ -77,14 +77,6 @@ def test_sums_refuse_prompts_of_other_heads_or_none():
         head_products([prompts[0], fewer], {0: 0, 1: 0})
     with pytest.raises(ValueError, match="no prompt"):
         head_products([], {0: 0})
-
-
-def test_blocks_keep_units_together_and_are_never_empty():
-    units = np.repeat(np.arange(7), 2)
-    for n_blocks in (1, 3, 7, 20):
-        blocks = blocks_of_units(units, n_blocks)
-        assert (blocks[::2] == blocks[1::2]).all()
-        assert set(blocks.tolist()) == set(range(min(n_blocks, 7)))
 
 
 def _assert_equal(found: HeadProducts, expected: HeadProducts) -> None:

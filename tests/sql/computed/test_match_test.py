@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sql.computed.matching.gram import PairGram, profile_gram
+from sql.computed.matching.gram import PairGram, vector_gram
 from sql.computed.matching.match_test import (
     false_discovery_rates,
     head_rotations,
@@ -28,7 +28,7 @@ def pair_of(seed: int, mean: float = 0.0) -> PairGram:
     """Two models of unrelated heads; a mean that all share makes cosines high, as in profiles."""
     generator = np.random.default_rng(seed)
     a, b = generator.normal(mean, 1.0, (12, 20)), generator.normal(mean, 1.0, (10, 20))
-    return profile_gram(a, b, LAYERS_A, LAYERS_B)
+    return vector_gram(a, b, LAYERS_A, LAYERS_B)
 
 
 def generator_of(seed: int) -> np.random.Generator:
@@ -54,7 +54,7 @@ def test_rotations_are_uniform():
 def test_draws_equal_rotated_vectors(mean):
     generator = np.random.default_rng(3)
     a, b = generator.normal(mean, 1.0, (12, 20)), generator.normal(mean, 1.0, (10, 20))
-    found = rotation_draws(profile_gram(a, b, LAYERS_A, LAYERS_B), 30, generator_of(3))
+    found = rotation_draws(vector_gram(a, b, LAYERS_A, LAYERS_B), 30, generator_of(3))
     same = generator_of(3)
     rotations = [head_rotations(5, 30, same) for _ in range(2)]
     for draw in range(30):
@@ -133,7 +133,7 @@ def test_planted_permutation_is_found():
     a = generator.normal(size=(12, 20))
     places = np.concatenate([4 * layer + generator.permutation(4) for layer in range(3)])
     b = a[places] + generator.normal(0, 0.05, a.shape)
-    found = match_test(profile_gram(a, b, LAYERS_A, LAYERS_A), N_DRAWS, generator_of(6))
+    found = match_test(vector_gram(a, b, LAYERS_A, LAYERS_A), N_DRAWS, generator_of(6))
     assert (places[found.match] == np.arange(12)).all()
     assert (found.p_family <= 0.05).all()
     assert (found.cosine > found.null_high).all()
@@ -158,7 +158,7 @@ def test_chance_that_does_not_vary_gives_p_1(is_equal):
 def test_equal_heads_in_a_layer_of_b_give_p_1():
     generator = np.random.default_rng(8)
     a, b = generator.normal(size=(12, 20)), np.repeat(generator.normal(size=(2, 20)), 5, axis=0)
-    found = match_test(profile_gram(a, b, LAYERS_A, LAYERS_B), N_DRAWS, generator_of(8))
+    found = match_test(vector_gram(a, b, LAYERS_A, LAYERS_B), N_DRAWS, generator_of(8))
     assert (found.p_family == 1).all()
 
 
@@ -167,7 +167,7 @@ def test_undefined_vectors_have_no_p_value(side):
     generator = np.random.default_rng(9)
     a, b = generator.normal(size=(12, 20)), generator.normal(size=(10, 20))
     a, b = a * (side == "b"), b * (side == "a")
-    found = match_test(profile_gram(a, b, LAYERS_A, LAYERS_B), N_DRAWS, generator_of(9))
+    found = match_test(vector_gram(a, b, LAYERS_A, LAYERS_B), N_DRAWS, generator_of(9))
     assert (found.match == -1).all()
     for values in (found.cosine, found.null_mean, found.null_high, found.z):
         assert np.isnan(values).all()
@@ -179,9 +179,9 @@ def test_an_undefined_head_leaves_the_others_as_they_are():
     generator = np.random.default_rng(10)
     a, b = generator.normal(size=(12, 20)), generator.normal(size=(10, 20))
     a[5] = 0
-    found = match_test(profile_gram(a, b, LAYERS_A, LAYERS_B), N_DRAWS, generator_of(10))
+    found = match_test(vector_gram(a, b, LAYERS_A, LAYERS_B), N_DRAWS, generator_of(10))
     others = np.arange(12) != 5
-    less = profile_gram(a[others], b, LAYERS_A[others], LAYERS_B)
+    less = vector_gram(a[others], b, LAYERS_A[others], LAYERS_B)
     alone = match_test(less, N_DRAWS, generator_of(10))
     assert np.isnan(found.p_family[5])
     assert found.match[5] == -1
@@ -194,7 +194,7 @@ def test_an_undefined_head_of_b_is_no_match():
     generator = np.random.default_rng(11)
     a, b = generator.normal(size=(12, 20)), generator.normal(size=(10, 20))
     b[3] = 0
-    found = match_test(profile_gram(a, b, LAYERS_A, LAYERS_B), N_DRAWS, generator_of(11))
+    found = match_test(vector_gram(a, b, LAYERS_A, LAYERS_B), N_DRAWS, generator_of(11))
     assert 3 not in found.match
     assert not np.isnan(found.p_family).any()
 
@@ -219,7 +219,7 @@ def test_two_ways_leave_undefined_heads_undefined():
     generator = np.random.default_rng(13)
     a, b = generator.normal(size=(12, 20)), generator.normal(size=(10, 20))
     a[[2, 11]], b[9] = 0, 0
-    pair = profile_gram(a, b, LAYERS_A, LAYERS_B)
+    pair = vector_gram(a, b, LAYERS_A, LAYERS_B)
     of_a, of_b = two_way_match_tests(pair, 99, generator_of(13))
     for name in ("p_value", "p_family", "q_value"):
         assert np.flatnonzero(np.isnan(getattr(of_a, name))).tolist() == [2, 11]
@@ -234,8 +234,8 @@ def test_a_searched_model_with_heads_unlike_the_rest_gives_no_calls_two_ways():
         a = 3 + generator.normal(size=(16, 20)) / 4
         b = 3 + generator.normal(size=(16, 20)) * np.tile([4.0, *[0.25] * 7], 2)[:, None]
         layers = np.repeat(np.arange(2), 8)
-        tests = two_way_match_tests(profile_gram(a, b, layers, layers), 199, generator)
-        one_way = match_test(profile_gram(a, b, layers, layers), 199, generator)
+        tests = two_way_match_tests(vector_gram(a, b, layers, layers), 199, generator)
+        one_way = match_test(vector_gram(a, b, layers, layers), 199, generator)
         calls.append(
             [one_way.p_family.min() <= 0.05, min(test.p_family.min() for test in tests) <= 0.05]
         )
@@ -246,5 +246,5 @@ def test_a_searched_model_with_heads_unlike_the_rest_gives_no_calls_two_ways():
 
 def test_equally_alike_heads_give_the_first():
     a, b = np.eye(4)[:2], np.eye(4)[[2, 0, 0, 3]]
-    pair = profile_gram(a, b, np.zeros(2, int), np.zeros(4, int))
+    pair = vector_gram(a, b, np.zeros(2, int), np.zeros(4, int))
     assert match_test(pair, 99, generator_of(12)).match.tolist() == [1, 0]
