@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ingest.dataset.commit import commit
 from ingest.dataset.lock import check_unlocked, writing
@@ -140,13 +143,17 @@ def open_to_add(path: Path) -> Dataset:
     return dataset
 
 
-def chosen_models(dataset: Dataset, names: Sequence[str]) -> list[ModelEntry]:
+def chosen_models(
+    dataset: Dataset, names: Sequence[str], now_at: Iterable[str] = ()
+) -> list[ModelEntry]:
     """The models of those names, all where none is named.
+
+    now_at: names of models that are said to lie elsewhere now.
 
     Raises: InputError where the dataset lacks one.
     """
     held = {model.name: model for model in dataset.manifest.models}
-    for name in names:
+    for name in (*now_at, *names):
         if name not in held:
             raise InputError(
                 f"{dataset.path} has no model {name!r}", hint=f"it has {', '.join(held)}"
@@ -158,6 +165,17 @@ def prompts_of(dataset: Dataset) -> PromptSet:
     """The prompts that a dataset holds."""
     rows = dataset.read_table("prompts").to_pylist()
     return stored_prompts(rows, dataset.manifest.variant, dataset.path)
+
+
+def token_ids_of(dataset: Dataset, tokenizer: str) -> dict[int, NDArray[np.int32]]:
+    """The stored token ids of each prompt as a tokenizer cuts it, by prompt_id, ascending."""
+    tokens = dataset.read_table("tokens")
+    mine = tokens.filter(pc.equal(tokens["tokenizer"], tokenizer)).sort_by(
+        [("prompt_id", "ascending"), ("position", "ascending")]
+    )
+    prompts, ids = (mine[name].to_numpy() for name in ("prompt_id", "token_id"))
+    known, starts = np.unique(prompts, return_index=True)
+    return dict(zip(known.tolist(), np.split(ids, starts[1:]), strict=True))
 
 
 def stored_rows(dataset: Dataset, table: str, model: str, columns: Sequence[str]) -> pa.Table:

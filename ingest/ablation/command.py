@@ -8,16 +8,20 @@ from pathlib import Path
 
 import click
 
-from ingest.ablation.options import KINDS, ZERO, Head, parse_heads, parse_now_at
+from ingest.ablation.options import KINDS, ZERO, Head, parse_heads
 from ingest.kernel.command_line import json_option
-from ingest.models.options import DEVICES
+from ingest.rerun_options import (
+    dataset_argument,
+    device_option,
+    model_option,
+    parse_now_at,
+    source_option,
+)
 
 
 @click.command
-@click.argument("dataset", type=Path, metavar="DATASET")
-@click.option(
-    "--model", "models", metavar="NAME", multiple=True, help="once for each (default: all)"
-)
+@dataset_argument
+@model_option
 @click.option(
     "--head", "heads", metavar="HEAD", multiple=True, help="L3H5; once for each (default: all)"
 )
@@ -30,16 +34,8 @@ from ingest.models.options import DEVICES
     help="what stands for what the head mixes: zero, nothing (default); mean, its mean over all "
     "positions of all prompts; resample, what it mixes in another prompt; once for each",
 )
-@click.option(
-    "--source",
-    "sources",
-    metavar="NAME=SOURCE",
-    multiple=True,
-    help="where a model lies now, if it was moved since it was ingested",
-)
-@click.option(
-    "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
-)
+@source_option
+@device_option
 @json_option("what was done")
 def command(
     dataset: Path,

@@ -47,23 +47,3 @@ def parse_model_head(argument: str) -> tuple[str, Head]:
             f"{argument!r} is not MODEL:HEAD", hint="for example adhd:L3H5, head 5 of layer 3"
         )
     return model, head
-
-
-def parse_now_at(arguments: Sequence[str]) -> dict[str, str]:
-    """Reads the values of `--source`, `NAME=SOURCE`.
-
-    >>> parse_now_at(["adhd=models/adhd"])
-    {'adhd': 'models/adhd'}
-
-    Raises: InputError where one is malformed.
-    """
-    found = {}
-    for argument in arguments:
-        name, equals, source = argument.partition("=")
-        if not (name and equals and source):
-            raise InputError(
-                f"--source {argument!r} is not NAME=SOURCE",
-                hint="for example --source adhd=path/to/folder",
-            )
-        found[name] = source
-    return found

@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ingest.ablation.options import KINDS, ZERO, Head
-from ingest.appending import Addition, adding, chosen_models, open_to_add, stored_rows
+from ingest.appending import (
+    Addition,
+    adding,
+    chosen_models,
+    open_to_add,
+    stored_rows,
+    token_ids_of,
+)
 from ingest.generation.ablated import check_head
 from ingest.kernel.progress import Progress
 from ingest.models.packages import needing_packages
@@ -22,8 +28,6 @@ from ingest.models.stored import load_stored
 from ingest.producers.attention import versions
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ingest.ablation.ablator import AblatedBatch, Ablator
     from ingest.ablation.effects import Effects
     from ingest.ablation.readings import Reading
@@ -74,8 +78,7 @@ def ablate(dataset_path: Path, request: Request) -> Written:
     writes to the dataset.
     """
     dataset = open_to_add(dataset_path)
-    check_known(dataset, request.now_at)
-    entries = chosen_models(dataset, request.models)
+    entries = chosen_models(dataset, request.models, request.now_at)
     wanted = {entry.name: wanted_heads(dataset, entry, request.heads) for entry in entries}
     tasks = {
         entry.name: _missing(dataset, entry.name, wanted[entry.name], request.kinds)
@@ -107,12 +110,6 @@ def ablate(dataset_path: Path, request: Request) -> Written:
     return Written(rows, were_there)
 
 
-def check_known(dataset: Dataset, now_at: Mapping[str, str]) -> None:
-    """Raises: InputError where a model that is said to lie elsewhere is none of the dataset's."""
-    if now_at:
-        chosen_models(dataset, list(now_at))
-
-
 def wanted_heads(dataset: Dataset, entry: ModelEntry, heads: Sequence[Head]) -> list[Head]:
     """The given heads of a model, all where none is given, in order.
 
@@ -137,17 +134,6 @@ def ablator_of(
     from ingest.ablation.ablator import Ablator
 
     return Ablator(model, token_ids_of(dataset, entry.tokenizer))
-
-
-def token_ids_of(dataset: Dataset, tokenizer: str) -> dict[int, NDArray[np.int32]]:
-    """The stored token ids of each prompt as a tokenizer cuts it, by prompt_id, ascending."""
-    tokens = dataset.read_table("tokens")
-    mine = tokens.filter(pc.equal(tokens["tokenizer"], tokenizer)).sort_by(
-        [("prompt_id", "ascending"), ("position", "ascending")]
-    )
-    prompts, ids = (mine[name].to_numpy() for name in ("prompt_id", "token_id"))
-    known, starts = np.unique(prompts, return_index=True)
-    return dict(zip(known.tolist(), np.split(ids, starts[1:]), strict=True))
 
 
 def _missing(

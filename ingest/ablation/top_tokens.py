@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.ablation.options import ZERO, Head
-from ingest.ablation.pipeline import ablator_of, check_known, token_ids_of, wanted_heads
-from ingest.appending import chosen_models
+from ingest.ablation.pipeline import ablator_of, wanted_heads
+from ingest.appending import chosen_models, token_ids_of
 from ingest.dataset.reader import open_dataset
 from ingest.kernel.errors import InputError
 from ingest.models.packages import needing_packages
@@ -64,8 +64,7 @@ def top_tokens(
     Raises: InputError where the model, the head, the prompt or the position cannot be used.
     """
     dataset = open_dataset(dataset_path)
-    check_known(dataset, now_at or {})
-    (entry,) = chosen_models(dataset, [place.model])
+    (entry,) = chosen_models(dataset, [place.model], now_at or {})
     ((layer, head),) = wanted_heads(dataset, entry, [place.head])
     position = _position(dataset, entry.tokenizer, place)
     ablator = ablator_of(dataset, entry, device, now_at or {})

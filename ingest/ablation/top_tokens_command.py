@@ -9,14 +9,19 @@ from typing import Any
 
 import click
 
-from ingest.ablation.options import KINDS, ZERO, parse_model_head, parse_now_at
+from ingest.ablation.options import KINDS, ZERO, parse_model_head
 from ingest.kernel.command_line import json_option
 from ingest.kernel.text import printable
-from ingest.models.options import DEVICES
+from ingest.rerun_options import (
+    dataset_argument,
+    device_option,
+    parse_now_at,
+    source_option,
+)
 
 
 @click.command
-@click.argument("dataset", type=Path, metavar="DATASET")
+@dataset_argument
 @click.argument("head", metavar="MODEL:HEAD")
 @click.option(
     "--prompt", "prompt_id", metavar="ID", type=int, required=True, help="a prompt's prompt_id"
@@ -42,16 +47,8 @@ from ingest.models.options import DEVICES
     default=ZERO,
     help="what stands for what the head mixes, as for ablate (default: zero)",
 )
-@click.option(
-    "--source",
-    "sources",
-    metavar="NAME=SOURCE",
-    multiple=True,
-    help="where the model lies now, if it was moved since it was ingested",
-)
-@click.option(
-    "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
-)
+@source_option
+@device_option
 @json_option("the tokens")
 def command(
     dataset: Path,

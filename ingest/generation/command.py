@@ -9,14 +9,19 @@ from typing import Any
 
 import click
 
-from ingest.ablation.options import parse_now_at
 from ingest.generation.ablated import ALL_HEADS, KINDS, parse_conditions
 from ingest.generation.sampling import Sampling
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
-from ingest.models.options import DEVICES
 from ingest.prompts.classes import DEMO_CLASS, REGULATION, PhraseClass, parse_classes
 from ingest.prompts.prompt_set import PromptSet, read_prompts
+from ingest.rerun_options import (
+    dataset_argument,
+    device_option,
+    model_option,
+    parse_now_at,
+    source_option,
+)
 
 _DEMO_TASKS = "demo:tasks"
 
@@ -26,10 +31,8 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
 
 
 @click.command
-@click.argument("dataset", type=Path, metavar="DATASET")
-@click.option(
-    "--model", "models", metavar="NAME", multiple=True, help="once for each (default: all)"
-)
+@dataset_argument
+@model_option
 @click.option(
     "--prompts",
     "prompts_file",
@@ -99,16 +102,8 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
     default=32,
     help="texts that are computed together; changes none of them (default: 32)",
 )
-@click.option(
-    "--source",
-    "sources",
-    metavar="NAME=SOURCE",
-    multiple=True,
-    help="where a model lies now, if it was moved since it was ingested",
-)
-@click.option(
-    "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
-)
+@source_option
+@device_option
 @json_option("what was done")
 def command(
     dataset: Path,

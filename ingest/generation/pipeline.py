@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ingest.ablation.pipeline import check_known, token_ids_of
 from ingest.appending import (
     Addition,
     adding,
@@ -20,6 +19,7 @@ from ingest.appending import (
     open_to_add,
     prompts_of,
     stored_rows,
+    token_ids_of,
 )
 from ingest.dataset.manifest import ModelEntry
 from ingest.dataset.reader import Dataset
@@ -104,8 +104,7 @@ def generate(dataset_path: Path, request: Request) -> Written:
     process writes to the dataset.
     """
     dataset = open_to_add(dataset_path)
-    check_known(dataset, request.now_at)
-    entries = chosen_models(dataset, request.models)
+    entries = chosen_models(dataset, request.models, request.now_at)
     prompts = _Prompts(dataset, request.prompts)
     conditions = {entry.name: _conditions(dataset, entry, request) for entry in entries}
     tasks = {

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import click
 
-from ingest.ablation.options import parse_now_at
 from ingest.kernel.command_line import json_option
-from ingest.models.options import DEVICES
 from ingest.prompts.classes import DEMO_CLASS, parse_classes
+from ingest.rerun_options import (
+    dataset_argument,
+    device_option,
+    model_option,
+    parse_now_at,
+    source_option,
+)
 
 
 @click.command
-@click.argument("dataset", type=Path, metavar="DATASET")
+@dataset_argument
 @click.option(
     "--class",
     "classes",
@@ -25,24 +30,14 @@ from ingest.prompts.classes import DEMO_CLASS, parse_classes
     f"begin with, whose probability is read out after each layer; or {DEMO_CLASS}, the regulation "
     "actions of the demo; once for each (default: none, then only what heads write is stored)",
 )
-@click.option(
-    "--model", "models", metavar="NAME", multiple=True, help="once for each (default: all)"
-)
+@model_option
 @click.option(
     "--all-positions",
     is_flag=True,
     help="read classes out at all positions (default: where the next token begins a step)",
 )
-@click.option(
-    "--source",
-    "sources",
-    metavar="NAME=SOURCE",
-    multiple=True,
-    help="where a model lies now, if it was moved since it was ingested",
-)
-@click.option(
-    "--device", type=click.Choice(DEVICES), help="where to run (default: where the model ran)"
-)
+@source_option
+@device_option
 @json_option("what was done")
 def command(
     dataset: Path,

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.ablation.pipeline import check_known
 from ingest.appending import Addition, adding, chosen_models, open_to_add, stored_rows
 from ingest.dataset.manifest import ModelEntry
 from ingest.dataset.reader import Dataset
@@ -82,8 +81,7 @@ def read_out(dataset_path: Path, request: Request) -> Written:
     positions are asked for; HeadswapError where another process writes to the dataset.
     """
     dataset = open_to_add(dataset_path)
-    entries = chosen_models(dataset, request.models)
-    check_known(dataset, request.now_at)
+    entries = chosen_models(dataset, request.models, request.now_at)
     _check_classes(dataset, request.classes)
     tokens = _Tokens(dataset)
     missing = {entry.name: _missing(dataset, entry, tokens, request) for entry in entries}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.dataset.afar.address import Address, at_commit
+from ingest.dataset.afar.address import CHANGED_SINCE, Address, at_commit
 from ingest.dataset.afar.open import manifest_at
 from ingest.dataset.cards.findings import FIGURE_NAME, FINDINGS_NAME, MOST_BYTES
 from ingest.dataset.commit import commit
@@ -29,6 +29,7 @@ from ingest.kernel.files import sha256_of, write_files_aside, write_text_aside, 
 from ingest.kernel.hub import COMMIT, HubId, explained
 from ingest.kernel.progress import Progress
 from ingest.kernel.typed import decode_json
+from ingest.transfer.combine.extract import chosen_of, layers_text, left_out_lines
 from ingest.transfer.layers import LayerCut, stored_layers, with_layers
 from ingest.transfer.pull import Pulled, Wanted
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 # Below the folder that gets the dataset: what came so far, and where the dataset came from.
 _ASIDE = ".pull"
 _ORIGIN = ".pulled.json"
-_LIE = "it was changed after its manifest, or the other way round: tell its owner"
 
 
 @dataclass(frozen=True)
@@ -186,16 +186,11 @@ def _listing(hub_id: HubId) -> tuple[HubId, dict[str, RepoSibling]]:
 def _chosen(whole: Manifest, wanted: Wanted, pinned: HubId, address: Address) -> Manifest:
     """The manifest of what is wanted: the whole, or one that says of what it is a part."""
     names = [model.name for model in whole.models]
-    models = names if wanted.models is None else wanted.models
-    if unknown := [name for name in models if name not in names]:
-        raise InputError(f"{pinned} has no model {unknown[0]!r}", hint=f"it has {', '.join(names)}")
+    models = chosen_of("model", names, wanted.models, pinned)
     optional = [name for name in whole.tables if name not in required_tables()]
-    tables = optional if wanted.tables is None else wanted.tables
-    if unknown := [name for name in tables if name not in whole.tables]:
-        raise InputError(
-            f"{pinned} has no table {unknown[0]!r}",
-            hint=f"it has {', '.join(sorted(whole.tables))}",
-        )
+    tables: Sequence[str] = optional
+    if wanted.tables is not None:
+        tables = chosen_of("table", sorted(whole.tables), wanted.tables, pinned)
     part = smaller(whole, models, [*required_tables(), *tables])
     stored: dict[str, list[int]] = {}
     if wanted.layers is not None:
@@ -207,15 +202,16 @@ def _chosen(whole: Manifest, wanted: Wanted, pinned: HubId, address: Address) ->
         "models": [name for name in names if name not in models],
         "tables": [name for name in optional if name not in tables],
         "layers": [
-            f"{model.name}: L{', L'.join(map(str, gone))}"
+            layers_text(model.name, gone)
             for model in part.models
             if model.layers is not None
             and (gone := [n for n in stored.get(model.name, ()) if n not in model.layers])
         ],
     }
-    left_out = tuple(f"{what}: {', '.join(values)}" for what, values in lacking.items() if values)
     source = f"hf://datasets/{pinned.repo_id}"
-    return replace(part, part_of=Part(whole.sha256(), left_out, source, pinned.revision))
+    return replace(
+        part, part_of=Part(whole.sha256(), left_out_lines(lacking), source, pinned.revision)
+    )
 
 
 def _check_listing(where: str, manifest: Manifest, there: dict[str, RepoSibling]) -> None:
@@ -230,7 +226,7 @@ def _check_listing(where: str, manifest: Manifest, there: dict[str, RepoSibling]
             problem = "does not have the SHA-256 that the manifest says"
         else:
             continue
-        raise DatasetError(f"{where}: {entry.path} {problem}", hint=_LIE)
+        raise DatasetError(f"{where}: {entry.path} {problem}", hint=CHANGED_SINCE)
 
 
 def _fetch(pinned: HubId, entries: Sequence[FileEntry], aside: Path) -> None:
@@ -262,7 +258,7 @@ def _fetch(pinned: HubId, entries: Sequence[FileEntry], aside: Path) -> None:
                     path.unlink()
                     raise DatasetError(
                         f"{pinned}: {entry.path} does not have the SHA-256 that the manifest says",
-                        hint=_LIE,
+                        hint=CHANGED_SINCE,
                     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.dataset.afar.address import Address
+from ingest.dataset.afar.address import CHANGED_SINCE, Address
 from ingest.dataset.afar.files import PinnedFiles
 from ingest.dataset.manifest import FileEntry, Manifest, ModelEntry
 from ingest.dataset.relations import STORED_TABLES
@@ -26,7 +26,6 @@ from ingest.kernel.progress import Progress
 from ingest.transfer.combine.extract import chosen_of, is_in
 from ingest.transfer.combine.rows import rewrite_file
 
-_LIE = "it was changed after its manifest, or the other way round; tell its owner"
 _CUTS = "cuts"
 
 
@@ -42,7 +41,7 @@ def stored_layers(address: Address, whole: Manifest) -> dict[str, list[int]]:
         if hashlib.sha256(text).hexdigest() != entry.sha256:
             raise DatasetError(
                 f"{address.text}: {entry.path} does not have the SHA-256 that the manifest says",
-                hint=_LIE,
+                hint=CHANGED_SINCE,
             )
         rows = pq.read_table(io.BytesIO(text), columns=["model", "n_layers"]).to_pylist()
         n_layers |= {row["model"]: row["n_layers"] for row in rows}
@@ -191,4 +190,4 @@ class LayerCut:
                 yield rows
 
     def _lie(self, entry: FileEntry, problem: str) -> DatasetError:
-        return DatasetError(f"{self._address.text}: {entry.path} {problem}", hint=_LIE)
+        return DatasetError(f"{self._address.text}: {entry.path} {problem}", hint=CHANGED_SINCE)

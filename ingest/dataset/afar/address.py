@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _HUB = "hf://datasets/"
 _SCHEMES = (_HUB, "hf://", "http://", "https://")
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)")
+# Of a file that is not what the manifest says.
+CHANGED_SINCE = "it was changed after its manifest, or the other way round; tell its owner"
 # A folder on the web is asked as often as the hub is.
 _PATIENCE_SECONDS, _ATTEMPTS = 30.0, 2
 
@@ -61,7 +63,7 @@ class Address:
         if response.status_code == 416 or (found and int(found["size"]) != size):
             raise DatasetError(
                 f"{self.text}: {path} does not have the {size:,} bytes that the manifest says",
-                hint="it was changed after its manifest, or the other way round; tell its owner",
+                hint=CHANGED_SINCE,
             )
         is_right = found and (int(found["first"]), int(found["last"])) == (start, end - 1)
         if response.status_code != 206 or not is_right or len(response.content) != end - start:

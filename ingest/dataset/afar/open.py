@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.dataset.afar.address import Address, resolve
+from ingest.dataset.afar.address import CHANGED_SINCE, Address, resolve
 from ingest.dataset.afar.files import PROTOCOL, PinnedFiles
 from ingest.dataset.manifest import MANIFEST_NAME, FileEntry, Manifest, parse_manifest
 from ingest.dataset.reader import Dataset, check_tables
@@ -70,8 +70,7 @@ class DatasetAfar(Dataset):
             if digest.hexdigest() != entry.sha256:
                 raise DatasetError(
                     f"{self.name}: {entry.path} does not have the SHA-256 that the manifest says",
-                    hint="it was changed after its manifest, or the other way round; tell its "
-                    "owner",
+                    hint=CHANGED_SINCE,
                 )
 
 

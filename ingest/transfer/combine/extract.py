@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -77,7 +77,7 @@ class _Extractor:
             "models": [name for name in names if name not in chosen],
             "prompts": [f"{n_prompts - len(self._prompts)} of {n_prompts}"],
             "layers": [
-                f"{model}: L{', L'.join(map(str, layers))}"
+                layers_text(model, layers)
                 for model, stored in self._stored.items()
                 if (layers := [layer for layer in stored if layer not in self._layers[model]])
             ],
@@ -85,10 +85,7 @@ class _Extractor:
         self._has_all_prompts = len(self._prompts) == n_prompts
         if self._has_all_prompts:
             del left_out["prompts"]
-        self._part = Part(
-            self._manifest.sha256(),
-            tuple(f"{what}: {', '.join(values)}" for what, values in left_out.items() if values),
-        )
+        self._part = Part(self._manifest.sha256(), left_out_lines(left_out))
         if not self._part.left_out:
             raise InputError(
                 "nothing is left out", hint="choose with --models, --prompts, --pairs or --layers"
@@ -205,6 +202,24 @@ class _Extractor:
             if values is not None:
                 rows = rows.filter(is_in(rows[column.name], values))
         return rows
+
+
+def left_out_lines(lacking: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What a part says of what it lacks, a line for each kind of thing of which it lacks some.
+
+    >>> left_out_lines({"models": ["adhd"], "layers": []})
+    ('models: adhd',)
+    """
+    return tuple(f"{what}: {', '.join(values)}" for what, values in lacking.items() if values)
+
+
+def layers_text(model: str, layers: Sequence[int]) -> str:
+    """Layers of a model as a part names them.
+
+    >>> layers_text("adhd", [0, 3])
+    'adhd: L0, L3'
+    """
+    return f"{model}: L{', L'.join(map(str, layers))}"
 
 
 def is_in(values: pa.ChunkedArray, chosen: Sequence[str | int]) -> pa.ChunkedArray:
