@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from reports.data.report import Claim, Criterion, Head, Report
 from reports.data.verdicts import count_sentence, groups_sentence, match_sentence
 from reports.study.runs import Change, Run
-from sql.parameters import CONTENT
+from sql.parameters import CONTENT, TESTED_SIMILARITIES
 
 _VISIBLE = {" ": "·", "\n": "↵", "\t": "⇥", "\r": "␍"}
 _MOST_DIGITS = 6
@@ -85,6 +85,15 @@ def verdict_reason(criterion: Criterion) -> str:
     else:
         rival = f"{head} and {head.in_model(best.model)}"
     return f"The heads of one index, {rival}, are at least as alike."
+
+
+def unmatched_sentence(similarity: str) -> str:
+    """Why heads have no match by a similarity."""
+    if (
+        similarity in TESTED_SIMILARITIES
+    ):  # whitened: what a head shares with its layer is taken out
+        return "They differ in nothing from the mean of their layer."
+    return "Their profile is 0 in every bin, and such a profile has no cosine."
 
 
 def undefined_sentence(report: Report, model: str) -> str:
