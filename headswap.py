@@ -353,9 +353,7 @@ def ablate_study(study: Study, as_json: bool = False) -> None:
     from ingest.ablation.command import ablate_and_print
     from sql.graph.export import write_views
 
-    ablate_and_print(
-        study.dataset, tuple(study.models), kinds=study.effects.ablate, as_json=as_json
-    )
+    ablate_and_print(study.dataset, as_json, models=tuple(study.models), kinds=study.effects.ablate)
     write_views(study.dataset)
 
 

@@ -140,7 +140,9 @@ def test_the_five_most_probable_tokens_are_the_same(
     for part in ablator.run(readings).parts:
         rows = np.concatenate([places[reading.prompt_id] for reading in part.readings])
         for layer in range(N_LAYERS):
-            for head, logits in enumerate(part.logits(ZERO, layer, range(N_HEADS))):
+            for head, logits in enumerate(
+                part.logits(ZERO, [((layer, head),) for head in range(N_HEADS)])
+            ):
                 found = part.before.log_probabilities(logits)
                 by_rank = expected.logs[layer, head][rows].topk(6)
                 # Where two are closer than rounding, their order means nothing.
