@@ -120,7 +120,7 @@ def command_line() -> LazyGroup:
 
     extensions = {
         "ingest": _and_write_views("out"),
-        "ablate": _and_write_views("dataset"),
+        "ablate": _and_show_agreement,
         "generate": _and_write_views("dataset"),
         "readout": _and_write_views("dataset"),
         "import": _and_write_views("out"),
@@ -173,6 +173,21 @@ def _and_write_views(folder: str) -> Callable[[Callable[..., int]], Callable[...
         return run
 
     return extend
+
+
+def _and_show_agreement(ablate: Callable[..., int]) -> Callable[..., int]:
+    """After an ablation the text of the views; after estimates how far they agree with it, too."""
+    ablate = _and_write_views("dataset")(ablate)
+
+    @functools.wraps(ablate)
+    def run(**options: Any) -> int:
+        code = ablate(**options)
+        if code == 0 and options["method"] == "attribution":
+            agreement = importlib.import_module("sql.console.agreement")
+            agreement.print_agreement(options["dataset"], options["as_json"])
+        return code
+
+    return run
 
 
 def _with_views(push: Callable[..., int]) -> Callable[..., int]:

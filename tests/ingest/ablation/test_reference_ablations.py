@@ -70,7 +70,8 @@ def by_hand(prompts: dict[int, list[int]]) -> dict[str, ByHand]:
         bundle = read_bundle(REFERENCE / model)
 
         def logs(head: Head | None, dtype: torch.dtype, bundle: Any = bundle) -> Tensor:
-            parts = [bundle_logits(bundle, ids, head, dtype) for ids in prompts.values()]
+            heads = [head] if head else []
+            parts = [bundle_logits(bundle, ids, heads, dtype) for ids in prompts.values()]
             return torch.cat(parts).log_softmax(-1)
 
         exact = {head: logs(head, torch.float64) for head in (None, *heads)}

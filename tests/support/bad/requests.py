@@ -1,6 +1,19 @@
 """Options of figure, ablate, top-tokens, generate and readout that cannot be used."""
 
 ABLATIONS = [
+    "--pairs=",
+    "--pairs=L0H0",
+    "--pairs=L0H0+",
+    "--pairs=L0H0+L0H0",
+    "--pairs=L0H0+L9H0",
+    "--pairs=L0H0+L0H1+L0H2",
+    "--pairs=L0H0,L0H1",
+    "--pairs=ALL",
+    "--method=gradient",
+    "--method=",
+    "--method=attribution --pairs=L0H0+L0H1",
+    "--method=attribution --pairs=all",
+    "--method=attribution --head=L9H0",
     "--head=H0",
     "--head=L9H0",
     "--head=L0H9",

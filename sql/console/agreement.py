@@ -1,0 +1,44 @@
+"""What `headswap ablate` prints after estimates: how far they agree with the exact sweep."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ingest.dataset.reader import open_dataset
+
+
+def print_agreement(path: Path, as_json: bool) -> None:
+    """Prints the relation `attribution_agreement`, a line a model and kind.
+
+    Nothing where the dataset has estimates or exact effects only.
+
+    Raises: DatasetError where the folder is no dataset.
+    """
+    tables = open_dataset(path).manifest.tables
+    if not {"ablation_effects", "attribution_effects"} <= tables.keys():
+        return
+    from sql.session import open_session
+
+    with open_session(path) as session:
+        rows = session.rows("select * from attribution_agreement order by model, kind")
+    if as_json:
+        print(json.dumps({"agreement": rows}))
+        return
+    for row in rows:
+        print(_line(row))
+
+
+def _line(row: dict[str, Any]) -> str:
+    """One row as a person reads it."""
+    return (
+        f"{row['model']}, {row['kind']}: estimates and exact effects of {row['n_heads']} heads "
+        f"correlate at {_number(row['correlation'])}, their ranks at "
+        f"{_number(row['rank_correlation'])}; the same sign in {row['n_same_sign']} of "
+        f"{row['n_heads']}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "– (undefined)" if value is None else f"{value:.3f}"
