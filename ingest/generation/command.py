@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from ingest.generation.ablated import ALL_HEADS, KINDS, parse_conditions
+from ingest.dataset.relations import ABLATION_KINDS
+from ingest.generation.ablated import ALL_HEADS, parse_conditions
 from ingest.generation.sampling import Sampling
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
@@ -58,10 +59,10 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
 )
 @click.option(
     "--kind",
-    type=click.Choice(KINDS),
+    type=click.Choice(ABLATION_KINDS),
     default="zero",
     help="what stands for what a head mixes: zero, nothing (default); mean, its mean over all "
-    "positions of the dataset's prompts",
+    "positions of the dataset's prompts; resample, what it mixes in another of these prompts",
 )
 @gathered(
     "sampling",

@@ -220,7 +220,7 @@ class _Writer:
 
         check_generates(model)
         self.model, self._prompts, self._request = model, prompts, request
-        self._ablations = Ablations(model, stored)
+        self._ablations = Ablations(model, stored, prompts.id_of)
         self._contexts: list[Context] = []
         for prompt in prompts.prompts:
             context = context_of(model.tokenizer, prompt, model.config)
@@ -255,7 +255,9 @@ class _Writer:
             )
             for task in tasks
         ]
-        intervention = self._ablations.intervention(tasks[0].condition)
+        intervention = self._ablations.intervention(
+            tasks[0].condition, [job.prompt_key for job in jobs]
+        )
         decoder = Decoder(self.model, request.sampling, request.batch_size, intervention)
         texts = decoder.generate(jobs, lambda _: progress.add(1))
         rows = [self._row(task, text) for task, text in zip(tasks, texts, strict=True)]

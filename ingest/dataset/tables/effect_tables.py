@@ -73,7 +73,7 @@ PAIR_EFFECTS = StoredTable(
         *_PREDICTIONS,
     ),
     split="model",
-    made_by="ablate --pairs",
+    made_by="ablate --pairs HEAD+HEAD",
     is_optional=True,
     row_rule="ingest.dataset.rules.ablation_rules.check_pairs",
     merge="append",

@@ -68,7 +68,7 @@ def by_hand(bundle: dict[str, Any], ids: list[int], dtype: torch.dtype) -> Value
     """What ablating each pair changes in a prompt, NaN where no token follows."""
     targets = torch.tensor([*ids[1:], 0])[:, None]
     before = bundle_logits(bundle, ids, dtype=dtype).log_softmax(-1)
-    found = {}
+    found: Values = {}
     for pair in PAIRS:
         after = bundle_logits(bundle, ids, pair, dtype).log_softmax(-1)
         true = after.gather(1, targets)[:, 0]
