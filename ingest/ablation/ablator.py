@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ingest.ablation.attribution import Estimates, estimates
-from ingest.ablation.controls import BatchControls, Controls
+from ingest.ablation.controls import BatchControls, Controls, other_prompts
 from ingest.ablation.effects import Effects, Predictions, joined
 from ingest.ablation.readings import Reading, mask_token_of, readings_of
 from ingest.ablation.replay import Replay
@@ -42,6 +42,10 @@ class Ablator:
             self._replay, self._prompts, model.n_heads, self._tokens_per_batch
         )
         self._is_checked = False
+
+    def check_others(self) -> None:
+        """Raises: InputError where `resample` has no other prompt to take from."""
+        other_prompts(list(self._prompts))
 
     def batches(self) -> list[list[Reading]]:
         """The readings of all prompts, those together whose rows share files."""

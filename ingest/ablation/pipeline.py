@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ingest.ablation.options import ALL_PAIRS, ATTRIBUTION, EXACT, KINDS, ZERO, Head, Heads
+from ingest.ablation.options import (
+    ALL_PAIRS,
+    ATTRIBUTION,
+    EXACT,
+    KINDS,
+    RESAMPLE,
+    ZERO,
+    Head,
+    Heads,
+)
 from ingest.appending import (
     Addition,
     adding,
@@ -220,6 +229,8 @@ class _Writer:
     def __init__(self, ablator: Ablator, tasks: Sequence[_Task]) -> None:
         self.model: LoadedModel = ablator.model
         self._ablator = ablator
+        if any(task.kind == RESAMPLE for task in tasks):
+            ablator.check_others()
         self._exact = [task for task in tasks if task.table != ESTIMATES]
         self._estimates = [task for task in tasks if task.table == ESTIMATES]
 

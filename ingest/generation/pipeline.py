@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ingest.ablation.options import RESAMPLE
 from ingest.appending import (
     Addition,
     adding,
@@ -115,6 +116,8 @@ def generate(dataset_path: Path, request: Request) -> Written:
     wanted = {name: len(conditions[name]) * request.seeds * len(prompts.prompts) for name in counts}
     were_there = {name: wanted[name] - counts[name] for name in counts}
     chosen = [entry for entry in entries if tasks[entry.name]]
+    if not chosen:
+        return Written(counts, were_there)
     models = [
         load_stored(entry, request.device, request.now_at.get(entry.name)) for entry in chosen
     ]
@@ -214,11 +217,17 @@ class _Writer:
         request: Request,
         stored: Mapping[int, NDArray[np.int32]],
     ) -> None:
-        """stored: the token ids of the dataset's prompts, over which means are taken."""
+        """stored: the token ids of the dataset's prompts, which mean and resample take from.
+
+        Raises: InputError where the model or a prompt cannot be used, before anything is written.
+        """
+        from ingest.ablation.controls import other_prompts
         from ingest.generation.ablating import Ablations
         from ingest.generation.decoding import check_context, check_generates
 
         check_generates(model)
+        if request.kind == RESAMPLE and request.conditions != ():
+            other_prompts(sorted(stored))
         self.model, self._prompts, self._request = model, prompts, request
         self._ablations = Ablations(model, stored, prompts.id_of)
         self._contexts: list[Context] = []

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ingest.dataset.reader import open_dataset
+
+def showing_agreement(ablate: Callable[..., int]) -> Callable[..., int]:
+    """The command `ablate`, which after estimates also prints how far they agree."""
+
+    @functools.wraps(ablate)
+    def run(**options: Any) -> int:
+        code = ablate(**options)
+        if code == 0 and options["method"] == "attribution":
+            print_agreement(options["dataset"], options["as_json"])
+        return code
+
+    return run
 
 
 def print_agreement(path: Path, as_json: bool) -> None:
@@ -16,11 +29,12 @@ def print_agreement(path: Path, as_json: bool) -> None:
 
     Raises: DatasetError where the folder is no dataset.
     """
+    from ingest.dataset.reader import open_dataset
+    from sql.session import open_session
+
     tables = open_dataset(path).manifest.tables
     if not {"ablation_effects", "attribution_effects"} <= tables.keys():
         return
-    from sql.session import open_session
-
     with open_session(path) as session:
         rows = session.rows("select * from attribution_agreement order by model, kind")
     if as_json:

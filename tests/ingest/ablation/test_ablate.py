@@ -188,6 +188,9 @@ def test_one_prompt_has_no_other_to_take_from(run: Run, tmp_path: Path) -> None:
     outcome = run("ablate", tmp_path / "one", "--kind=resample")
     assert outcome.code == 2
     assert "there is only one" in outcome.err
+    generated = run("generate", tmp_path / "one", "--kind=resample", "--ablate=L0H0")
+    assert "there is only one" in generated.err
+    assert run("verify", tmp_path / "one").code == 0, "nothing was left behind"
     assert run("ablate", tmp_path / "one", "--head=L0H0").code == 0
     with open_session(tmp_path / "one") as session:
         (row,) = session.rows("select * from ablation_ranking")
