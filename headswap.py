@@ -239,9 +239,10 @@ def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
     """
     verify = importlib.import_module("sql.console.verify_command")
     if problems := verify.problems_of(verify.run_checks(dataset)):
-        made = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
+        done = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
         importlib.import_module("sql.graph.export").write_views(dataset)
-        print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
+        made = f"made again: {', '.join(done.made) or 'no file of rows'}"
+        print(made, *done.set_aside, sep="\n", file=sys.stderr)
 
 
 def from_arrays(
