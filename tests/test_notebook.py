@@ -39,7 +39,7 @@ def test_every_line_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Monkey
         else:
             assert len(shown) > 0, line
             tables.append(line)
-    assert commands == ["ingest", "generate", "readout"]
-    assert (len(charts), len(tables)) == (4, 6)
+    assert commands == ["ingest", "top-tokens", "ablate", "generate", "readout"]
+    assert (len(charts), len(tables)) == (4, 7)
     sections = "".join(re.findall(r"\*\*(.*?)\*\*", text))
-    assert re.findall(r"(\d)\. ", sections) == list("12345678")
+    assert re.findall(r"(\d)\. ", sections) == list("123456789")
