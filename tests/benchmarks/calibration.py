@@ -1,6 +1,6 @@
 """How often a similarity's test is wrong: counterparts called where there are none, and missed.
 
-`python -m tests.benchmarks.calibration` prints both tables and writes docs/calibration.json.
+`python -m tests.benchmarks.calibration` prints both tables and writes docs/explanation/calibration.json.
 
 - Level: pairs of models without corresponding heads; the share of pairs in which any head is
   called at 5 % family-wise: by the test in both directions, and for comparison by either alone,
@@ -332,7 +332,7 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
 
 
 def main() -> int:
-    """Prints the tables, writes docs/calibration.json."""
+    """Prints the tables, writes docs/explanation/calibration.json."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.calibration",
         description="How often the tests of matches are wrong.",

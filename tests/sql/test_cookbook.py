@@ -9,7 +9,7 @@ import pytest
 
 from sql.console.examples import examples
 from sql.session import open_session
-from tests.support.cookbook import COOKBOOK, answers, cookbook
+from tests.support.pages.cookbook import COOKBOOK, answers, cookbook
 
 _NUMBER = re.compile(r"-?\d+\.\d+")
 

@@ -1,6 +1,6 @@
-"""docs/cookbook.md: every example with what it prints for the demo models.
+"""docs/howto/cookbook.md: every example with what it prints for the demo models.
 
-`python -m tests.support.cookbook DATASET` writes it anew from a dataset of the three demo models.
+`python -m tests.support.pages.cookbook DATASET` writes it anew from a dataset of the three demo models.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sql.console.examples import examples
 from sql.console.output import table_lines
 from sql.session import Session, open_session
 
-COOKBOOK = Path(__file__).parents[2] / "docs" / "cookbook.md"
+COOKBOOK = Path(__file__).parents[3] / "docs" / "howto" / "cookbook.md"
 _HEAD = """\
 # Cookbook
 
