@@ -54,14 +54,11 @@ COMMANDS = {
         "reports.figures.figure_command",
         "write one chart as SVG, PNG or PDF, or its numbers",
     ),
-    "check": (
-        "sql.console.check_command",
-        "check that a dataset's rows are complete and sum to 1, and that claims hold",
-    ),
     "verify": (
         "sql.console.verify_command",
-        "verify a dataset file by file and row by row, and repair it",
+        "verify a dataset's data, file by file and row by row, and repair it",
     ),
+    "claims": ("sql.console.claims_command", "say whether claims about heads hold in a dataset"),
     "push": ("ingest.transfer.push", "send a dataset to the hub, for others to query and pull"),
     "pull": ("ingest.transfer.pull", "fetch a dataset from the hub, or a part of it"),
     "schedule": (
@@ -71,7 +68,7 @@ COMMANDS = {
     "init": ("reports.study.init_command", "write a commented study file to start from"),
     "run": (
         "headswap:run",
-        "ingest, check and report what a study file names, as far as it is not done",
+        "ingest, verify and report what a study file names, as far as it is not done",
     ),
     "demo": ("headswap:demo", "ingest the demo models and write their report"),
 }

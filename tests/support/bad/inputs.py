@@ -308,7 +308,7 @@ DATASETS: dict[str, Callable[[Path], object]] = {
 def _cases() -> Iterator[list[str]]:
     commands = {
         "sql": ["select 1"],
-        "check": [],
+        "claims": ["--claim=a:L0H0 ~ b:L0H0 best match"],
         "report": ["--out={t}/page"],
         "figure": ["profiles", "-o={t}/figure.svg"],
     }
