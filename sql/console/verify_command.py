@@ -43,7 +43,7 @@ _MAX_LISTED = 20
 def command(dataset: Path, quick: bool, as_json: bool) -> int:
     """Prints a line a check and what is wrong; returns 1 where something is.
 
-    The repair before it runs models, so `headswap.py` takes these two options.
+    The repair before it runs models, so `headswap.commands` takes these two options.
     """
     checks = run_checks(dataset, quick)
     show(dataset, checks, as_json)
