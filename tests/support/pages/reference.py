@@ -22,7 +22,7 @@ GROUPS = {
     "What heads do": ("ablate", "top-tokens", "generate", "readout"),
     "Questions": ("sql", "views"),
     "Pages and figures": ("report", "figure"),
-    "Soundness and claims": ("verify", "check"),
+    "Soundness and claims": ("verify", "claims"),
     "Sharing": ("push", "pull"),
     "Studies": ("demo", "init", "run", "schedule"),
 }
