@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.dependencies import ROOT
 
 # What tells the reader, and the tests, that a block is not run here: at the end of the words above it.
-_COSTS = re.compile(r"\((needs a network|takes [\w ]*minutes[\w, ]*)\)[:.]?$")
+_COSTS = re.compile(r"\((needs a network|needs your models|takes \w+ minutes)\)[:.]?$")
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```$", re.S | re.M)
 
 

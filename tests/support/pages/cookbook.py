@@ -30,7 +30,7 @@ def cookbook(session: Session) -> str:
         relation = session.query(example.query)
         answer = "\n".join(table_lines(relation.columns, relation.fetchall()))
         query = f"```sql\n{example.query}\n```"
-        parts.append(f"## {example.question}\n\n{query}\n\n```\n{answer.rstrip()}\n```\n")
+        parts.append(f"## {example.question}\n\n{query}\n\n```text\n{answer.rstrip()}\n```\n")
     return "\n".join(parts)
 
 

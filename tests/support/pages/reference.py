@@ -1,4 +1,4 @@
-"""The reference pages that the code knows better than a writer: every command's help, every relation.
+"""The reference pages that the code knows better than a writer: commands, Python, relations.
 
 `make format` writes them anew; a test fails where they differ.
 """
@@ -11,6 +11,7 @@ import click
 
 import headswap
 from tests.support.dependencies import ROOT
+from tests.support.pages.python import python_page
 from tests.support.pages.relations import relation_pages
 
 DOCS = ROOT / "docs"
@@ -30,7 +31,7 @@ GROUPS = {
 
 def pages() -> dict[str, str]:
     """The text of every generated page, by its path in docs/reference."""
-    return {"commands.md": command_page(), **relation_pages()}
+    return {"commands.md": command_page(), "python.md": python_page(), **relation_pages()}
 
 
 def command_page() -> str:
