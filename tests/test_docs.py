@@ -1,4 +1,4 @@
-"""The documentation: built without a warning, whole without a network, every snippet and link sound."""
+"""The documentation: built without a warning, whole without a network, snippets and links sound."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from tests.support.dependencies import ROOT
 from tests.support.pages.blocks import Block, blocks, commands, pages
 from tests.support.pages.reference import GROUPS, REFERENCE, help_of
 from tests.support.pages.reference import pages as reference_pages
+from tests.support.services.browser import running_browser
 
 DOCS = ROOT / "docs"
 SITE = DOCS / "site"
@@ -98,7 +99,7 @@ def test_every_query_runs(block: Block, reference_session: Session) -> None:
 @pytest.mark.parametrize("block", of_language("console", "sh"), ids=lambda block: block.place)
 def test_every_command_has_these_options(block: Block) -> None:
     for command in commands(block.code):
-        words = shlex.split(command.text, comments=True)
+        words = shlex.split(command, comments=True)
         if words[0] != "headswap":
             continue
         group = headswap.command_line()
@@ -216,3 +217,22 @@ def _navigation() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_site_opens_from_a_folder_and_is_searched(site: Path) -> None:
+    ready = "document.readyState === 'complete'"
+    with running_browser() as browser:
+        page = browser.open(site / "tutorial" / "head-swap.html", ready=ready)
+        page.evaluate(
+            "(() => { const field = document.querySelector('.md-search__input'); field.focus();"
+            "field.value = 'jackknife'; field.dispatchEvent(new Event('keyup')); })()"
+        )
+        page.wait_for("document.querySelectorAll('.md-search-result__item').length > 0")
+        links = "[...document.querySelectorAll('.md-search-result__item a')].map(a => a.href)"
+        assert any("statistics.html" in link for link in page.evaluate(links))
+        elsewhere = [a for a in page.requests if not a.startswith(("file:", "data:", "about:"))]
+        assert (elsewhere, page.errors) == ([], [])
+        for name in ("index", "howto/own-models", "reference/relations/index"):
+            narrow = browser.open(site / f"{name}.html", width=390, ready=ready)
+            assert narrow.evaluate("document.documentElement.scrollWidth") <= 390, name
+            browser.close(narrow)

@@ -1,4 +1,4 @@
-"""The tutorial, followed word for word from an empty folder: answers and pictures are what comes out."""
+"""The tutorial, followed word for word from an empty folder; answers and pictures come out so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The site's navigation: the folders of docs/ in the order that a reader needs, each with what lies there.
+"""The site's navigation: the folders of docs/ in a reader's order, each with what lies there.
 
 A hook of MkDocs. A page that is new is listed without being named here: those named come first, in
 this order, the others follow by name. A page's title is its first heading.
@@ -17,6 +17,11 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "explanation": ("Explanation", ("finding", "statistics", "causality")),
     "log.md": ("Log", ()),
 }
+# Within folders of a section, in the order in which relations build on one another.
+NESTED = (
+    *("stored", "parameters", "data", "profiles", "scores"),
+    *("similarity", "chance", "groups", "effects"),
+)
 
 
 def on_config(config: Any) -> Any:
@@ -38,8 +43,10 @@ def entries(docs: Path, place: Path, first: tuple[str, ...] = ()) -> Any:
         return place.relative_to(docs).as_posix()
     found = {path.stem: path for path in place.iterdir() if path.is_dir() or path.suffix == ".md"}
     index = found.pop("index", None)
-    names = sorted(found, key=lambda name: (first.index(name) if name in first else len(first), name))
-    listed = [entries(docs, found[name]) for name in names]
+    names = sorted(
+        found, key=lambda name: (first.index(name) if name in first else len(first), name)
+    )
+    listed = [entries(docs, found[name], NESTED) for name in names]
     nested = [
         {heading(found[name]): entry} if found[name].is_dir() else entry
         for name, entry in zip(names, listed, strict=True)
@@ -49,5 +56,5 @@ def entries(docs: Path, place: Path, first: tuple[str, ...] = ()) -> Any:
 
 def heading(folder: Path) -> str:
     """The title of a folder: the first heading of its index."""
-    first = (folder / "index.md").read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("# ")
+    lines = (folder / "index.md").read_text(encoding="utf-8").splitlines()
+    return next(line.removeprefix("# ") for line in lines if line.startswith("# "))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.dependencies import ROOT
 
-# What tells the reader, and the tests, that a block is not run here: at the end of the words above it.
+# What tells the reader, and the tests, that a block is not run here: it ends the words above it.
 _COSTS = re.compile(r"\((needs a network|needs your models|takes \w+ minutes)\)[:.]?$")
 _BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```$", re.S | re.M)
 
@@ -41,14 +41,6 @@ class Block:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command of a console, and the lines that it is shown to print."""
-
-    text: str
-    answer: str
-
-
 def pages() -> list[Path]:
     """README and every page of the documentation."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -66,7 +58,7 @@ def blocks(page: Path) -> list[Block]:
         below, answer = text[match.end() :], None
         if index + 1 < len(matches) and matches[index + 1]["language"] == "text":
             between = text[match.end() : matches[index + 1].start()]
-            if not between.strip() and match["language"] in ("python", "sql"):
+            if not between.strip() and match["language"] in ("python", "sh"):
                 answers.add(index + 1)
                 answer = matches[index + 1]["code"]
                 below = text[matches[index + 1].end() :]
@@ -86,25 +78,24 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def commands(code: str) -> list[Command]:
-    """The commands of a console, each after `$ `; one goes on while a quote is open.
+def commands(code: str) -> list[str]:
+    """The commands of a script, each a line, or more while a quote is open; of a console after `$ `.
 
-    >>> commands("$ echo 'a\\n  b'\\na\\n  b\\n$ true\\n")
-    [Command(text="echo 'a\\n  b'", answer='a\\n  b\\n'), Command(text='true', answer='')]
+    >>> commands("echo 'a\\n  b'\\ntrue\\n"), commands("$ true\\nits answer\\n")
+    (["echo 'a\\n  b'", 'true'], ['true'])
     """
-    found: list[Command] = []
+    is_console = code.startswith("$ ")
+    found: list[str] = []
     lines = code.splitlines()
     while lines:
-        line = lines.pop(0)
-        if not line.startswith("$ "):
-            assert found, f"an answer without a command: {line}"
-            found[-1] = Command(found[-1].text, found[-1].answer + line + "\n")
+        text = lines.pop(0)
+        if is_console and not text.startswith("$ "):
             continue
-        text = line.removeprefix("$ ")
+        text = text.removeprefix("$ ")
         while not is_whole(text):
             assert lines, f"a command without an end: {text}"
             text += "\n" + lines.pop(0)
-        found.append(Command(text, ""))
+        found.append(text)
     return found
 
 

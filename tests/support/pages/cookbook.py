@@ -1,6 +1,6 @@
 """docs/howto/cookbook.md: every example with what it prints for the demo models.
 
-`python -m tests.support.pages.cookbook DATASET` writes it anew from a dataset of the three demo models.
+`python -m tests.support.pages.cookbook DATASET` writes it anew, from a dataset of the demo models.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ from typing import Any
 
 from tests.support.dependencies import ROOT
 from tests.support.pages.answers import assert_alike
-from tests.support.pages.blocks import Block, Command, blocks, commands
+from tests.support.pages.blocks import Block, blocks
 
 TUTORIAL = ROOT / "docs" / "tutorial"
 _TEXTS = re.compile(r"<text[^>]*>([^<]*)</text>")
 
 
 class Reader:
-    """Runs blocks in a folder. names: what the Python blocks have named; skipped: what it left out."""
+    """Runs blocks in a folder. names: what the Python blocks named; skipped: what it left out."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,17 +40,15 @@ class Reader:
             if block.language == "python" and block.shows_picture:
                 drawn = svg_texts(svg(self.names["_"]))
                 assert drawn, f"{block.place}: a picture without a word"
-                shown = svg_texts(picture(block).read_text(encoding="utf-8"))
-                assert_alike("\n".join(shown), "\n".join(drawn), block.place)
+                kept = svg_texts(picture(block).read_text(encoding="utf-8"))
+                assert_alike("\n".join(kept), "\n".join(drawn), block.place)
 
     def outcomes(self, block: Block) -> Iterator[tuple[str, str]]:
         """What the page shows and what came out, for each thing in a block that was run."""
         if block.cost:
             self.skipped.append(block)
-        elif block.language in ("console", "sh"):
-            lines = commands(block.code) if block.language == "console" else [Command(block.code, "")]
-            for command in lines:
-                yield command.answer, self.shell(command.text, block.place)
+        elif block.language == "sh":
+            yield block.answer or "", self.shell(block.code, block.place)
         elif block.language == "python":
             shown = self.python(block.code)
             assert block.answer is None or shown, f"{block.place} shows nothing"
@@ -64,7 +62,7 @@ class Reader:
         program = Path(sys.executable).parent
         environment = os.environ | {"PATH": f"{program}{os.pathsep}{os.environ['PATH']}"}
         run = subprocess.run(
-            ["bash", "-c", text],
+            ["bash", "-euc", text],
             cwd=self.folder,
             env=environment,
             check=False,
@@ -83,7 +81,9 @@ class Reader:
                 exec(code, self.names)
                 return ""
             exec(compile(ast.Module(tree.body[:-1], []), "<page>", "exec"), self.names)
-            self.names["_"] = eval(compile(ast.Expression(last.value), "<page>", "eval"), self.names)
+            self.names["_"] = eval(
+                compile(ast.Expression(last.value), "<page>", "eval"), self.names
+            )
             return repr(self.names["_"])
 
 
@@ -109,7 +109,7 @@ def svg_texts(text: str) -> list[str]:
 
 
 def renew(page: Path) -> None:
-    """Writes answers and pictures of the Python blocks of a page anew; those of a console by hand."""
+    """Writes answers and pictures of a page anew."""
     lines = page.read_text(encoding="utf-8").splitlines()
     answers: list[tuple[int, int, str]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +119,7 @@ def renew(page: Path) -> None:
             if block.language == "python" and block.shows_picture:
                 picture(block).parent.mkdir(exist_ok=True)
                 picture(block).write_text(svg(reader.names["_"]) + "\n", encoding="utf-8")
-            elif block.language == "python" and block.answer is not None:
+            elif block.answer is not None:
                 start = block.line + len(block.code.splitlines()) + 3
                 answers.append((start, len(block.answer.splitlines()), found[0].rstrip()))
     for start, n_lines, text in reversed(answers):

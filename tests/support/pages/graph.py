@@ -1,4 +1,4 @@
-"""The graph of the relations as an SVG drawing that follows the page's colours, every box a link."""
+"""The graph of the relations as an SVG drawing in the page's colours, every box a link."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from html import escape
 
 from sql.graph.relation import Relation
 
-WIDTH, HEIGHT = 182, 24  # of a box, in pixels
-COLUMN, ROW = 222, 34  # from one box to the next
-SWEEPS = 12
+WIDTH, HEIGHT = 204, 24  # of a box, in pixels
+GAP, ROW, LANE = 56, 34, 12  # between columns; from box to box; from passing edge to passing edge
+SWEEPS = 24
+
+# What stands in a column: a relation, or an edge (source, reader) on its way through.
+Passing = tuple[str, str]
+Cell = str | Passing
 
 
 def drawing(known: Mapping[str, Relation]) -> str:
@@ -17,37 +21,44 @@ def drawing(known: Mapping[str, Relation]) -> str:
 
     Relations stand in columns by the longest way from what is stored (a relation is to the right of
     all that it reads); within a column near what they are linked with (the barycentre heuristic of
-    Sugiyama, Tagawa and Toda 1981, IEEE Trans. SMC 11).
+    Sugiyama, Tagawa and Toda 1981, IEEE Trans. SMC 11). Longer edges have lanes of their own.
     """
     edges = reduced({name: set(relation.reads) for name, relation in known.items()})
     columns = placed(edges)
-    places = {
-        name: (8 + COLUMN * x, 8 + ROW * y)
-        for x, column in enumerate(columns)
-        for y, name in enumerate(column)
-    }
-    height = 16 + ROW * max(len(column) for column in columns)
-    width = 16 + COLUMN * (len(columns) - 1) + WIDTH
+    tops: list[dict[Cell, float]] = []
+    height = 0.0
+    for column in columns:
+        y, places = 8.0, dict[Cell, float]()
+        for cell in column:
+            places[cell] = y + (HEIGHT / 2 if isinstance(cell, str) else LANE / 2)
+            y += ROW if isinstance(cell, str) else LANE
+        tops.append(places)
+        height = max(height, y)
+    width = 16 + len(columns) * (WIDTH + GAP) - GAP
+    column_of = {cell: x for x, column in enumerate(columns) for cell in column if cell in edges}
     lines = [
-        f'<div class="relations"><svg viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="Which relation reads which">',
+        f'<div class="relations"><svg viewBox="0 0 {width} {height:g}" width="{width}" '
+        f'height="{height:g}" role="img" aria-label="Which relation reads which">',
     ]
     for name, sources in edges.items():
         for source in sorted(sources):
-            (x1, y1), (x2, y2) = places[source], places[name]
-            start, end = x1 + WIDTH, x2
-            middle = (start + end) / 2
-            first, last = y1 + HEIGHT / 2, y2 + HEIGHT / 2
-            lines.append(
-                f'<path d="M{start},{first:g}C{middle:g},{first:g} {middle:g},{last:g} {end},{last:g}"/>'
-            )
-    for name, (x, y) in places.items():
-        relation = known[name]
+            first, last = column_of[source], column_of[name]
+            x, y = 8 + first * (WIDTH + GAP) + WIDTH, tops[first][source]
+            path = f"M{x},{y:g}"
+            for step in range(first + 1, last + 1):
+                below = tops[step][name if step == last else (source, name)]
+                path += f"c{GAP / 2:g},0 {GAP / 2:g},{below - y:g} {GAP},{below - y:g}"
+                path += "" if step == last else f"h{WIDTH}"
+                y = below
+            lines.append(f'<path d="{path}"/>')
+    for name, x in column_of.items():
+        assert isinstance(name, str)
+        relation, left, middle = known[name], 8 + x * (WIDTH + GAP), tops[x][name]
         lines.append(
             f'<a href="{relation.subject}.html#{name}"><g class="{relation.kind}">'
             f"<title>{escape(relation.purpose)}</title>"
-            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="4"/>'
-            f'<text x="{x + WIDTH / 2:g}" y="{y + 16}">{name}</text></g></a>'
+            f'<rect x="{left}" y="{middle - HEIGHT / 2:g}" width="{WIDTH}" height="{HEIGHT}" '
+            f'rx="4"/><text x="{left + WIDTH / 2:g}" y="{middle + 4:g}">{name}</text></g></a>'
         )
     return "\n".join([*lines, "</svg></div>"])
 
@@ -67,31 +78,51 @@ def reduced(reads: Mapping[str, set[str]]) -> dict[str, set[str]]:
     }
 
 
-def placed(edges: Mapping[str, set[str]]) -> list[list[str]]:
-    """The names by column, in their order from top to bottom."""
+def placed(edges: Mapping[str, set[str]]) -> list[list[Cell]]:
+    """The relations and the passing edges of each column, from top to bottom.
+
+    >>> placed({"a": set(), "b": {"a"}, "c": {"a", "b"}})
+    [['a'], ['b', ('a', 'c')], ['c']]
+    """
     depth: dict[str, int] = {}
     for name, sources in edges.items():
         depth[name] = max((depth[source] + 1 for source in sources), default=0)
-    readers: dict[str, set[str]] = {name: set() for name in edges}
+    # What reads nothing stands right before its first reader.
     for name, sources in edges.items():
-        for source in sources:
-            readers[source].add(name)
-    # What nothing is read by its left side stands right before its first reader.
-    for name in edges:
-        if not edges[name] and readers[name]:
-            depth[name] = min(depth[reader] for reader in readers[name]) - 1
-    columns = [
+        readers = [depth[other] for other, read in edges.items() if name in read]
+        if not sources and readers:
+            depth[name] = min(readers) - 1
+    columns: list[list[Cell]] = [
         [name for name in edges if depth[name] == x] for x in range(max(depth.values()) + 1)
     ]
+    left: dict[Cell, list[Cell]] = {name: [] for name in edges}
+    right: dict[Cell, list[Cell]] = {name: [] for name in edges}
+    for name, sources in edges.items():
+        for source in sorted(sources):
+            passing = (source, name)
+            n_between = depth[name] - depth[source] - 1
+            for x in range(depth[source] + 1, depth[name]):
+                columns[x].append(passing)
+            left[name].append(passing if n_between else source)
+            right[source].append(passing if n_between else name)
+            left.setdefault(passing, [source])
+            right.setdefault(passing, [name])
     for sweep in range(SWEEPS):
-        rows = {name: y for column in columns for y, name in enumerate(column)}
-        neighbours = edges if sweep % 2 == 0 else readers
-        for column in columns if sweep % 2 == 0 else reversed(columns):
-
-            def centre(name: str) -> float:
-                near = [rows[other] for other in neighbours[name]]  # noqa: B023
-                return sum(near) / len(near) if near else rows[name]  # noqa: B023
-
-            column.sort(key=centre)
-            rows.update({name: y for y, name in enumerate(column)})
+        forwards = sweep % 2 == 0
+        order = range(1, len(columns)) if forwards else range(len(columns) - 2, -1, -1)
+        for x in order:
+            beside = columns[x - 1 if forwards else x + 1]
+            rows = {cell: row / len(beside) for row, cell in enumerate(beside)}
+            own = {cell: row / len(columns[x]) for row, cell in enumerate(columns[x])}
+            centres = {
+                cell: centre([cell, *(left if forwards else right)[cell]], rows, own[cell])
+                for cell in columns[x]
+            }
+            columns[x].sort(key=centres.__getitem__)
     return columns
+
+
+def centre(cells: list[Cell], rows: Mapping[Cell, float], otherwise: float) -> float:
+    """The mean row of those cells that stand in a column, the own way through included."""
+    near = [rows[cell] for cell in cells if cell in rows]
+    return sum(near) / len(near) if near else otherwise

@@ -23,8 +23,8 @@ with headswap.open("demo/dataset") as data:
     data.head("standard:L3H5")
 ```
 
-Results show themselves in Jupyter and marimo. The import loads next to nothing: DuckDB comes with the first
-dataset, torch with the first model. What is not named here may change.
+Results show themselves in Jupyter and marimo. The import loads next to nothing: DuckDB comes with the
+first dataset, torch with the first model. What is not named here may change.
 """
 # What a name stands for that is no function of a reader's.
 _OF_THE_COMMAND = {"COMMANDS", "__version__", "command_line", "main"}
@@ -93,7 +93,8 @@ def _called(name: str, function: Callable[..., Any]) -> str:
             words.append(_unquoted(str(parameter)))
         end = text.rpartition(")")[2]
         text = "(\n    " + ",\n    ".join(words) + f",\n){end}"
-    return f"```text\n{name}{text}\n```\n\n{_words(inspect.getdoc(function))}{_choices(function, text)}"
+    words_of_it = _words(inspect.getdoc(function)) + _choices(function, text)
+    return f"```text\n{name}{text}\n```\n\n{words_of_it}"
 
 
 def _choices(function: Callable[..., Any], signature: str) -> str:

@@ -1,4 +1,4 @@
-"""The reference pages of the relations, from their declarations: the graph, a list, a page a subject."""
+"""The reference pages of the relations, from their declarations: graph, list, a page a subject."""
 
 from __future__ import annotations
 
@@ -14,13 +14,20 @@ _KINDS = {
 }
 
 _INTRODUCTION = """\
+---
+hide:
+  - toc
+---
+
 # Relations
 
-Everything that `headswap sql` can ask: the tables of a dataset, and the views that are computed from them.
-`headswap views` lists them in a terminal, `headswap views profiles` explains one. Indices are 0-based.
+Everything that `headswap sql` can ask: the tables of a dataset, and the views that are computed
+from them. `headswap views` lists them in a terminal, `headswap views profiles` explains one. Indices are
+0-based.
 
-An arrow goes from what is read to what reads it; it is left out where a longer way says the same. Dark boxes are files of the dataset.
-Each box leads to its columns.
+Lines go from what is read, on the left, to what reads it; one is left out where a longer way says
+the same. Filled boxes are files of the dataset, dashed ones are computed by a function. Each box leads
+to its columns.
 
 """
 
