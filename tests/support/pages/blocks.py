@@ -79,7 +79,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def commands(code: str) -> list[str]:
-    """The commands of a script, each a line, or more while a quote is open; of a console after `$ `.
+    """The commands of a script, each a line, or more while a quote is open; of a console `$ `.
 
     >>> commands("echo 'a\\n  b'\\ntrue\\n"), commands("$ true\\nits answer\\n")
     (["echo 'a\\n  b'", 'true'], ['true'])

@@ -23,8 +23,8 @@ with headswap.open("demo/dataset") as data:
     data.head("standard:L3H5")
 ```
 
-Results show themselves in Jupyter and marimo. The import loads next to nothing: DuckDB comes with the
-first dataset, torch with the first model. What is not named here may change.
+Results show themselves in Jupyter and marimo. The import loads next to nothing: DuckDB comes with
+the first dataset, torch with the first model. What is not named here may change.
 """
 # What a name stands for that is no function of a reader's.
 _OF_THE_COMMAND = {"COMMANDS", "__version__", "command_line", "main"}
