@@ -53,6 +53,10 @@ COMMANDS = {
         "reports.figures.figure_command",
         "write one chart as SVG, PNG or PDF, or its numbers",
     ),
+    "look": (
+        "headswap.look_command",
+        "draw what heads attend to on a sentence of yours: from words to a picture",
+    ),
     "check": (
         "sql.console.check_command",
         "check that a dataset's rows are complete and sum to 1, and that claims hold",

@@ -85,6 +85,14 @@ def heads_chart(
     Raises: InputError where there are more weights than can be drawn.
     """
     shown = tuple(heads) or patterns.heads
+    rows = [patterns.rows_of(head) for head in shown]
+    n_cells = sum(len(row) for of_head in rows for row in of_head)
+    if n_cells > MOST_CELLS:
+        raise InputError(
+            f"{len(shown)} heads on {len(patterns.tokens)} tokens are {n_cells:,} weights, too "
+            "many for a figure",
+            hint="name heads, as in L3H1, or look at all of them in a page (-o FILE.html)",
+        )
     values = [
         {
             "panel": panel,
@@ -92,16 +100,9 @@ def heads_chart(
             "key": list(range(len(weights))),
             "weight": [round(weight, 4) for weight in weights],
         }
-        for panel, head in enumerate(shown)
-        for query, weights in enumerate(patterns.rows_of(head))
+        for panel, of_head in enumerate(rows)
+        for query, weights in enumerate(of_head)
     ]
-    n_cells = sum(len(row["weight"]) for row in values)
-    if n_cells > MOST_CELLS:
-        raise InputError(
-            f"{len(shown)} heads on {len(patterns.tokens)} tokens are {n_cells:,} weights, too "
-            "many for a figure",
-            hint="name heads, as in L3H1, or look at all of them in a page (-o FILE.html)",
-        )
     layout = _layout(patterns, len(heads), width)
     x = alt.X("left:Q", axis=None).scale(domain=[0, layout.width], nice=False)
     y = alt.Y("top:Q", axis=None).scale(domain=[0, layout.height], nice=False, reverse=True)
@@ -152,7 +153,7 @@ def heads_chart(
     )
     labels = [
         alt.Chart(inline_text(rows))
-        .mark_text(color=theme.ink, limit=_TOKEN_ROOM - 6, aria=False, **marks)
+        .mark_text(color=theme.ink, aria=False, **marks)
         .encode(x=x, y=y, text=alt.Text("text:N"))
         for rows, marks in _labels(patterns, shown if heads else (), layout)
     ]
@@ -193,7 +194,7 @@ def _labels(patterns: ModelPatterns, named: Sequence[Head], layout: _Layout) -> 
         yield from _grid_labels(patterns, layout)
         return
     names = [
-        {"left": layout.left(number), "top": layout.top(number) - 4, "text": str(head)}
+        {"left": layout.left(number), "top": layout.top(number) - 4, "text": head.index}
         for number, head in enumerate(named)
     ]
     yield names, {"align": "left", "baseline": "bottom", "fontSize": 12, "fontWeight": 600}
@@ -223,7 +224,7 @@ def _grid_labels(patterns: ModelPatterns, layout: _Layout) -> Iterator[_Labels]:
 
 def _token_labels(tokens: Sequence[Token], n_panels: int, layout: _Layout) -> Iterator[_Labels]:
     """Queries left of each row of patterns, keys below the lowest of each column."""
-    font = {"fontSize": min(layout.step - 1, _LARGEST_FONT)}
+    font = {"fontSize": min(layout.step - 1, _LARGEST_FONT), "limit": _TOKEN_ROOM - 6}
     texts = [shortened(token.text) for token in tokens]
     middles = [(number + 0.5) * layout.step for number in range(len(tokens))]
     firsts = range(0, n_panels, layout.columns)

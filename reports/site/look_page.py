@@ -22,9 +22,9 @@ _TITLE_LENGTH = 70
 
 
 def look_page(models: Sequence[ModelPatterns], named: Sequence[Head] = ()) -> str:
-    """The page as one HTML file, which needs nothing else. named: the heads that are large at first.
+    """The page as one HTML file, which needs nothing else.
 
-    Without a named head the first of the first model is.
+    named: the heads that are large at first; none for the first head of the first model.
     """
     opened = tuple(named) or models[0].heads[:1]
     templates = [
@@ -61,7 +61,7 @@ def _template(patterns: ModelPatterns) -> Any:
 
 
 def _as_json(patterns: ModelPatterns) -> dict[str, Any]:
-    """A model as `look.js` reads it: weights `[layer, head, query, key]` as little-endian numbers."""
+    """A model as `look.js` reads it; weights `[layer, head, query, key]`, little-endian."""
     missing = np.isnan(patterns.weights)
     units = np.where(missing, _NOT_STORED, np.rint(np.nan_to_num(patterns.weights) / _UNIT))
     packed = zlib.compress(units.astype("<u2").tobytes(), 6)
