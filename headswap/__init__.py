@@ -7,6 +7,7 @@
         data.sql("select * from verdicts order by p_family limit 5")
         data.figure("profiles")
         data.head("one:L3H0")
+    headswap.look("path/to/one", "any sentence", "L3H0")
 
 What these give shows itself in Jupyter and marimo. Nothing but this is loaded by the import: DuckDB
 with the first dataset, torch with the first model. Whatever cannot be done raises `HeadswapError`
@@ -16,7 +17,7 @@ or one of its two kinds, `InputError` and `DatasetError`, with one clear line.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from ingest.kernel.errors import DatasetError, HeadswapError, InputError
 
 if TYPE_CHECKING:
     from headswap.datasets import Dataset
+    from headswap.looking import Look
 
 __all__ = [
     "COMMANDS",
@@ -35,6 +37,7 @@ __all__ = [
     "command_line",
     "from_arrays",
     "ingest",
+    "look",
     "main",
     "open",
 ]
@@ -117,6 +120,40 @@ def ingest(  # noqa: PLR0913 - options by name
     return making.ingest(
         models, prompts, out, variant=variant, structural=structural, options=options
     )
+
+
+def look(
+    source: str | os.PathLike[str],
+    text: str,
+    heads: str | Iterable[str] = (),
+    *,
+    models: Sequence[str] = (),
+    keep: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    trust_remote_code: bool = False,
+) -> Look:
+    """Shows what heads attend to on a text: from a sentence to a picture.
+
+        headswap.look("demo:adhd", "Make tea and drink it", "L3H5")
+
+    source: a model as `ingest` takes it, or the folder of a dataset, whose models are run again.
+    heads: those that are shown large, as in `L3H5`, or of a dataset `adhd:L3H5`; none for all of
+    them, small. models: of a dataset, those that read the text; none for those of the heads, or its
+    first. keep: a folder that becomes a dataset of the text; None to keep the attention in the
+    user's cache, where a second look at the same text finds it and loads no model. device: None
+    for `auto`, or where the dataset's models ran.
+
+    Raises: InputError where there is no such model or head, the text is empty or longer than a
+    model's context, or the extra `headswap[models]` is not installed; HeadswapError where the
+    network fails or the disk lacks the room.
+    """
+    from headswap import looking
+    from ingest.models.options import LoadOptions
+
+    options = None
+    if device is not None or trust_remote_code:
+        options = LoadOptions(device or "auto", trust_remote_code=trust_remote_code)
+    return looking.look(source, text, heads, models=models, keep=keep, options=options)
 
 
 def from_arrays(

@@ -53,6 +53,10 @@ COMMANDS = {
         "reports.figures.figure_command",
         "write one chart as SVG, PNG or PDF, or its numbers",
     ),
+    "look": (
+        "headswap.look_command",
+        "draw what heads attend to on a sentence of yours: from words to a picture",
+    ),
     "verify": (
         "sql.console.verify_command",
         "verify a dataset's data, file by file and row by row, and repair it",

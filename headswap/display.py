@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -37,6 +38,18 @@ def text_html(value: object) -> str:
     if value is None:
         return "–"
     return escape(printable(f"{value:.4f}" if isinstance(value, float) else str(value)))
+
+
+def images_html(charts: Sequence[alt.Chart | alt.LayerChart]) -> str:
+    """Charts below each other as PNG: of charts with many parts much smaller than SVG."""
+    from reports.figures.figure_files import png_of
+
+    images = (base64.b64encode(png_of(chart)).decode() for chart in charts)
+    return "".join(
+        f'<p><img alt="{escape(chart.description)}" style="max-width:100%;zoom:50%" '
+        f'src="data:image/png;base64,{image}"></p>'
+        for chart, image in zip(charts, images, strict=True)
+    )
 
 
 def charts_html(charts: Sequence[alt.Chart | alt.LayerChart]) -> str:

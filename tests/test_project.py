@@ -235,7 +235,7 @@ def is_for_types_only(node: ast.AST) -> bool:
 
 def test_stages_are_imported_from_above_only_inside_functions():
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    found = []
+    found: list[str] = []
     for path in (ROOT / ABOVE).rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         inside = {

@@ -75,6 +75,13 @@ def svg_of(chart: alt.Chart | alt.LayerChart) -> str:
     return _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())))
 
 
+def png_of(chart: alt.Chart | alt.LayerChart) -> bytes:
+    """A chart as PNG with two pixels for each of its own, for screens that have so many."""
+    import vl_convert
+
+    return bytes(vl_convert.svg_to_png(svg_of(chart), scale=2))
+
+
 def _renumbered(svg: str) -> str:
     """The drawing with its parts counted from 0; Vega counts on from one drawing to the next.
 

@@ -22,7 +22,7 @@ GROUPS = {
     "Models and prompts in": ("ingest", "import", "merge", "extract"),
     "What heads do": ("ablate", "top-tokens", "generate", "readout"),
     "Questions": ("sql", "views"),
-    "Pages and figures": ("report", "figure"),
+    "Pages and figures": ("look", "report", "figure"),
     "Soundness and claims": ("verify", "claims"),
     "Sharing": ("push", "pull"),
     "Studies": ("demo", "init", "run", "schedule"),
