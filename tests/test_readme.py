@@ -9,7 +9,7 @@ import headswap
 from sql.session import open_session
 from tests.support.dependencies import ROOT
 from tests.support.pages.blocks import blocks
-from tests.support.pages.follow import Reader
+from tests.support.pages.follow import Reader, svg_texts
 from tests.support.running import REFERENCE
 
 README = ROOT / "README.md"
@@ -19,6 +19,10 @@ TEXT = README.read_text(encoding="utf-8")
 def test_a_reader_who_follows_it_gets_what_it_shows(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.follow(README)
+    # The picture is that of the first command.
+    kept = (ROOT / "docs" / "pictures" / "look.svg").read_text(encoding="utf-8")
+    drawn = (tmp_path / "heads.svg").read_text(encoding="utf-8")
+    assert svg_texts(kept) == svg_texts(drawn)
     # Marked in the text, for the reader; nothing else is left out.
     assert [block.cost for block in reader.skipped] == ["needs a network", "needs your models"]
     with open_session(tmp_path / "demo" / "dataset") as session:

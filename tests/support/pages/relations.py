@@ -21,9 +21,9 @@ hide:
 
 # Relations
 
-Everything that `headswap sql` can ask: the tables of a dataset, and the views that are
-computed from them. `headswap views` lists them in a terminal, `headswap views profiles` explains one. Indices are
-0-based.
+Everything that `headswap sql` can ask: the tables of a dataset, and the views that are computed
+from them. `headswap views` lists them in a terminal, `headswap views profiles` explains one.
+Indices are 0-based.
 
 Lines go from what is read, on the left, to what reads it; one is left out where a longer way says
 the same. Filled boxes are files of the dataset, dashed ones are computed by a function. Each box
