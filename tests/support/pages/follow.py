@@ -48,7 +48,9 @@ class Reader:
         if block.cost:
             self.skipped.append(block)
         elif block.language == "sh":
-            yield block.answer or "", self.shell(block.code, block.place)
+            found = self.shell(block.code, block.place)
+            if block.answer is not None:
+                yield block.answer, found
         elif block.language == "python":
             shown = self.python(block.code)
             assert block.answer is None or shown, f"{block.place} shows nothing"
