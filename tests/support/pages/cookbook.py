@@ -17,15 +17,16 @@ COOKBOOK = Path(__file__).parents[3] / "docs" / "howto" / "cookbook.md"
 _HEAD = """\
 # Cookbook
 
-Questions to a dataset, each with a query and what it prints for the demo models (`make demo`, then
-`headswap sql demo/dataset "..."`). `.examples` at the prompt of `headswap sql` shows the queries.
-L2H2 is the head of `standard` that looks most at layout late in the prompt.
+Questions to a dataset, each with a query and what it prints for the demo models (`headswap demo --out
+demo`, then `headswap sql demo/dataset "..."`). `.examples` at the prompt of `headswap sql` shows the
+queries. Of `{model}`, L{layer}H{head} is the head that looks most at layout late in the prompt.
 """
 
 
 def cookbook(session: Session) -> str:
     """The whole page."""
-    parts = [_HEAD]
+    (reference,) = session.rows("select model, layer, head from reference_head")
+    parts = [_HEAD.format(**reference)]
     for example in examples():
         relation = session.query(example.query)
         answer = "\n".join(table_lines(relation.columns, relation.fetchall()))
