@@ -1,4 +1,4 @@
-"""The command `headswap`: puts the stages' commands together, loads each only when it is called."""
+"""The command line: puts the stages' commands together, loads each only when it is called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import click
 
 if TYPE_CHECKING:
     from ingest.kernel.command_line import LazyGroup
-    from reports.study.study import Study
 
 __version__ = "0.1.0"
 
@@ -54,14 +53,15 @@ COMMANDS = {
         "reports.figures.figure_command",
         "write one chart as SVG, PNG or PDF, or its numbers",
     ),
-    "check": (
-        "sql.console.check_command",
-        "check that a dataset's rows are complete and sum to 1, and that claims hold",
+    "look": (
+        "headswap.look_command",
+        "draw what heads attend to on a sentence of yours: from words to a picture",
     ),
     "verify": (
         "sql.console.verify_command",
-        "verify a dataset file by file and row by row, and repair it",
+        "verify a dataset's data, file by file and row by row, and repair it",
     ),
+    "claims": ("sql.console.claims_command", "say whether claims about heads hold in a dataset"),
     "push": ("ingest.transfer.push", "send a dataset to the hub, for others to query and pull"),
     "pull": ("ingest.transfer.pull", "fetch a dataset from the hub, or a part of it"),
     "schedule": (
@@ -70,10 +70,10 @@ COMMANDS = {
     ),
     "init": ("reports.study.init_command", "write a commented study file to start from"),
     "run": (
-        "headswap:run",
-        "ingest, check and report what a study file names, as far as it is not done",
+        "headswap.study:run",
+        "ingest, verify and report what a study file names, as far as it is not done",
     ),
-    "demo": ("headswap:demo", "ingest the demo models and write their report"),
+    "demo": ("headswap.study:demo", "ingest the demo models and write their report"),
 }
 # Commands that go on where they were interrupted when they are run again.
 _RESUMABLE = {"ingest", "ablate", "generate", "readout", "push", "pull", "run", "demo"}
@@ -243,157 +243,3 @@ def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
         importlib.import_module("sql.graph.export").write_views(dataset)
         made = f"made again: {', '.join(done.made) or 'no file of rows'}"
         print(made, *done.set_aside, sep="\n", file=sys.stderr)
-
-
-def from_arrays(
-    attention: Any,
-    tokens: Sequence[Any],
-    out: str | os.PathLike[str],
-    *,
-    model: str = "model",
-    structural: str | None = None,
-    precision: str = "float32",
-) -> pathlib.Path:
-    """Makes a dataset of attention in memory, as BertViz and CircuitsVis take it.
-
-    attention: of one prompt, after the softmax: an array or tensor `[layer, head, query, key]`, or
-    `[head, query, key]` of one layer, or a list of layers, each of which may have a batch of one in
-    front; of several prompts a list of these. tokens: the texts of one prompt's tokens, or a list
-    of them, one a prompt. out: the new dataset's folder. structural, precision: as the options of
-    `headswap import`.
-
-    Returns: the folder.
-    Raises: InputError where shapes and tokens do not belong together, weights are not finite, below
-    0 or do not sum to 1, or `out` exists; HeadswapError where the operating system refuses. Then
-    nothing is written.
-    """
-    from ingest.transfer.imports.in_memory import import_from_memory
-    from sql.graph.export import write_views
-
-    folder = pathlib.Path(out)
-    import_from_memory(attention, tokens, folder, model, structural, precision)
-    write_views(folder)
-    return folder
-
-
-@click.command
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=pathlib.Path,
-    required=True,
-    help="where the dataset and the report go",
-)
-def demo(out: pathlib.Path) -> int:
-    """Runs the study `demo` in a folder that must be named."""
-    return run_study("demo", out)
-
-
-@click.command
-@click.argument(
-    "study",
-    metavar="STUDY",
-    help="a study file, or a study that comes with headswap: interpgpt (the released pair), demo, "
-    "data-or-seed (eight demo models), pythia (checkpoints of one run), polypythias (seeds)",
-)
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=pathlib.Path,
-    help="where its relative paths of results start (default: the file's folder; for a study that "
-    "comes with headswap a folder of its name)",
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="print a line of JSON for each stage, and one of the run",
-)
-def run(study: str, out: pathlib.Path | None, as_json: bool) -> int:
-    """Runs a study."""
-    return run_study(study, out, as_json)
-
-
-def run_study(name: str, out: pathlib.Path | None = None, as_json: bool = False) -> int:
-    """Runs a study by its file or name, and returns the exit code.
-
-    out: where its relative paths of results start, None for the folder that `read_study` states.
-    as_json: print a line of JSON for each stage, and one of the run.
-    """
-    from reports.study import study_run
-    from reports.study.study import read_study
-
-    stages = study_run.Stages(
-        *(
-            functools.partial(_study_stage, stage, as_json)
-            for stage in (
-                ingest_study,
-                ablate_study,
-                read_out_study,
-                generate_study,
-            )
-        )
-    )
-    return study_run.run_study(read_study(name, out), stages, __version__, as_json)
-
-
-def _study_stage(stage: Callable[..., None], as_json: bool, study: Study, *which: str) -> None:
-    """What writes into a study's dataset, and then the text of the views beside the rows."""
-    stage(study, *which, as_json=as_json)
-    importlib.import_module("sql.graph.export").write_views(study.dataset)
-
-
-def ingest_study(study: Study, as_json: bool) -> None:
-    """Ingests the models of a study that its dataset lacks, and prints what was done.
-
-    What the study leaves open is left to the defaults of ingest.
-    """
-    from ingest.command import ingest_and_print, prompts_named
-    from ingest.models.options import LoadOptions
-    from ingest.models.source import ModelSource
-
-    ingest_and_print(
-        [ModelSource(model, source) for model, source in study.models.items()],
-        study.dataset,
-        prompts_named(study.prompts.file, study.prompts.variant),
-        study.prompts.structural,
-        LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
-        as_json,
-    )
-
-
-# What runs models again runs them where they ran.
-def ablate_study(study: Study, method: str, as_json: bool) -> None:
-    """Ablates the heads of a study's models, as far as that is not done; method: as of ablate."""
-    ablate = importlib.import_module("ingest.ablation.command").ablate_and_print
-    kinds = study.effects.ablate if method == "exact" else study.effects.attribution
-    ablate(study.dataset, as_json, models=tuple(study.models), kinds=kinds, method=method)
-
-
-def read_out_study(study: Study, as_json: bool) -> None:
-    """Reads out what a study's dataset lacks of its classes of tokens, and prints what was done."""
-    read_out = importlib.import_module("ingest.readout.command").read_out_and_print
-    read_out(study.dataset, study.classes, tuple(study.models), as_json=as_json)
-
-
-def generate_study(study: Study, model: str, as_json: bool) -> None:
-    """Generates the texts of a model of a study that its dataset lacks, and prints how many."""
-    from ingest.generation.command import generate_and_print
-    from ingest.generation.sampling import Sampling
-
-    asked = study.generate
-    assert asked is not None, "the stage is called for a study with the section"
-    generate_and_print(
-        study.dataset,
-        as_json,
-        models=(model,),
-        ablations=asked.ablate.get(model, ()),
-        classes=study.classes_of_steps,
-        sampling=Sampling(**asked.given("temperature", "top_k", "max_new_tokens")),
-        prompts_file=asked.prompts,
-        **asked.given("seeds", "kind"),
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
