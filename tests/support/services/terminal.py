@@ -6,12 +6,13 @@ import os
 import pty
 import select
 import signal
+import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-CTRL_C, CTRL_D, TAB = "\x03", "\x04", "\t"
+CTRL_C, CTRL_D, TAB, UP = "\x03", "\x04", "\t", "\x1b[A"
 _PATIENCE_SECONDS = 60
 
 
@@ -51,14 +52,19 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, folder: str = "."
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    folder: str = ".",
+    columns: int = 80,
 ) -> Iterator[Terminal]:
     """Starts a program in a terminal of its own; at the end it is killed where it still runs."""
     variables = {**os.environ, "TERM": "dumb", **(environment or {})}
+    variables.pop("COLUMNS", None)
     process, descriptor = pty.fork()
     if process == 0:  # pragma: no cover - the child becomes the program
         os.chdir(folder)
         os.execvpe(command[0], list(command), variables)
+    termios.tcsetwinsize(descriptor, (24, columns))
     opened = Terminal(process, descriptor)
     try:
         yield opened
