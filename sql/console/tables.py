@@ -61,8 +61,8 @@ def table_lines(
     yield _line(columns, widths, is_number)
     yield (" " * _GAP).join("-" * width for width in widths)
     for row in itertools.chain(cells, (list(map(_cell, row)) for row in rest)):
-        # A later row may be longer than the first ones: on a terminal it is cut, too.
-        yield _line(row if width is None else list(map(_cut, row, widths)), widths, is_number)
+        # A later row may be longer than the first ones: on a terminal its texts are cut, too.
+        yield _line(row, widths, is_number, is_cut=width is not None)
 
 
 def _fitted(
@@ -95,11 +95,12 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def _line(cells: list[str], widths: list[int], is_number: list[bool]) -> str:
-    padded = [
-        " " * (width - _width(cell)) + cell if right else cell + " " * (width - _width(cell))
-        for cell, width, right in zip(cells, widths, is_number, strict=False)
-    ]
+def _line(cells: list[str], widths: list[int], is_number: list[bool], is_cut: bool = False) -> str:
+    padded = []
+    for cell, width, number in zip(cells, widths, is_number, strict=False):
+        text = _cut(cell, width) if is_cut and not number else cell
+        space = " " * (width - _width(text))
+        padded.append(space + text if number else text + space)
     return (" " * _GAP).join(padded).rstrip()
 
 

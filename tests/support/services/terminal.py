@@ -41,7 +41,12 @@ class Terminal:
     def wait(self) -> int:
         """Waits for the end of the process, whatever it prints; returns its exit code."""
         try:
-            while chunk := os.read(self.descriptor, 65536):
+            while True:
+                is_ready = select.select([self.descriptor], [], [], _PATIENCE_SECONDS)[0]
+                assert is_ready, self.seen[-2000:]
+                chunk = os.read(self.descriptor, 65536)
+                if not chunk:
+                    break
                 self.seen += chunk.decode(errors="replace")
         except OSError:  # how Linux says that nobody writes there any more
             pass
