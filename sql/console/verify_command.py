@@ -47,7 +47,7 @@ _BESIDE_THE_DATA = ("card", "orphans", "views.sql", "kept views")
 def command(dataset: Path, quick: bool, as_json: bool) -> int:
     """Prints a line a check and what is wrong; returns 1 where something is.
 
-    The repair before it runs models, so `headswap.py` takes these two options.
+    The repair before it runs models, so `headswap.commands` takes these two options.
     """
     checks = run_checks(dataset, quick)
     print_checks(dataset, checks, as_json)

@@ -6,11 +6,11 @@ from `sql.graph.parameter_tables`, all others from the files in `sql/views/`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
-from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.relations import STORED_TABLES, StoredTable
 from ingest.kernel.meant import meant
 from sql.graph.names import table_names
 from sql.graph.parameter_tables import parameter_relations
@@ -53,6 +53,15 @@ def relation_hint(name: str) -> str:
     """A hint for a name that is none of a relation."""
     guess = meant(name, declared())
     return f"{f'did you mean {guess}? ' if guess else ''}`headswap views` lists the relations"
+
+
+def missing_table(name: str, absent: Sequence[str]) -> StoredTable | None:
+    """The stored table that a relation rests on and that a dataset lacks, None where it has all.
+
+    absent: the names of the tables that it lacks.
+    """
+    found = (table for table in absent if table in with_ancestors(name))
+    return next((STORED_TABLES[table] for table in found), None)
 
 
 @cache
