@@ -19,6 +19,7 @@ from ingest.dataset.manifest import PROBE_PREFIX
 from ingest.dataset.relations import ABLATION_KINDS, TOKEN_CLASS_NAME
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
+from ingest.kernel.meant import choice_hint
 from ingest.kernel.typed import MismatchError, convert, path_of
 from reports.study.built_in import STUDIES_FOLDER, built_in_studies
 from reports.study.lines import errors_at, where
@@ -201,7 +202,7 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise InputError(
             f"there is no study {path}",
-            hint=f"give a TOML file, or one of {', '.join(built_in_studies())}",
+            hint=choice_hint(str(path), built_in_studies(), "give a TOML file, or one of"),
         ) from error
     except (OSError, ValueError) as error:  # a ValueError: not UTF-8, or no path
         reason = getattr(error, "strerror", None) or "not UTF-8"
@@ -219,7 +220,7 @@ def _checked_file(text: str, path: Path) -> _File:
         section, *inner = error.place
         name = f"{path_of(inner)!r} in [{section}]" if inner else repr(section)
         what = f"unknown key {name}" if error.known else f"{name} {error.reason}"
-        hint = f"known are {', '.join(error.known)}" if error.known else _HINT
+        hint = choice_hint(str(error.place[-1]), error.known, "known are") if error.known else _HINT
         raise InputError(f"{where(error.place, text, path)}: {what}", hint=hint) from error
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
@@ -272,7 +273,7 @@ def _check_kinds(kinds: Sequence[str]) -> None:
         if kind not in ABLATION_KINDS:
             raise InputError(
                 f"there is no kind of ablation {kind!r}",
-                hint=f"choose of {', '.join(ABLATION_KINDS)}",
+                hint=choice_hint(kind, ABLATION_KINDS, "choose of"),
             )
     if len(set(kinds)) < len(kinds):
         raise InputError("a kind of ablation is named twice", hint="name each once")
@@ -352,7 +353,8 @@ def _check_models(names: Sequence[str], models: Mapping[str, str]) -> None:
     for name in names:
         if name not in models:
             raise InputError(
-                f"{name!r} is not one of the models", hint=f"they are {', '.join(models)}"
+                f"{name!r} is not one of the models",
+                hint=choice_hint(name, list(models), "they are"),
             )
 
 
