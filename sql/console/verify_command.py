@@ -36,8 +36,8 @@ _MAX_LISTED = 20
     metavar="FILE",
     type=Path,
     shell_complete=complete_file,
-    help="with --repair: the file that the prompts came from (default: the 12 tasks that come "
-    "with headswap)",
+    help="with --repair: the file that the prompts came from, - for stdin (default: the 12 tasks "
+    "that come with headswap)",
 )
 @json_option("the checks")
 def command(dataset: Path, quick: bool, as_json: bool) -> int:
