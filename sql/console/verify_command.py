@@ -104,11 +104,11 @@ def _absent_tables(dataset: Path) -> list[str]:
 
 
 def _views_text(dataset: Path, checks: Sequence[Check]) -> Check:
-    from sql.graph.export import VIEWS_FILE, views_text
+    from sql.graph.export import VIEWS_FILE, expected_text
 
     check = Check("views.sql", "is the text of the views over these files")
     if not problems_of(checks):  # the views cannot be written over a dataset that is not sound
-        text = views_text(dataset)
+        text = expected_text(dataset)
         check.record_text(dataset, VIEWS_FILE, text, "this headswap writes another text for it")
     return check
 
