@@ -234,13 +234,16 @@ PARAMETER_TABLES: dict[str, tuple[Relation, Callable[[Asked], Rows]]] = {
 }
 
 
-def create_statement(relation: Relation, asked: Asked) -> str:
-    """The statement that makes a parameter table; places take the type that suits the dataset."""
+def create_statement(relation: Relation, asked: Asked, again: bool = False) -> str:
+    """The statement that makes a parameter table; places take the type that suits the dataset.
+
+    again: as in `create_table`.
+    """
     columns = tuple(
         replace(column, type=asked.place_type) if column.type == "bigint" else column
         for column in relation.columns
     )
-    return create_table(replace(relation, columns=columns))
+    return create_table(replace(relation, columns=columns), again)
 
 
 def parameter_relations() -> Iterator[Relation]:

@@ -10,6 +10,9 @@ from ingest.dataset.relations import STORED_TABLES, StoredColumn, StoredTable
 from sql.graph.literals import literal
 from sql.graph.relation import Column, Relation
 
+# The variable of a DuckDB client that says where the dataset lies, in statements that are written
+# to be run anywhere.
+PLACE_VARIABLE = "headswap_dataset"
 # Beside `attention`: the same weights as they are stored, with the place of their prompt.
 PLACED_ATTENTION = "attention_rows"
 
@@ -65,7 +68,7 @@ def stored_select(
     """The SELECT over a stored table's files.
 
     places: what the first place of each model's prompts is, as an expression over `prompt_id`.
-    start: the folder from which paths are written, None for absolute ones.
+    start: the folder in place of which the client's variable stands, None for paths as they are.
     """
     table = stored_table(relation)
     if relation.name == PLACED_ATTENTION:
@@ -93,9 +96,20 @@ def _listed(columns: dict[str, str]) -> str:
     return ", ".join(f'{expression} as "{name}"' for name, expression in columns.items())
 
 
+def placed(path: str) -> str:
+    """A path in the dataset as an expression, wherever the dataset lies.
+
+    >>> placed("models.parquet")
+    "getvariable('headswap_dataset') || '/models.parquet'"
+    """
+    return f"getvariable('{PLACE_VARIABLE}') || {literal(f'/{path}')}"
+
+
 def _read_parquet(dataset: Dataset, table: str, owner: str | None, start: Path | None) -> str:
     locations = dataset.locations(table, owner)
     if start:
-        locations = [str(Path(location).relative_to(start)) for location in locations]
-    listed = ", ".join(map(literal, locations))
+        relative = [Path(location).relative_to(start).as_posix() for location in locations]
+        listed = ", ".join(map(placed, relative))
+    else:
+        listed = ", ".join(map(literal, locations))
     return f"read_parquet([{listed}], hive_partitioning = false)"
