@@ -19,7 +19,8 @@ _HEAD = """\
 
 Questions to a dataset, each with a query and what it prints for the demo models: `headswap demo
 --out demo`, then `headswap sql demo/dataset "..."`. `.examples` at the prompt of `headswap sql`
-shows the queries. Of `{model}`, L{layer}H{head} is the head that looks most at layout late in the prompt.
+shows the queries. Of `{model}`, L{layer}H{head} is the head that looks most at layout late in the
+prompt.
 """
 
 
