@@ -43,6 +43,9 @@ _TITLE_LENGTH = 46
 # A figure's title in pixels, and how wide its bold letters are on average, rather more than less.
 _TITLE_SIZE, _TITLE_LETTER = 12, 7.0
 
+# The largest a cell of a map gets, in pixels.
+_CELL = 36
+
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
 
 
@@ -90,6 +93,18 @@ def placed(chart: AnyChart, *, width: int | None, height: int, title: str) -> An
         # Above the axis labels too, so that a title has all of a narrow figure's width.
         title=alt.TitleParams(title_lines(title, width), frame="bounds", fontSize=_TITLE_SIZE),
     )
+
+
+def squares(
+    chart: AnyChart, n_columns: int, n_rows: int, *, beside: int, has_labels: bool = False
+) -> AnyChart:
+    """A map of cells that a page makes as high as its cells are squares in the width at hand.
+
+    beside: pixels that the axis beside it takes. has_labels: each row and column has a label, whose
+    size follows the cells'.
+    """
+    cells = {"x": n_columns, "y": n_rows, "beside": beside, "labels": has_labels, "most": _CELL}
+    return chart.properties(usermeta={"cells": cells})
 
 
 def colours(theme: Theme) -> dict[str, str]:

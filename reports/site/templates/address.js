@@ -54,6 +54,14 @@ const address = (() => {
     return `${file}${query.size || !file ? written(query) : ""}`;
   }
 
+  // Goes there as a click on such a link does.
+  function go(page, some) {
+    const element = Object.assign(document.createElement("a"), { href: link(page, some) });
+    document.body.append(element);
+    element.click();
+    element.remove();
+  }
+
   // Ties a control to a key. What the control shows when the page is written is the default, which
   // the address leaves out. A value that the control does not have is said, and not taken.
   function bind(key, control) {
@@ -107,5 +115,5 @@ const address = (() => {
   const [{ type }] = performance.getEntriesByType("navigation");
   if (type === "navigate") addEventListener("DOMContentLoaded", () => scrollTo(get("at")));
 
-  return { get, set, on, link, bind, warn };
+  return { get, set, on, link, go, bind, warn };
 })();
