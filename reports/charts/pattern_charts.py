@@ -7,7 +7,16 @@ from typing import Any
 
 import altair as alt
 
-from reports.charts.theme import LIGHT, Theme, inline, placed, sequential, squares, themed
+from reports.charts.theme import (
+    LIGHT,
+    Theme,
+    inline,
+    legend_columns,
+    placed,
+    sequential,
+    squares,
+    themed,
+)
 from reports.data.report import Pattern, Profile
 from reports.data.wording import shortened, visible
 
@@ -50,10 +59,13 @@ def profile_chart(
         for profile in profiles
         for bin_, (mass, n_queries) in enumerate(zip(profile.mass, profile.n_queries, strict=True))
     ]
+    columns: int | alt.ExprRef = legend_columns(heads)
+    if width is not None:
+        columns = 1 if sum(map(len, heads)) > _LEGEND_LENGTH else len(heads)
     legend = alt.Legend(
         title=None,
         orient="top",
-        columns=1 if sum(map(len, heads)) > _LEGEND_LENGTH else len(heads),
+        columns=columns,
         labelLimit=260,
         symbolSize=400,
         symbolType="stroke",

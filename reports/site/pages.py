@@ -128,8 +128,9 @@ def _pages(session: Session, report: Report, links: HeadLinks) -> Iterator[Page]
             "swaps",
             wording.swaps_title(report),
             fill("swaps.html", link=links, report=report, figures=drawings.swaps(report)),
-            scripts=("tables.js", "swaps.js"),
+            scripts=("swaps.js",),
             has_charts=True,
+            data=(("swap_captions", script_json(_linked_captions(report, links))),),
         )
     if effects:
         yield Page(
@@ -148,6 +149,14 @@ def _pages(session: Session, report: Report, links: HeadLinks) -> Iterator[Page]
     provenance = read_provenance(session, report)
     body = fill("data.html", link=links, report=report, provenance=provenance)
     yield Page("data", wording.data_title(report), body)
+
+
+def _linked_captions(report: Report, links: HeadLinks) -> dict[str, list[str]]:
+    """The titles of the charts of Swaps for each head, as HTML in which heads are links."""
+    return {
+        name: [str(links.text(title)) for title in titles]
+        for name, titles in drawings.captions(report).items()
+    }
 
 
 def _history(runs: tuple[Run, ...], links: HeadLinks) -> Page:

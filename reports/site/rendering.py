@@ -23,7 +23,7 @@ from reports.site.links import HeadLinks
 _TEMPLATES = Path(__file__).parent / "templates"
 # What a page says of who made it: only such files are ever deleted.
 GENERATOR = '<meta name="generator" content="headswap">'
-_ON_EVERY_PAGE = ("address.js", "site.js")
+_ON_EVERY_PAGE = ("address.js", "site.js", "tables.js")
 # Every page that a site may have, in the order of its menu.
 MENU = {
     "index": "Finding",

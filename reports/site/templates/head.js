@@ -126,7 +126,10 @@
   function fillScores(heads) {
     const table = part("head-scores");
     const names = heads.flatMap(([m, head]) =>
-      [heading(atlas.link(m, head), "count"), heading("rank", "count")]);
+      [
+        heading(atlas.link(m, head), "count"),
+        heading(`rank of ${atlas.models[m].heads.length}`, "count"),
+      ]);
     table.tHead.replaceChildren(headswap.make("tr", {}, heading("score"), ...names));
     const bodies = atlas.groups.map(([group, scores]) => {
       const first = cell("th", group);
@@ -150,7 +153,7 @@
     if (value === null) return [cell("td", "–", "count"), cell("td", "", "count")];
     const rank = 1 + model.values.filter((values) => values[at] > value).length;
     const shown = headswap.make("data", { value }, value.toFixed(4));
-    return [cell("td", shown, "count"), cell("td", `${rank} of ${model.heads.length}`, "count")];
+    return [cell("td", shown, "count"), cell("td", String(rank), "count")];
   }
 
   function fillMatches(m, head, other) {

@@ -79,12 +79,12 @@ const looks = (() => {
     const view = headswap.views.get(slot.chart.id);
     const [mark, picture] = [slot.chart.querySelector(".row-frame"), slot.chart.querySelector("canvas")];
     if (!view || !mark || !picture) return;
-    const [left, top] = view.origin();
+    const [[left, top], padding] = [view.origin(), view.padding()];
     const [outer, inner] = [slot.chart.getBoundingClientRect(), picture.getBoundingClientRect()];
     const rows = view.scale(`${slot.chart.id}_y`);
     Object.assign(mark.style, {
-      left: `${inner.left - outer.left + left}px`,
-      top: `${inner.top - outer.top + top + rows(slot.query)}px`,
+      left: `${inner.left - outer.left + padding.left + left}px`,
+      top: `${inner.top - outer.top + padding.top + top + rows(slot.query)}px`,
       width: `${view.width()}px`,
       height: `${rows.bandwidth()}px`,
     });

@@ -44,7 +44,7 @@ const headswap = (() => {
     if (!cells || !element.clientWidth) return spec;
     const room = element.clientWidth - cells.beside;
     const step = Math.min(room / cells.x, cells.most);
-    const made = { ...spec, height: Math.round(step * cells.y) };
+    const made = { ...spec, height: Math.min(Math.round(step * cells.y), cells.tallest ?? Infinity) };
     if (step === cells.most) made.width = Math.round(step * cells.x) + cells.beside;
     if (cells.labels) {
       const labelFontSize = Math.min(11, Math.max(Math.round(step) - 1, 9));
