@@ -36,6 +36,10 @@ class HeadLinks:
             return escape(shown)
         return Markup('<a href="{}">{}</a>').format(self._address(head.model, head.index), shown)
 
+    def page(self, name: str) -> str:
+        """The address of a page of the site, by its name in the menu."""
+        return f"#{name}" if self._is_single else f"{name}.html"
+
     def place(self, place: str) -> Markup:
         """A head as `MODEL:L3H0` names it, as a link that reads so."""
         model, _, index = place.rpartition(":")
