@@ -340,7 +340,7 @@ def test_page_of_one_model_says_that_a_swap_needs_two(browser: Browser, tmp_path
         page = browser.open(write_report(opened, tmp_path / "out"))
     text = page.evaluate("document.body.innerText")
     assert "This dataset holds one model, standard." in text
-    assert page.evaluate("document.querySelectorAll('#heads tbody tr').length") == 6
+    assert page.evaluate("document.querySelectorAll('#model-heads tbody tr').length") == 6
     assert page.evaluate("document.querySelectorAll('.chart.vega-embed').length") == 2
     assert page.errors == []
 

@@ -42,8 +42,10 @@ class Page:
     n_loads: documents that were loaded.
     """
 
-    def __init__(self, browser: Browser, session_id: str, target_id: str) -> None:
-        self.target_id = target_id
+    def __init__(
+        self, browser: Browser, session_id: str, target_id: str, context_id: str = ""
+    ) -> None:
+        self.target_id, self.context_id = target_id, context_id
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.n_loads = 0
@@ -123,13 +125,25 @@ class Browser:
         self._last_id = 0
         self._pages: dict[str, Page] = {}
 
-    def open(self, path: Path, width: int = 1280, height: int = 900) -> Page:
-        """Opens a local file in a new tab and waits until its charts are drawn."""
-        target = self.command("Target.createTarget", {"url": "about:blank"})
+    def open(
+        self, path: Path, width: int = 1280, height: int = 900, beside: Page | None = None
+    ) -> Page:
+        """Opens a local file in a new tab and waits until its charts are drawn.
+
+        beside: a tab whose storage it shares; else it is a reader's first visit.
+        """
+        context = (
+            beside.context_id
+            if beside
+            else self.command("Target.createBrowserContext", {})["browserContextId"]
+        )
+        target = self.command(
+            "Target.createTarget", {"url": "about:blank", "browserContextId": context}
+        )
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
         )
-        page = Page(self, session["sessionId"], target["targetId"])
+        page = Page(self, session["sessionId"], target["targetId"], context)
         self._pages[session["sessionId"]] = page
         for domain in ("Network", "Runtime", "Log", "Page"):
             page.command(f"{domain}.enable")
