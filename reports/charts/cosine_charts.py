@@ -119,10 +119,9 @@ def distribution_chart(
         )
     )
     lines = _lines(marks(matrix, ranking or (claim.match,), claim.is_one_shape), limit, theme)
-    layered = (
-        alt.LayerChart(layer=[bars, lines.encode(x=alt.X("angle:Q", scale=axis_scale))])
-        .add_params(*_chosen(matrix, claim.match.head))
-    )
+    layered = alt.LayerChart(
+        layer=[bars, lines.encode(x=alt.X("angle:Q", scale=axis_scale))]
+    ).add_params(*_chosen(matrix, claim.match.head))
     height = 340 if width is None else round(min(340, width * 0.7))
     chart: alt.LayerChart = placed(layered, width=width, height=height, title=title)
     return themed(chart, theme, name=name, description=f"Histogram. {title}.")

@@ -200,7 +200,12 @@ def test_command_prints_the_path_of_the_page(run: Run, tmp_path: Path) -> None:
     path = write_synthetic_dataset(tmp_path / "dataset", [SMALL])
     outcome = run("report", path, "--out", tmp_path / "out", "--json")
     assert outcome.code == 0, outcome.err
-    assert json.loads(outcome.out) == {"page": str(tmp_path / "out" / "index.html")}
+    with open_session(path) as session:
+        finding = wording.headline(read_report(session))
+    assert json.loads(outcome.out) == {
+        "finding": finding,
+        "page": str(tmp_path / "out" / "index.html"),
+    }
     # One model: no page of swaps.
     names = {"index", "heads", "head", "prompts", "data", "history"}
     assert {file.stem for file in (tmp_path / "out").iterdir()} == names
