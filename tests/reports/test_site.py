@@ -12,7 +12,7 @@ from reports.site.pages import write_history, write_report
 from reports.site.rendering import MENU
 from reports.study.runs import Run, append_run
 from sql.session import Session
-from tests.support.services.browser import DRAWN, Browser, Page
+from tests.support.services.browser import CHARTS_DRAWN, Browser, Page
 from tests.support.synthetic import PROMPTS
 
 AXE = Path(__file__).parents[1] / "fixtures" / "axe" / "axe.min.js"
@@ -51,7 +51,7 @@ def test_page_asks_for_nothing_and_passes_axe_in_both_themes(
     for theme in ("light", "dark"):
         if theme == "dark":
             page.evaluate("document.getElementById('theme').click()")
-            page.wait_for(f"{DRAWN} && document.documentElement.dataset.theme === 'dark'")
+            page.wait_for(f"{CHARTS_DRAWN} && document.documentElement.dataset.theme === 'dark'")
         found = page.evaluate(
             "axe.run().then(found => found.violations.map(rule => [rule.id, rule.impact, "
             "rule.nodes.slice(0, 3).map(node => node.html.slice(0, 200))]))"
@@ -125,7 +125,7 @@ def test_head_page_shows_the_sql_numbers(opened: Any, session: Session) -> None:
     page = opened("head")
     prompt_id = 1
     page.evaluate(f"location.hash = 'head=adhd%3AL1H2&prompt={prompt_id}'")
-    page.wait_for(f"{DRAWN} && document.documentElement.dataset.head === 'adhd L1H2'")
+    page.wait_for(f"{CHARTS_DRAWN} && document.documentElement.dataset.head === 'adhd L1H2'")
     scores = page.evaluate(
         "Object.fromEntries([...document.querySelectorAll('#head-scores code')].map(name => "
         "[name.textContent, Number(name.closest('tr').querySelector('data')?.value ?? null)]))"

@@ -30,10 +30,10 @@ FLAGS = (
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+# What a page of a report says of itself.
+CHARTS_DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
 # A loaded machine with two slow cores takes its time.
 TIMEOUT_SECONDS = 400.0
-# All charts of a page stand.
-DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
 
 
 class Page:
@@ -80,7 +80,7 @@ class Page:
             time.sleep(0.05)
             # While a document gives way to the next, nothing can be asked of either.
             self.command("Page.getNavigationHistory")
-        self.wait_for(DRAWN)
+        self.wait_for(CHARTS_DRAWN)
 
     def click(self, x: float, y: float) -> None:
         """Clicks at a place in the window."""
@@ -126,9 +126,14 @@ class Browser:
         self._pages: dict[str, Page] = {}
 
     def open(
-        self, path: Path, width: int = 1280, height: int = 900, beside: Page | None = None
+        self,
+        path: Path,
+        width: int = 1280,
+        height: int = 900,
+        ready: str = CHARTS_DRAWN,
+        beside: Page | None = None,
     ) -> Page:
-        """Opens a local file in a new tab and waits until its charts are drawn.
+        """Opens a local file in a new tab and waits until it is ready: its charts are drawn.
 
         beside: a tab whose storage it shares; else it is a reader's first visit.
         """
@@ -150,7 +155,7 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         page.command("Emulation.setDeviceMetricsOverride", **metrics)
         page.command("Page.navigate", url=path.resolve().as_uri())
-        page.wait_for(DRAWN)
+        page.wait_for(ready)
         return page
 
     def close(self, page: Page) -> None:
