@@ -19,8 +19,12 @@ from reports.charts.theme import DARK, FONT, LIGHT, colours
 from reports.charts.vega import vega_bundle
 from reports.data import effect_wording, verdicts, wording
 from reports.data.interventions import intervention_wording
+from reports.site.links import HeadLinks
 
 _TEMPLATES = Path(__file__).parent / "templates"
+# What a page says of who made it: only such files are ever deleted.
+GENERATOR = '<meta name="generator" content="headswap">'
+_ON_EVERY_PAGE = ("address.js", "site.js", "tables.js")
 # Every page that a site may have, in the order of its menu.
 MENU = {
     "index": "Finding",
@@ -36,11 +40,15 @@ MENU = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart on a page: its element's id, its Vega-Lite specification as JSON, its alt text."""
+    """A chart on a page: its element's id, its Vega-Lite specification as JSON, its alt text.
+
+    caption: its title, which the page shows as text of its own: there it wraps and holds links.
+    """
 
     id: str
     spec: Markup
     description: str
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,12 @@ def figure_of(chart: alt.Chart | alt.LayerChart) -> Figure:
     """A chart as a page holds it."""
     # Its parts were validated as they were made.
     spec: dict[str, Any] = chart.to_dict(validate=False)
-    return Figure(id=spec["name"], spec=script_json(spec), description=spec["description"])
+    return Figure(
+        caption=" ".join(spec.pop("title")),
+        id=spec["name"],
+        spec=script_json(spec),
+        description=spec["description"],
+    )
 
 
 def fill(template: str, **values: Any) -> Markup:
@@ -71,15 +84,17 @@ def fill(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(**values))
 
 
-def document(pages: Sequence[Page], site: Sequence[str]) -> str:
+def document(pages: Sequence[Page], site: Sequence[str], links: HeadLinks) -> str:
     """Pages as one HTML file. site: the names of all, those in files beside it, too."""
-    names = list(dict.fromkeys(name for page in pages for name in ("site.js", *page.scripts)))
+    names = list(dict.fromkeys(name for page in pages for name in (*_ON_EVERY_PAGE, *page.scripts)))
     scripts = [(_TEMPLATES / name).read_text(encoding="utf-8") for name in names]
     if any(page.has_charts for page in pages):
         scripts.insert(0, vega_bundle())
     palettes = {"light": colours(LIGHT), "dark": colours(DARK)}
     return fill(
         "shell.html",
+        link=links,
+        generator=Markup(GENERATOR),
         pages=pages,
         menu={name: label for name, label in MENU.items() if name in site},
         is_single=len(pages) > 1,
@@ -90,7 +105,7 @@ def document(pages: Sequence[Page], site: Sequence[str]) -> str:
         policy=_policy(scripts),
         style=Markup("").join(
             fill(sheet, font=Markup(FONT), palettes=palettes)
-            for sheet in ("site.css", "browse.css", "print.css")
+            for sheet in ("site.css", "browse.css", "charts.css", "print.css")
         ),
     )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,9 @@ from sql.console.options import parameter_options, place_argument
 
 if TYPE_CHECKING:
     from sql.parameters import Parameters
+
+# Characters of a page within which its title stands.
+_HEAD_LENGTH = 10_000
 
 
 @click.command
@@ -26,11 +32,11 @@ if TYPE_CHECKING:
 )
 @click.option("--single-file", is_flag=True, help="put all pages into index.html, to hand it on")
 @parameter_options
-@json_option("the page's path")
+@json_option("the finding and the page's path")
 def command(
     dataset: Path | str, out: Path, single_file: bool, parameters: Parameters, as_json: bool
 ) -> int:
-    """Writes the pages of a dataset and prints the path of the first."""
+    """Writes the pages of a dataset, says what they found, and prints the path of the first."""
     from reports.site.pages import write_report
     from sql.access.interrupts import interruptible
     from sql.session import open_session
@@ -42,5 +48,17 @@ def command(
 
 
 def print_page(page: Path, as_json: bool) -> None:
-    """Prints the path of a report's first page."""
-    print(json.dumps({"page": str(page)}) if as_json else page)
+    """Prints what a report found, the title of its first page, and that page's path."""
+    finding = _title(page)
+    if as_json:
+        print(json.dumps({"finding": finding, "page": str(page)}, ensure_ascii=False))
+        return
+    print(finding, file=sys.stderr, flush=True)
+    print(page)
+
+
+def _title(page: Path) -> str:
+    with page.open(encoding="utf-8") as file:
+        title = re.search(r"<title>(.*) – headswap</title>", file.read(_HEAD_LENGTH))
+    assert title is not None  # written by the template of all pages
+    return html.unescape(title[1])

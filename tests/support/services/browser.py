@@ -37,12 +37,18 @@ TIMEOUT_SECONDS = 400.0
 
 
 class Page:
-    """One tab. errors: what its console reported as an error; requests: addresses it asked for."""
+    """One tab. errors: what its console reported as an error; requests: addresses it asked for.
 
-    def __init__(self, browser: Browser, session_id: str, target_id: str) -> None:
-        self.target_id = target_id
+    n_loads: documents that were loaded.
+    """
+
+    def __init__(
+        self, browser: Browser, session_id: str, target_id: str, context_id: str = ""
+    ) -> None:
+        self.target_id, self.context_id = target_id, context_id
         self.errors: list[str] = []
         self.requests: list[str] = []
+        self.n_loads = 0
         self._browser, self._session_id = browser, session_id
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -64,6 +70,25 @@ class Page:
             assert time.monotonic() < deadline, f"never true: {expression}; {self.errors}"
             time.sleep(0.1)
 
+    def loads(self, expression: str) -> None:
+        """Evaluates what loads another document, or this one again, and waits until it is drawn."""
+        n_loads = self.n_loads
+        self.evaluate(f"setTimeout(() => {{ {expression} }}, 0)")
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while self.n_loads == n_loads:
+            assert time.monotonic() < deadline, f"nothing loaded: {expression}"
+            time.sleep(0.05)
+            # While a document gives way to the next, nothing can be asked of either.
+            self.command("Page.getNavigationHistory")
+        self.wait_for(CHARTS_DRAWN)
+
+    def click(self, x: float, y: float) -> None:
+        """Clicks at a place in the window."""
+        self.move_mouse(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            place: dict[str, Any] = {"x": x, "y": y, "button": "left", "clickCount": 1}
+            self.command("Input.dispatchMouseEvent", type=kind, **place)
+
     def move_mouse(self, x: float, y: float) -> None:
         """Moves the mouse to a place in the window."""
         self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
@@ -78,7 +103,9 @@ class Page:
 
     def on_event(self, method: str, parameters: dict[str, Any]) -> None:
         """Notes what the page did."""
-        if method == "Network.requestWillBeSent":
+        if method == "Page.loadEventFired":
+            self.n_loads += 1
+        elif method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
@@ -99,14 +126,29 @@ class Browser:
         self._pages: dict[str, Page] = {}
 
     def open(
-        self, path: Path, width: int = 1280, height: int = 900, ready: str = CHARTS_DRAWN
+        self,
+        path: Path,
+        width: int = 1280,
+        height: int = 900,
+        ready: str = CHARTS_DRAWN,
+        beside: Page | None = None,
     ) -> Page:
-        """Opens a local file in a new tab and waits until it is ready: its charts are drawn."""
-        target = self.command("Target.createTarget", {"url": "about:blank"})
+        """Opens a local file in a new tab and waits until it is ready: its charts are drawn.
+
+        beside: a tab whose storage it shares; else it is a reader's first visit.
+        """
+        context = (
+            beside.context_id
+            if beside
+            else self.command("Target.createBrowserContext", {})["browserContextId"]
+        )
+        target = self.command(
+            "Target.createTarget", {"url": "about:blank", "browserContextId": context}
+        )
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
         )
-        page = Page(self, session["sessionId"], target["targetId"])
+        page = Page(self, session["sessionId"], target["targetId"], context)
         self._pages[session["sessionId"]] = page
         for domain in ("Network", "Runtime", "Log", "Page"):
             page.command(f"{domain}.enable")
