@@ -20,6 +20,7 @@ from reports.charts.vega import vega_bundle
 from reports.data import effect_wording, verdicts, wording
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_ON_EVERY_PAGE = ("address.js", "site.js")
 # Every page that a site may have, in the order of its menu.
 MENU = {
     "index": "Finding",
@@ -72,7 +73,7 @@ def fill(template: str, **values: Any) -> Markup:
 
 def document(pages: Sequence[Page], site: Sequence[str]) -> str:
     """Pages as one HTML file. site: the names of all, those in files beside it, too."""
-    names = list(dict.fromkeys(name for page in pages for name in ("site.js", *page.scripts)))
+    names = list(dict.fromkeys(name for page in pages for name in (*_ON_EVERY_PAGE, *page.scripts)))
     scripts = [(_TEMPLATES / name).read_text(encoding="utf-8") for name in names]
     if any(page.has_charts for page in pages):
         scripts.insert(0, vega_bundle())

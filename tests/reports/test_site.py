@@ -12,12 +12,11 @@ from reports.site.pages import write_history, write_report
 from reports.site.rendering import MENU
 from reports.study.runs import Run, append_run
 from sql.session import Session
-from tests.support.services.browser import AXE, Browser, Page
+from tests.support.services.browser import AXE, DRAWN, Browser, Page
 from tests.support.synthetic import PROMPTS
 
 # The dataset has no effects; `test_effects` is about their page.
 PAGES = [name for name in MENU if name != "effects"]
-DRAWN = "document.documentElement.dataset.charts === 'drawn'"
 
 
 def choose(page: Page, selector: str, value: object) -> None:

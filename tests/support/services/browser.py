@@ -36,15 +36,21 @@ NPM = Path(sys.prefix) / "npm"
 AXE = NPM / "node_modules" / "axe-core" / "axe.min.js"
 # A loaded machine with two slow cores takes its time.
 TIMEOUT_SECONDS = 400.0
+# All charts of a page stand.
+DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
 
 
 class Page:
-    """One tab. errors: what its console reported as an error; requests: addresses it asked for."""
+    """One tab. errors: what its console reported as an error; requests: addresses it asked for.
+
+    n_loads: documents that were loaded.
+    """
 
     def __init__(self, browser: Browser, session_id: str, target_id: str) -> None:
         self.target_id = target_id
         self.errors: list[str] = []
         self.requests: list[str] = []
+        self.n_loads = 0
         self._browser, self._session_id = browser, session_id
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -66,6 +72,25 @@ class Page:
             assert time.monotonic() < deadline, f"never true: {expression}; {self.errors}"
             time.sleep(0.1)
 
+    def loads(self, expression: str) -> None:
+        """Evaluates what loads another document, or this one again, and waits until it is drawn."""
+        n_loads = self.n_loads
+        self.evaluate(f"setTimeout(() => {{ {expression} }}, 0)")
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while self.n_loads == n_loads:
+            assert time.monotonic() < deadline, f"nothing loaded: {expression}"
+            time.sleep(0.05)
+            # While a document gives way to the next, nothing can be asked of either.
+            self.command("Page.getNavigationHistory")
+        self.wait_for(DRAWN)
+
+    def click(self, x: float, y: float) -> None:
+        """Clicks at a place in the window."""
+        self.move_mouse(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            place: dict[str, Any] = {"x": x, "y": y, "button": "left", "clickCount": 1}
+            self.command("Input.dispatchMouseEvent", type=kind, **place)
+
     def move_mouse(self, x: float, y: float) -> None:
         """Moves the mouse to a place in the window."""
         self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
@@ -80,7 +105,9 @@ class Page:
 
     def on_event(self, method: str, parameters: dict[str, Any]) -> None:
         """Notes what the page did."""
-        if method == "Network.requestWillBeSent":
+        if method == "Page.loadEventFired":
+            self.n_loads += 1
+        elif method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
@@ -113,7 +140,7 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         page.command("Emulation.setDeviceMetricsOverride", **metrics)
         page.command("Page.navigate", url=path.resolve().as_uri())
-        page.wait_for("document.documentElement?.dataset.charts === 'drawn'")
+        page.wait_for(DRAWN)
         return page
 
     def close(self, page: Page) -> None:
