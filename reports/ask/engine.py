@@ -25,6 +25,11 @@ class Engine:
     wasm: str
     licences: str
 
+    @property
+    def size(self) -> int:
+        """Characters of a page that it takes."""
+        return sum(map(len, vars(self).values()))
+
 
 def read_engine(folder: Path = ENGINE_FOLDER) -> Engine | None:
     """The engine; None where the set-up that makes it has not run."""
