@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import altair as alt
+from markupsafe import Markup
 
 from reports.ask.engine import Engine
 from reports.ask.rows import SCHEMA, PageRelation, PageRows
@@ -53,7 +54,8 @@ def held_sentences(rows: PageRows) -> list[str]:
         sentences = [f"This page holds all {total} attention rows of the dataset."]
     else:
         which = "" if rows.where is None else f" where {rows.where}"
-        prompts = f"prompts {_ranges(rows.prompt_ids)}" if rows.prompt_ids else "no prompt"
+        noun = {0: "no prompt", 1: "prompt "}.get(len(rows.prompt_ids), "prompts ")
+        prompts = f"{noun}{_ranges(rows.prompt_ids)}"
         of_all = f"{len(rows.prompt_ids):,} of {rows.n_all_prompts:,}"
         sentences = [
             f"This page holds {n} of {total} attention rows: those of {prompts} ({of_all}){which}.",
@@ -70,7 +72,7 @@ def _ranges(numbers: Sequence[int]) -> str:
     >>> _ranges([0, 1, 2, 5]), _ranges([3])
     ('0 to 2, 5', '3')
     """
-    parts = []
+    parts: list[str] = []
     for _, members in groupby(enumerate(numbers), lambda entry: entry[1] - entry[0]):
         run = [number for _, number in members]
         parts += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)
@@ -87,7 +89,7 @@ def _by_subject(relations: Sequence[PageRelation]) -> dict[str, list[PageRelatio
     }
 
 
-def _json(rows: PageRows) -> object:
+def _json(rows: PageRows) -> Markup:
     return script_json(
         {
             "schema": SCHEMA,
@@ -108,9 +110,5 @@ def _json(rows: PageRows) -> object:
 
 def _chart() -> alt.Chart:
     """The looks of every chart of a result; its marks and rows come from the page."""
-    return themed(
-        alt.Chart(inline([])).mark_bar(),
-        LIGHT,
-        name="ask_chart",
-        description="Chart of the result",
-    )
+    empty: alt.Chart = alt.Chart(inline([])).mark_bar()
+    return themed(empty, LIGHT, name="ask_chart", description="Chart of the result")

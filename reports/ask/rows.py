@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -102,7 +103,7 @@ def read_rows(session: Session, choice: RowChoice, taken: int) -> PageRows:
             limit = max(int(left / _CHARACTERS_A_ROW), 0)
         prompts = _fitting(per_prompt, limit)
         n_rows = sum(per_prompt[prompt] for prompt in prompts)
-        weights = _weights_select(prompts, choice.where)
+        weights = _weights_select(prompts, choice)
         with Progress("rows for the page Ask", n_rows, "rows") as progress:
             content = _written(session, tables, weights, path, progress)
     return PageRows(
@@ -196,24 +197,37 @@ def _attention_select(relation: Relation) -> str:
     )
 
 
-def _prompt_counts(session: Session, choice: RowChoice) -> tuple[dict[int, int], int, int]:
-    """Rows that meet the condition by prompt; all rows, and prompts, of the dataset."""
-    condition = "true" if choice.where is None else f"({choice.where}\n)"
-    counting = f"select prompt_id, count(*) from attention where {condition} group by all order by 1"
+def check_condition(session: Session, choice: RowChoice) -> None:
+    """Raises: InputError where the condition is none on a row of attention."""
+    _asked(session, choice, f"select * from attention where {_where(choice)} limit 1")
+
+
+def _asked(session: Session, choice: RowChoice, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query with the condition, of which a refusal is."""
     try:
-        with session.ask(counting) as relation:
-            per_prompt = dict(relation.fetchall())
+        with session.ask(sql) as found:
+            return found.fetchall()
     except InputError as error:
-        if choice.where is None:
-            raise
         raise InputError(
             f"--rows-where {choice.where!r}: {error}",
             hint="a condition on a row of attention, for instance \"model = 'a' and layer < 3\"",
         ) from error
-    (total,) = session.rows(
-        "select count(*) as n, count(distinct prompt_id) as n_prompts from attention"
+
+
+def _where(choice: RowChoice) -> str:
+    # On lines of its own, as it may end in a comment.
+    return "true" if choice.where is None else f"(\n{choice.where}\n)"
+
+
+def _prompt_counts(session: Session, choice: RowChoice) -> tuple[dict[int, int], int, int]:
+    """Rows that meet the condition by prompt; all rows, and prompts, of the dataset."""
+    counting = (
+        f"select prompt_id, count(*), count(*) filter (where {_where(choice)}) "
+        "from attention group by prompt_id order by prompt_id"
     )
-    return per_prompt, total["n"], total["n_prompts"]
+    per_prompt = _asked(session, choice, counting)
+    chosen = {prompt: n_chosen for prompt, _, n_chosen in per_prompt if n_chosen}
+    return chosen, sum(n for _, n, _ in per_prompt), len(per_prompt)
 
 
 def _fitting(per_prompt: dict[int, int], limit: int) -> tuple[int, ...]:
@@ -231,13 +245,12 @@ def _fitting(per_prompt: dict[int, int], limit: int) -> tuple[int, ...]:
     return tuple(chosen)
 
 
-def _weights_select(prompts: Sequence[int], where: str | None) -> str:
+def _weights_select(prompts: Sequence[int], choice: RowChoice) -> str:
     """Sorted, so that a query for one head reads little more than its rows."""
     chosen = f"prompt_id in ({', '.join(map(str, prompts))})" if prompts else "false"
-    condition = "" if where is None else f" and ({where}\n)"
     return (
         "select model, layer::smallint as layer, head::smallint as head, prompt_id, query, key, "
-        f"weight::float as weight from attention where {chosen}{condition} "
+        f"weight::float as weight from attention where {chosen} and {_where(choice)} "
         "order by model, layer, head, prompt_id, query, key"
     )
 

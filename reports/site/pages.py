@@ -12,7 +12,7 @@ from ingest.kernel.files import write_text_aside, write_texts_aside
 from ingest.kernel.progress import Progress
 from reports.ask.engine import HOW_TO_GET, read_engine
 from reports.ask.page import ask_page
-from reports.ask.rows import RowChoice, read_rows
+from reports.ask.rows import RowChoice, check_condition, read_rows
 from reports.data import effect_wording, wording
 from reports.data.effects import read_effects
 from reports.data.prompt_texts import read_prompt_texts
@@ -46,11 +46,13 @@ def write_report(
     parameters and earlier runs give the same bytes, the packed rows of Ask aside, which DuckDB
     writes in another order of their words each time.
 
-    Raises: InputError where no stored prompt is of the variant that was asked for, or `out` is a
-    file; HeadswapError where a page cannot be written.
+    Raises: InputError where no stored prompt is of the variant that was asked for, the condition on
+    rows is refused, or `out` is a file; HeadswapError where a page cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder with --out")
+    if rows is not None:
+        check_condition(session, rows)
     pages = []
     with Progress("report", len(MENU), "pages") as progress:
         for page in itertools.chain(
@@ -65,6 +67,9 @@ def write_report(
         texts = {out / f"{page.name}.html": document([page], site) for page in pages}
         # The first page last: whoever finds it finds the others.
         write_texts_aside(dict(reversed(texts.items())))
+        # What an earlier report had, and this one has not, would show another state of the dataset.
+        for name in MENU.keys() - set(site):
+            (out / f"{name}.html").unlink(missing_ok=True)
     return out / PAGE_NAME
 
 

@@ -40,23 +40,36 @@ const askChart = (() => {
     if (side !== "colour" && type === "quantitative" && mark !== "bar") made.scale = { zero: false };
     if (side === "colour") {
       made.scale = type === "quantitative" ? { scheme: "yellowgreenblue" } : { scheme: "tableau10" };
-      made.legend = { orient: "bottom", direction: type === "quantitative" ? "horizontal" : "horizontal", columns: 3 };
+      made.legend = { orient: "bottom", direction: "horizontal", columns: 3 };
       if (type === "ordinal") made.type = "nominal";
     }
     return made;
+  }
+
+  // Bars of one name would be stacked: then each is named by all that names its row.
+  function named(result, values, encoding) {
+    const name = ["y", "x"].find((side) => encoding[side].type === "ordinal");
+    if (!name || new Set(values.map((row) => row[encoding[name].field])).size === values.length) return;
+    const places = indices(result.columns, (column) => column.kind !== "number" || isPlace(column));
+    values.forEach((row, at) => {
+      const words = places.map((place) => askValues.shown(result.rows[at][place]));
+      row.name = words.join(" · ");
+    });
+    Object.assign(encoding[name], { field: "name", title: places.map((at) => result.columns[at].name).join(", ") });
   }
 
   function spec(result, { mark, x, y, colour }) {
     const drawn = result.rows.slice(0, mark === "bar" ? MOST_BARS : MOST_MARKS);
     const values = drawn.map((row) => Object.fromEntries(row.map((value, at) => [`c${at}`, asDrawn(value)])));
     const encoding = { x: channel(result, x, mark, "x"), y: channel(result, y, mark, "y") };
+    if (mark === "bar") named(result, values, encoding);
     if (colour !== null) encoding.color = channel(result, colour, mark, "colour");
     encoding.tooltip = result.columns.map(({ name }, at) => ({ field: `c${at}`, type: "nominal", title: name }));
     const marks = { bar: { type: "bar" }, line: { type: "line", point: true }, point: { type: "point", filled: true }, rect: { type: "rect" } };
     const template = headswap.read("ask_chart_template");
     const names = [x, y].map((at) => result.columns[at].name);
     const words = { bar: "Bars", line: "Lines", point: "Points", rect: "Heat map" }[mark];
-    const isList = encoding.y.type === "ordinal";
+    const n = encoding.y.type === "ordinal" ? new Set(values.map((row) => row[encoding.y.field])).size : null;
     return {
       ...template,
       datasets: undefined,
@@ -64,8 +77,8 @@ const askChart = (() => {
       mark: { ...marks[mark], ...(colour === null ? { color: headswap.read("palettes").light.reference } : {}) },
       encoding,
       width: "container",
-      height: isList ? { step: 18 } : 320,
-      autosize: isList ? { type: "fit-x", contains: "padding" } : { type: "fit", contains: "padding" },
+      height: n === null ? 320 : Math.max(18 * n, 40),
+      autosize: { type: "fit-x", contains: "padding" },
       description: `${words} of the result: ${names[0]} across, ${names[1]} up.`,
     };
   }

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
+from tests.support.bad import requests
 from tests.support.bad.addresses import sharing_cases
-from tests.support.bad.requests import ABLATIONS, FIGURES, GENERATIONS, READOUTS, TOP_TOKENS
 from tests.support.bad.transfer import EXTRACTS, IMPORTS, MERGES
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
@@ -333,13 +333,14 @@ def _cases() -> Iterator[list[str]]:
     yield ["sql", "{d}", "select 1", "--format=xml"]
     yield from (["sql", "{d}", f"--{name}=x", "1"] for name in ("timeout", "max-rows", "sandbox"))
     yield ["report", "{d}"]
+    yield from (["report", "{d}", "--out={t}/page", *words] for words in requests.REPORTS)
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
-    yield from (["figure", "{d}", *words.split()] for words in FIGURES)
+    yield from (["figure", "{d}", *words.split()] for words in requests.FIGURES)
     for command, listed in (
-        ("ablate", ABLATIONS),
-        ("top-tokens", TOP_TOKENS),
-        ("generate", GENERATIONS),
-        ("readout", READOUTS),
+        ("ablate", requests.ABLATIONS),
+        ("top-tokens", requests.TOP_TOKENS),
+        ("generate", requests.GENERATIONS),
+        ("readout", requests.READOUTS),
     ):
         yield from ([command, "{d}", *words.split()] for words in listed)
         yield from ([command, f"{{t}}/{name}"] for name in DATASETS)

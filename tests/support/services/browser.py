@@ -127,8 +127,8 @@ class Browser:
         self._last_id = 0
         self._pages: dict[str, Page] = {}
 
-    def open(self, path: Path, width: int = 1280, height: int = 900) -> Page:
-        """Opens a local file in a new tab and waits until its charts are drawn."""
+    def open(self, place: Path | str, width: int = 1280, height: int = 900) -> Page:
+        """Opens a local file, or an address, in a new tab and waits until its charts are drawn."""
         target = self.command("Target.createTarget", {"url": "about:blank"})
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
@@ -139,7 +139,8 @@ class Browser:
             page.command(f"{domain}.enable")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         page.command("Emulation.setDeviceMetricsOverride", **metrics)
-        page.command("Page.navigate", url=path.resolve().as_uri())
+        address = place if isinstance(place, str) else place.resolve().as_uri()
+        page.command("Page.navigate", url=address)
         page.wait_for(DRAWN)
         return page
 
