@@ -27,10 +27,12 @@ class Tab(Protocol):
 
     def wait_for(self, expression: str) -> None: ...
 
+    def reload(self) -> None: ...
+
 
 # Opens a file, with what follows its address.
 Open = Callable[..., Tab]
-ANSWERED = "document.documentElement.dataset.ask === 'answered'"
+ANSWERED = "document.documentElement?.dataset.ask === 'answered'"
 
 
 def ask(tab: Tab, sql: str) -> None:
@@ -39,6 +41,14 @@ def ask(tab: Tab, sql: str) -> None:
         "(document.documentElement.dataset.ask = '', "
         f"document.getElementById('ask-sql').value = {json.dumps(sql)}, "
         "document.getElementById('ask-form').requestSubmit(), true)"
+    )
+    tab.wait_for(ANSWERED)
+
+
+def follow(tab: Tab, anchor: str) -> None:
+    """Goes to another place of the page, as a link does, and waits for the answer there."""
+    tab.evaluate(
+        f"(document.documentElement.dataset.ask = '', location.hash = {json.dumps(anchor)}, true)"
     )
     tab.wait_for(ANSWERED)
 

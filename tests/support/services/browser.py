@@ -91,6 +91,16 @@ class Page:
             place: dict[str, Any] = {"x": x, "y": y, "button": "left", "clickCount": 1}
             self.command("Input.dispatchMouseEvent", type=kind, **place)
 
+    def reload(self) -> None:
+        """Loads the page anew and waits until its charts are drawn."""
+        before = self.n_loads
+        self.command("Page.reload")
+        while self.n_loads == before:
+            # Asked of the browser: what is asked of a page that goes fails.
+            self._browser.command("Browser.getVersion", {})
+            time.sleep(0.05)
+        self.wait_for(DRAWN)
+
     def move_mouse(self, x: float, y: float) -> None:
         """Moves the mouse to a place in the window."""
         self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)

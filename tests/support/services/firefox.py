@@ -62,6 +62,11 @@ class FirefoxPage:
             assert time.monotonic() < deadline, f"never true: {expression}; {self.errors}"
             time.sleep(0.05)
 
+    def reload(self) -> None:
+        """Loads the page anew and waits until its charts are drawn."""
+        self._firefox.command("browsingContext.reload", context=self.context, wait="complete")
+        self.wait_for(DRAWN)
+
     def picture(self, path: Path) -> None:
         """Saves what the window shows as PNG."""
         answer = self._firefox.command("browsingContext.captureScreenshot", context=self.context)
@@ -122,20 +127,26 @@ def running_firefox() -> Iterator[Firefox]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         lines = [f"user_pref({json.dumps(k)}, {json.dumps(v)});" for k, v in PREFERENCES.items()]
         Path(profile, "user.js").write_text("\n".join(lines))
-        command = [program, "--headless", "--no-remote", "--profile", profile]
-        process = subprocess.Popen(
-            [*command, "--remote-debugging-port", "0"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={"HOME": profile, "PATH": "/usr/bin:/bin", "MOZ_HEADLESS": "1"},
-        )
+        log = Path(profile, "log.txt")
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [program, "--headless", "--profile", profile, "--remote-debugging-port", "0"],
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+                env={"HOME": profile, "PATH": "/usr/bin:/bin"},
+            )
         try:
-            assert process.stderr is not None
-            found = next(filter(None, map(_ADDRESS.search, process.stderr)), None)
-            assert found, "Firefox has ended before it listened"
-            with connect(f"{found[1]}/session", max_size=None, proxy=None) as socket:
+            with connect(_address(log, process), max_size=None, proxy=None) as socket:
                 yield Firefox(socket)
         finally:
             process.terminate()
             process.wait(timeout=TIMEOUT_SECONDS)
+
+
+def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+    """Where a Firefox listens, once it does."""
+    while process.poll() is None:
+        if found := _ADDRESS.search(log.read_text()):
+            return f"{found[1]}/session"
+        time.sleep(0.05)
+    raise AssertionError(f"Firefox has ended: {log.read_text()}")
