@@ -50,6 +50,10 @@
     showRows(rows);
     const options = () => [new Option("–", ""), ...columns.map(({ name }, at) => new Option(name, at))];
     for (const name of ["x", "y", "colour"]) controls.elements[name].replaceChildren(...options());
+    chooseChart();
+  }
+
+  function chooseChart() {
     chart = fromAddress() ?? askChart.automatic(result);
     for (const name of ["mark", "x", "y", "colour"]) controls.elements[name].value = chart[name] ?? "";
   }
@@ -104,16 +108,19 @@
     note.textContent = isDrawn
       ? askChart.note(result, chart)
       : chart.mark === "none" ? "" : "A chart needs a column across and one up.";
-    if (isDrawn) await headswap.embed(target, askChart.spec(result, chart), "svg");
+    if (!isDrawn) return;
+    try {
+      await headswap.embed(target, askChart.spec(result, chart), "svg");
+    } catch (error) {
+      target.hidden = true;
+      note.textContent = `These columns make no chart: ${error.message}`;
+    }
   }
 
   controls.addEventListener("submit", (event) => event.preventDefault());
   controls.addEventListener("change", () => {
     const value = (name) => controls.elements[name].value;
-    const place = (name) => (value(name) === "" ? null : Number(value(name)));
-    chart = { mark: value("mark"), x: place("x"), y: place("y"), colour: place("colour") };
-    address.set({ chart: [chart.mark, value("x"), value("y"), value("colour")].join(",") }, { replace: true });
-    drawChart();
+    address.set({ chart: ["mark", "x", "y", "colour"].map(value).join(",") }, { replace: true });
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -147,7 +154,12 @@
     if (run.disabled) askEngine.stop();
     setTimeout(ask);
   }
-  address.on(["sql"], follow);
+  address.on(["sql", "chart"], (changed) => {
+    if (changed.has("sql")) return follow();
+    if (!result) return;
+    chooseChart();
+    drawChart();
+  });
   addEventListener("DOMContentLoaded", follow);
   // A chart drawn in the colours of the other theme is drawn again.
   headswap.onDraw(async () => {

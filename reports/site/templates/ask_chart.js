@@ -29,13 +29,16 @@ const askChart = (() => {
     return { mark: "bar", x: value, y: label, colour: null };
   }
 
+  // Vega writes titles into expressions, for tips and readers of screens: none of these may be there.
+  const line = (name) => name.replace(/[\u0000-\u001f\u2028\u2029\\]/g, " ");
+
   // Columns go by their number, as a name may hold what Vega reads as a path.
   function channel(result, at, mark, side) {
     const { name, kind } = result.columns[at];
     const isName = kind === "text" || kind === "truth";
     const isDiscrete = isName || (mark === "rect" && side !== "colour") || (mark === "bar" && isPlace(result.columns[at]));
     const type = kind === "time" ? "temporal" : isDiscrete ? "ordinal" : "quantitative";
-    const made = { field: `c${at}`, type, title: name };
+    const made = { field: `c${at}`, type, title: line(name) };
     if (isDiscrete) made.sort = isName ? null : "ascending";
     if (side !== "colour" && type === "quantitative" && mark !== "bar") made.scale = { zero: false };
     if (side === "colour") {
@@ -55,7 +58,7 @@ const askChart = (() => {
       const words = places.map((place) => askValues.shown(result.rows[at][place]));
       row.name = words.join(" · ");
     });
-    Object.assign(encoding[name], { field: "name", title: places.map((at) => result.columns[at].name).join(", ") });
+    Object.assign(encoding[name], { field: "name", title: places.map((at) => line(result.columns[at].name)).join(", ") });
   }
 
   function spec(result, { mark, x, y, colour }) {
@@ -64,7 +67,7 @@ const askChart = (() => {
     const encoding = { x: channel(result, x, mark, "x"), y: channel(result, y, mark, "y") };
     if (mark === "bar") named(result, values, encoding);
     if (colour !== null) encoding.color = channel(result, colour, mark, "colour");
-    encoding.tooltip = result.columns.map(({ name }, at) => ({ field: `c${at}`, type: "nominal", title: name }));
+    encoding.tooltip = result.columns.map(({ name }, at) => ({ field: `c${at}`, type: "nominal", title: line(name) }));
     const marks = { bar: { type: "bar" }, line: { type: "line", point: true }, point: { type: "point", filled: true }, rect: { type: "rect" } };
     const template = headswap.read("ask_chart_template");
     const names = [x, y].map((at) => result.columns[at].name);

@@ -24,10 +24,10 @@ ATTACKS = (
 )
 ANCHORS = (
     *(f"sql={quote(attack)}" for attack in ATTACKS),
-    *(f"sql=select%201%20as%20n&chart={quote(attack)}" for attack in ATTACKS[:4]),
-    "sql=select%201%20as%20n&chart=bar,__proto__,constructor,",
-    "sql=select%201%20as%20n&chart=bar,0,99,1e9",
-    "sql=select%201%20as%20n&__proto__[pwned]=13",
+    *(f"sql=select%20{n}%20as%20n&chart={quote(attack)}" for n, attack in enumerate(ATTACKS[:4])),
+    "sql=select%2011%20as%20n&chart=bar,__proto__,constructor,",
+    "sql=select%2012%20as%20n&chart=bar,0,99,1e9",
+    "sql=select%2013%20as%20n&__proto__[pwned]=13",
     "sql=%00%ff%fe",
 )
 # Nothing that a text would have made as markup.
@@ -52,12 +52,7 @@ def test_names_and_values_of_a_result_run_nothing(open_page: Open, small_page: P
         assert shown_rows(tab) == [[attack, "1"], [f"{attack}b", "2"]]
         # As the names of a chart's axes, bars, colours and tips, too.
         for mark in ("bar", "point"):
-            tab.evaluate(
-                "(['mark', 'x', 'y', 'colour'].forEach((name, at) => { "
-                f"document.querySelector(`#ask-chart-controls [name=${{name}}]`).value = ['{mark}', "
-                "'1', '0', '0'][at]; }), document.getElementById('ask-chart-controls')"
-                ".dispatchEvent(new Event('change')), true)"
-            )
+            tab.evaluate(f"(address.set({{chart: '{mark},1,0,0'}}), true)")
             tab.wait_for("document.querySelector('#ask-chart svg') !== null")
         ask(tab, f"select {name} from models")
         ask(tab, attack)
