@@ -308,7 +308,7 @@ DATASETS: dict[str, Callable[[Path], object]] = {
 def _cases() -> Iterator[list[str]]:
     commands = {
         "sql": ["select 1"],
-        "check": [],
+        "claims": ["--claim=a:L0H0 ~ b:L0H0 best match"],
         "report": ["--out={t}/page"],
         "figure": ["profiles", "-o={t}/figure.svg"],
     }
@@ -336,6 +336,7 @@ def _cases() -> Iterator[list[str]]:
     yield from (["report", "{d}", "--out={t}/page", *words] for words in requests.REPORTS)
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in requests.FIGURES)
+    yield from (["look", *words] for words in requests.LOOKS)
     for command, listed in (
         ("ablate", requests.ABLATIONS),
         ("top-tokens", requests.TOP_TOKENS),

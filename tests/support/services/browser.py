@@ -36,7 +36,7 @@ NPM = Path(sys.prefix) / "npm"
 AXE = NPM / "node_modules" / "axe-core" / "axe.min.js"
 # A loaded machine with two slow cores takes its time.
 TIMEOUT_SECONDS = 400.0
-# All charts of a page stand.
+# What a page of a report says of itself: all its charts stand.
 DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
 
 
@@ -137,8 +137,10 @@ class Browser:
         self._last_id = 0
         self._pages: dict[str, Page] = {}
 
-    def open(self, place: Path | str, width: int = 1280, height: int = 900) -> Page:
-        """Opens a local file, or an address, in a new tab and waits until its charts are drawn."""
+    def open(
+        self, place: Path | str, width: int = 1280, height: int = 900, ready: str = DRAWN
+    ) -> Page:
+        """Opens a file, or an address, in a new tab and waits until it is ready: charts drawn."""
         target = self.command("Target.createTarget", {"url": "about:blank"})
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
@@ -151,7 +153,7 @@ class Browser:
         page.command("Emulation.setDeviceMetricsOverride", **metrics)
         address = place if isinstance(place, str) else place.resolve().as_uri()
         page.command("Page.navigate", url=address)
-        page.wait_for(DRAWN)
+        page.wait_for(ready)
         return page
 
     def close(self, page: Page) -> None:
