@@ -120,7 +120,7 @@ def command_line() -> LazyGroup:
 
     extensions = {
         "ingest": _and_write_views("out"),
-        "ablate": _and_write_views("dataset"),
+        "ablate": _and_show_agreement,
         "generate": _and_write_views("dataset"),
         "readout": _and_write_views("dataset"),
         "import": _and_write_views("out"),
@@ -173,6 +173,13 @@ def _and_write_views(folder: str) -> Callable[[Callable[..., int]], Callable[...
         return run
 
     return extend
+
+
+def _and_show_agreement(ablate: Callable[..., int]) -> Callable[..., int]:
+    """After an ablation the text of the views; after estimates how far they agree with it, too."""
+    showing = importlib.import_module("sql.console.agreement").showing_agreement
+    shown: Callable[..., int] = showing(_and_write_views("dataset")(ablate))
+    return shown
 
 
 def _with_views(push: Callable[..., int]) -> Callable[..., int]:
@@ -232,6 +239,7 @@ def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
     """
     verify = importlib.import_module("sql.console.verify_command")
     if problems := verify.problems_of(verify.run_checks(dataset)):
-        made = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
+        done = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
         importlib.import_module("sql.graph.export").write_views(dataset)
-        print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
+        made = f"made again: {', '.join(done.made) or 'no file of rows'}"
+        print(made, *done.set_aside, sep="\n", file=sys.stderr)

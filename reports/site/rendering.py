@@ -18,6 +18,7 @@ from markupsafe import Markup
 from reports.charts.theme import DARK, FONT, LIGHT, colours
 from reports.charts.vega import vega_bundle
 from reports.data import effect_wording, verdicts, wording
+from reports.data.interventions import intervention_wording
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ON_EVERY_PAGE = ("address.js", "site.js")
@@ -121,6 +122,7 @@ def _environment() -> Environment:
     environment.globals["wording"] = wording
     environment.globals["verdicts"] = verdicts
     environment.globals["effect_wording"] = effect_wording
+    environment.globals["intervention_wording"] = intervention_wording
     return environment
 
 
