@@ -333,6 +333,7 @@ def _cases() -> Iterator[list[str]]:
     yield ["sql", "{d}", "select 1", "--format=xml"]
     yield from (["sql", "{d}", f"--{name}=x", "1"] for name in ("timeout", "max-rows", "sandbox"))
     yield ["report", "{d}"]
+    yield from (["report", "{d}", "--out={t}/page", *words] for words in requests.REPORTS)
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in requests.FIGURES)
     yield from (["look", *words] for words in requests.LOOKS)

@@ -161,3 +161,19 @@ FIGURES = [
     "trends -o {t}/f.svg",
     "trends -o {t}/f.svg --head a:L0H0",
 ]
+
+# Of `headswap report`: the rows that travel with its page Ask.
+REPORTS = [
+    ["--with-rows="],
+    ["--with-rows=many"],
+    ["--with-rows=-1"],
+    ["--with-rows=1MB"],
+    ["--with-rows=1e6"],
+    ["--rows-where="],
+    ["--rows-where=weight >"],
+    ["--rows-where=nothing = 1"],
+    ["--rows-where=true) or (select count(*) from nothing"],
+    ["--rows-where=1; drop view models"],
+    ["--no-ask", "--with-rows=1M"],
+    ["--no-ask", "--rows-where=layer < 3"],
+]
