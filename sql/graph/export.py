@@ -11,7 +11,9 @@ from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.files import sha256_of, write_text_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from ingest.dataset.relations import StoredTable
 
 VIEWS_FILE = "views.sql"
 
@@ -59,11 +61,16 @@ def views_text(path: Path) -> str:
     import duckdb
 
     from ingest.dataset.reader import open_dataset
+    from sql.engines.duckdb_engine import read_parquet
     from sql.graph.catalog import relations, with_ancestors
     from sql.graph.literals import insert_rows
-    from sql.graph.parameter_tables import Asked, create_statement, parameter_rows
+    from sql.graph.parameter_tables import Asked, as_asked, parameter_rows
+    from sql.graph.relation import create_table
     from sql.graph.stored import stored_select
     from sql.parameters import Parameters, completed
+
+    def read(table: StoredTable, files: Sequence[str]) -> str:
+        return read_parquet([str(Path(file).relative_to(path)) for file in files])
 
     dataset = open_dataset(path)
     absent = set(dataset.manifest.absent_tables())
@@ -77,11 +84,11 @@ def views_text(path: Path) -> str:
                 computed_names.append(name)
             elif relation.kind == "parameters":
                 rows = insert_rows(name, parameter_rows(name, asked))
-                statements += [create_statement(relation, asked), *filter(None, [rows])]
+                statements += [create_table(as_asked(relation, asked)), *filter(None, [rows])]
             else:
                 select = relation.definition
                 if relation.kind == "stored":
-                    select = stored_select(relation, dataset, asked.prompt_places(), start=path)
+                    select = stored_select(relation, dataset, asked.prompt_places(), read)
                 statements.append(f'create view "{name}" as\n{select}')
     header = _HEADER.format(
         file=VIEWS_FILE,
