@@ -106,7 +106,7 @@ class Session:
         Raises: InputError where it is no single query, does not only read, has too many rows, or
         the engine refuses it; HeadswapError where it takes longer than it may.
         """
-        bounds = (self.limits.rows and self.limits.rows + 1, at_most)
+        bounds = (None if self.limits.rows is None else self.limits.rows + 1, at_most)
         looked_at = min((bound for bound in bounds if bound is not None), default=None)
         try:
             with within(self._engine, self.limits.seconds):
@@ -119,7 +119,7 @@ class Session:
             raise query_error(error) from error
 
     def _error(self, error: Exception) -> HeadswapError:
-        """What the engine refuses, or why the files of a dataset that lies elsewhere do not come."""
+        """What the engine refuses, or why files of a dataset that lies elsewhere do not come."""
         files = self.dataset.file_system
         return (files and files.pop_failure()) or self._engine.explained(error)
 

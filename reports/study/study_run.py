@@ -94,7 +94,7 @@ def _check_and_report(study: Study, basis: Basis, began: datetime, as_json: bool
     from sql.session import open_session
 
     with (
-        open_session(study.dataset, study.analysis) as session,
+        open_session(study.dataset, study.analysis, engine=study.engine) as session,
         interruptible(session.connection),
     ):
         _show(commands.row_check_command(study))

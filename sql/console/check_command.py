@@ -11,24 +11,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.kernel.command_line import json_option
-from sql.console.options import dataset_argument, statistics_options
+from sql.console.options import dataset_argument, engine_options, statistics_options
 
 if TYPE_CHECKING:
+    from sql.engines.engine import EngineChoice
     from sql.parameters import Parameters
     from sql.session import Session
 
 
 @click.command
 @dataset_argument
+@engine_options
 @statistics_options
 @click.option("--claims-only", is_flag=True, help="do not read the rows again, only the claims")
 @json_option("the checks")
-def command(dataset: Path, parameters: Parameters, claims_only: bool, as_json: bool) -> int:
+def command(
+    dataset: Path, engine: EngineChoice, parameters: Parameters, claims_only: bool, as_json: bool
+) -> int:
     """Prints one line a model and a claim; returns 1 where rows are not sound or a claim fails."""
     from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    with open_session(dataset, parameters) as session, interruptible(session.connection):
+    with (
+        open_session(dataset, parameters, engine=engine) as session,
+        interruptible(session.connection),
+    ):
         checks = [] if claims_only else read_row_checks(session)
         claims = read_claims(session)
     return print_checks(dataset, checks, claims, as_json)

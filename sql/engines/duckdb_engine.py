@@ -31,7 +31,7 @@ def read_parquet(files: Sequence[str]) -> str:
 class DuckdbEngine:
     """An in-memory database. See `sql.engines.engine.Engine`."""
 
-    packages = ("duckdb",)
+    packages: tuple[str, ...] = ("duckdb",)
     errors: tuple[type[Exception], ...] = (duckdb.Error,)
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
