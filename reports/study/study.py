@@ -281,7 +281,7 @@ def _parameters(file: _File, text: str, path: Path) -> Parameters:
 
 
 def _engine(given: _Analysis, results: Path, text: str, path: Path) -> EngineChoice:
-    """Raises: InputError, naming the line, where what is said of Spark is said of another engine."""
+    """Raises: InputError, naming the line, where another engine is told what is for Spark."""
     for key in ("master", "warehouse"):
         if getattr(given, key) is not None and given.engine != "spark":
             where = _where(("analysis", key), text, path)

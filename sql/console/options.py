@@ -181,8 +181,8 @@ engine_options = gathered(
     click.option(
         "--master",
         metavar="URL",
-        help="Spark's cluster, for instance spark://HOST:7077 (default: that of spark-defaults.conf, "
-        "else the cores of this machine)",
+        help="Spark's cluster, for instance spark://HOST:7077 (default: that of "
+        "spark-defaults.conf, else the cores of this machine)",
     ),
     click.option(
         "--warehouse",

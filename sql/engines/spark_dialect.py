@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable
 
@@ -12,7 +11,6 @@ from sqlglot.errors import SqlglotError
 from ingest.kernel.errors import InputError
 from sql.engines.kinds import Kinds
 from sql.engines.portable import NotPortableError, check_portable
-from sql.graph.catalog import declared
 
 # What it says of statements that it does not know is said by the refusal.
 logging.getLogger("sqlglot").setLevel(logging.ERROR)
@@ -44,25 +42,6 @@ def parsed(sql: str) -> exp.Expr:
             hint="`headswap views` lists the relations and their columns",
         )
     return statement
-
-
-def check_query(sql: str) -> None:
-    """Refuses somebody's query that Spark could not run, or could run otherwise.
-
-    Raises: InputError where it is no single query, reads what is no relation, or NotPortableError
-    where it could mean something else in Spark.
-    """
-    statement = parsed(sql)
-    own = {table.alias.lower() for table in statement.find_all(exp.CTE)}
-    for table in statement.find_all(exp.Table):
-        name = table.name.lower()
-        if isinstance(table.this, exp.Identifier) and name not in own and name not in declared():
-            near = next(iter(difflib.get_close_matches(name, declared())), None)
-            hints = (near and f"did you mean {near}?", "`headswap views` lists the relations")
-            raise InputError(
-                f"there is no relation {table.name!r}", hint=" ".join(filter(None, hints))
-            )
-    spark_sql(sql)
 
 
 def spark_sql(sql: str) -> str:

@@ -22,6 +22,8 @@ import duckdb
 from ingest.dataset.manifest import KEPT_FOLDER
 from ingest.dataset.relations import SQL_TYPES
 from ingest.kernel.errors import HeadswapError, InputError
+from sql.engines.duckdb_engine import query_error
+from sql.engines.shadow import Shadow
 from sql.engines.spark_start import check_installed, start_spark
 from sql.graph.relation import Relation
 
@@ -102,11 +104,12 @@ class SparkEngine:
         from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
 
-        self.errors: tuple[type[Exception], ...] = (PySparkException, Py4JError)
+        self.errors: tuple[type[Exception], ...] = (PySparkException, Py4JError, duckdb.Error)
         self._master, self._warehouse, self._connection = master, warehouse, connection
         self._database = f"headswap_{uuid.uuid4().hex}"
         self._n_files_views = 0
         self._stop: Callable[[], None] | None = None
+        self._shadow = Shadow()
 
     @cached_property
     def _spark(self) -> Any:
@@ -145,6 +148,7 @@ class SparkEngine:
     def create_table(self, relation: Relation, rows: Sequence[Sequence[object]]) -> None:
         from sql.computed.arrow import rows_table
 
+        self._shadow.add(relation)
         self.register(relation, rows_table(rows, _arrow_schema(relation)))
 
     def register(self, relation: Relation, rows: pa.Table) -> None:
@@ -174,8 +178,15 @@ class SparkEngine:
     ) -> duckdb.DuckDBPyRelation:
         from sql.engines.spark_dialect import spark_sql
 
+        columns = self._shadow.columns(sql, parameters)
         rows = self._run(spark_sql(sql), parameters, at_most)
-        return self._connection.from_arrow(rows)
+        # By place: two columns may have one name.
+        places = [f"c{place}" for place in range(len(columns))]
+        typed = ", ".join(
+            f'{place}::{kind} as "{name.replace(chr(34), chr(34) * 2)}"'
+            for place, (name, kind) in zip(places, columns, strict=True)
+        )
+        return self._connection.from_arrow(rows.rename_columns(places)).project(typed)
 
     def _run(
         self, sql: str, parameters: dict[str, Any] | None = None, at_most: int | None = None
@@ -188,9 +199,8 @@ class SparkEngine:
             raise
 
     def admit(self, sql: str, build: Callable[[], None]) -> None:
-        from sql.engines.spark_dialect import check_query
-
-        check_query(sql)  # first, as what it rests on may take hours
+        # All of it before anything is made, which may take hours.
+        self._shadow.check(sql)
         build()
 
     def list_relation(self, relation: Relation) -> None:
@@ -201,6 +211,8 @@ class SparkEngine:
             self._spark.sparkContext.cancelAllJobs()
 
     def explained(self, error: Exception) -> HeadswapError:
+        if isinstance(error, duckdb.Error):
+            return query_error(error)
         java = getattr(error, "java_exception", None)
         text = error.getMessage() if hasattr(error, "getMessage") else str(java or error)
         first_line = " ".join(str(text).strip().split("\n", 1)[0].split())
@@ -213,6 +225,7 @@ class SparkEngine:
         return InputError(f"the query failed in Spark: {message}", hint=hint)
 
     def close(self) -> None:
+        self._shadow.close()
         try:
             if self._stop:
                 with suppress(*self.errors):  # of a Spark that has ended nothing else is left

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import warnings
@@ -17,6 +18,8 @@ from ingest.kernel.errors import HeadswapError, InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_STANDALONE = "spark://"
+_PATIENCE = 10.0  # seconds
 _PACKAGES = ("pyspark", "sqlglot")
 # Beside those of Spark's own configuration, spark-defaults.conf.
 _SETTINGS = {
@@ -54,7 +57,7 @@ def start_spark(master: str | None) -> tuple[Any, Callable[[], None]]:
     with warnings.catch_warnings():
         # Of pandas, which may be there and is not used.
         warnings.simplefilter("ignore", FutureWarning)
-        import pyspark.sql.classic.dataframe  # noqa: F401 - else imported by the first query
+        import pyspark.testing.utils  # noqa: F401 - else imported where it cannot be seen
     from pyspark import SparkContext
     from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
@@ -69,8 +72,26 @@ def start_spark(master: str | None) -> tuple[Any, Callable[[], None]]:
                 hint="leave the master out, or stop that Spark first",
             )
         return SparkSession.builder.getOrCreate().newSession(), lambda: None
+    if master is not None and master.startswith(_STANDALONE):
+        _check_answers(master)
     context = _started(master)
     return SparkSession(context), context.stop
+
+
+def _check_answers(master: str) -> None:
+    """Raises: HeadswapError where no master is there, for which Spark would wait for a minute."""
+    for place in master.removeprefix(_STANDALONE).split(","):
+        host, _, port = place.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit():
+            raise InputError(f"{master!r} is no master", hint="write it as spark://HOST:7077")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+        except (OSError, OverflowError):
+            continue
+        return
+    raise HeadswapError(
+        f"no Spark master answers at {master}", hint="check the address, and that the cluster runs"
+    )
 
 
 def _started(master: str | None) -> Any:
