@@ -24,7 +24,7 @@ from sql.graph.kept import KeptRelations
 from sql.graph.names import WORD, table_names
 from sql.graph.parameter_tables import Asked, as_asked, compared_pairs, parameter_rows
 from sql.graph.relation import Relation
-from sql.graph.stored import stored_select, stored_table
+from sql.graph.stored import PLACED_ATTENTION, stored_select, stored_table
 from sql.parameters import Parameters, completed
 
 if TYPE_CHECKING:
@@ -194,7 +194,9 @@ class Session:
     def _compute(self, relation: Relation) -> None:
         name, engine = relation.name, self._engine
         if relation.kind == "stored":
-            engine.create_view(name, self._stored(relation))
+            is_placed = name == PLACED_ATTENTION
+            typed = as_asked(relation, self._asked) if is_placed else relation
+            engine.create_view(typed, self._stored(relation))
         elif relation.kind == "parameters":
             engine.create_table(as_asked(relation, self._asked), parameter_rows(name, self._asked))
         elif relation.kind == "computed":
@@ -202,9 +204,9 @@ class Session:
             compute = getattr(importlib.import_module(module), function)
             engine.register(relation, compute(Inputs(self, relation.reads)))
         elif relation.storage == "view":
-            engine.create_view(name, relation.definition)
+            engine.create_view(relation, relation.definition)
         else:
-            engine.create_table_as(name, relation.definition)
+            engine.create_table_as(relation, relation.definition)
         if relation.storage == "kept":
             rows = engine.query(f'select * from "{name}"').to_arrow_table()
             self._kept.write(relation, rows)

@@ -26,13 +26,20 @@ class Shadow:
         self._there: set[str] = set()
 
     def add(self, relation: Relation) -> None:
-        """Adds a relation whose columns are not quite the declared ones."""
-        if relation.name not in self._there:
-            columns = ", ".join(f'null::{c.type} as "{c.name}"' for c in relation.columns)
-            self._connection.execute(
-                f'create view "{relation.name}" as select {columns} where false'
-            )
-            self._there.add(relation.name)
+        """Adds a relation with its columns, in place of what stood for it."""
+        columns = ", ".join(f'null::{c.type} as "{c.name}"' for c in relation.columns)
+        self._make(relation.name, f"select {columns} where false")
+
+    def add_select(self, relation: Relation) -> None:
+        """Adds a relation with the columns that its SELECT gives from those that are there.
+
+        Numbers of places are as small as the dataset allows, and so is what is made of them.
+        """
+        self._make(relation.name, f"select * from ({relation.definition}) where false")
+
+    def _make(self, name: str, select: str) -> None:
+        self._connection.execute(f'create or replace table "{name}" as {select}')
+        self._there.add(name)
 
     def columns(self, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[str, str]]:
         """Name and type of each column of a query's result.
@@ -56,7 +63,7 @@ class Shadow:
         check_reads(self._connection, sql)
 
     def _add_named_in(self, sql: str) -> None:
-        for name in table_names(sql) & declared().keys():
+        for name in (table_names(sql) & declared().keys()) - self._there:
             self.add(declared()[name])
 
     def close(self) -> None:

@@ -148,7 +148,6 @@ class SparkEngine:
     def create_table(self, relation: Relation, rows: Sequence[Sequence[object]]) -> None:
         from sql.computed.arrow import rows_table
 
-        self._shadow.add(relation)
         self.register(relation, rows_table(rows, _arrow_schema(relation)))
 
     def register(self, relation: Relation, rows: pa.Table) -> None:
@@ -161,17 +160,22 @@ class SparkEngine:
         pq.write_table(rows.select(schema.names).cast(schema), file)
         types = ", ".join(f"`{c.name}` {spark_type(c.type)}" for c in relation.columns)
         name = self._view_of(types, [file])
-        self.create_view(relation.name, f"select * from {name}")
+        self.create_view(relation, f"select * from {name}")
 
-    def create_table_as(self, name: str, select: str) -> None:
+    def create_table_as(self, relation: Relation, select: str) -> None:
         from sql.engines.spark_dialect import spark_sql
 
-        self._run(f"create table `{name}` using parquet as {spark_sql(select)}")
+        self._shadow.add_select(relation)
+        self._run(f"create table `{relation.name}` using parquet as {spark_sql(select)}")
 
-    def create_view(self, name: str, select: str) -> None:
+    def create_view(self, relation: Relation, select: str) -> None:
         from sql.engines.spark_dialect import spark_sql
 
-        self._run(f"create temporary view `{name}` as {spark_sql(select)}")
+        if relation.kind == "select":
+            self._shadow.add_select(relation)
+        else:
+            self._shadow.add(relation)
+        self._run(f"create temporary view `{relation.name}` as {spark_sql(select)}")
 
     def query(
         self, sql: str, parameters: dict[str, Any] | None = None, at_most: int | None = None
