@@ -60,7 +60,9 @@ def spark_sql(sql: str) -> str:
     for select in list(rewritten.find_all(exp.Select)):
         _without_qualify(select)
     try:
-        return rewritten.sql("spark", identify=True, unsupported_level=ErrorLevel.RAISE)
+        return rewritten.sql(
+            "spark", identify=True, comments=False, unsupported_level=ErrorLevel.RAISE
+        )
     except SqlglotError as error:
         reason = str(error).split("\n", 1)[0]
         raise NotPortableError(

@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import headswap
-from sql.engines.engine import EngineChoice
 from sql.graph.catalog import relations, with_ancestors
-from sql.parameters import Parameters, parse_claim
-from sql.session import Session, open_session
+from sql.parameters import Parameters
+from sql.session import Session
 from tests.benchmarks.queries import drawn_dataset
 from tests.support.engines import differences, rows_of
 from tests.support.running import REFERENCE
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
-
-_ASKED = Parameters(
-    claims=tuple(
-        parse_claim(f"standard:L0H0 ~ adhd:L0H1 {test}")
-        for test in ("best match", "above same index", "beyond chance", "at least 0.5")
-    ),
-)
-
-
-@contextmanager
-def _both(
-    dataset: Path, asked: Parameters, master: str, warehouse: Path
-) -> Iterator[tuple[Session, Session]]:
-    spark = EngineChoice("spark", master, warehouse)
-    with (
-        open_session(dataset, asked) as duckdb,
-        open_session(dataset, asked, engine=spark) as on_spark,
-    ):
-        yield duckdb, on_spark
 
 
 def _compared(sessions: tuple[Session, Session], names: list[str]) -> dict[str, list[str]]:
@@ -57,18 +35,15 @@ def _there(dataset_session: Session) -> list[str]:
 
 
 def test_every_relation_of_the_demo_is_duckdbs(
-    demo_dataset: Path, spark_master: str, tmp_path: Path
+    demo_sessions: tuple[Session, Session],
 ) -> None:
-    with _both(demo_dataset, _ASKED, spark_master, tmp_path) as sessions:
-        names = _there(sessions[0])
-        assert {"swap_claims", "migration_map", "group_comparison", "claims"} <= set(names)
-        assert _compared(sessions, names) == {}
+    names = _there(demo_sessions[0])
+    assert {"swap_claims", "migration_map", "group_comparison", "claims"} <= set(names)
+    assert _compared(demo_sessions, names) == {}
 
 
-def test_what_is_told_of_effects_is_duckdbs(
-    reference_dataset: Path, spark_master: str, tmp_path: Path
-) -> None:
-    with _both(reference_dataset, Parameters(), spark_master, tmp_path) as sessions:
+def test_what_is_told_of_effects_is_duckdbs(reference_dataset: Path, both) -> None:
+    with both(reference_dataset, Parameters()) as sessions:
         assert _there(sessions[0]) == list(relations())
         names = [name for name, relation in relations().items() if relation.subject == "effects"]
         stored = [name for name, relation in relations().items() if relation.kind == "stored"]
@@ -80,14 +55,12 @@ def test_what_is_told_of_effects_is_duckdbs(
 _TOLD = ("row_checks", "head_scores", "similarity_ranking", "swap_claims", "verdicts")
 
 
-def test_one_model_without_structural_tokens_in_other_bins_is_duckdbs(
-    spark_master: str, tmp_path: Path
-) -> None:
+def test_one_model_without_structural_tokens_in_other_bins_is_duckdbs(both, tmp_path: Path) -> None:
     dataset = write_synthetic_dataset(
         tmp_path / "dataset", [SyntheticModel("standard")], has_structural=False
     )
     asked = Parameters(bins=7, variant="all")
-    with _both(dataset, asked, spark_master, tmp_path) as sessions:
+    with both(dataset, asked) as sessions:
         assert _compared(sessions, [*_TOLD, "profiles"]) == {}
         assert sessions[1].rows("select count(distinct bin) as n from profiles") == [{"n": 7}]
 
@@ -127,17 +100,17 @@ def test_one_model_without_structural_tokens_in_other_bins_is_duckdbs(
     ],
 )
 def test_every_relation_of_other_datasets_is_duckdbs(
-    models, has_structural, asked, spark_master: str, tmp_path: Path
+    models, has_structural, asked, both, tmp_path: Path
 ) -> None:
     dataset = write_synthetic_dataset(tmp_path / "dataset", models, has_structural=has_structural)
-    with _both(dataset, asked, spark_master, tmp_path) as sessions:
+    with both(dataset, asked) as sessions:
         names = _there(sessions[0])
         assert _compared(sessions, names) == {}
         assert bool(sessions[1].rows("select * from group_comparison")) == bool(asked.groups)
 
 
 @pytest.mark.slow
-def test_every_relation_of_an_encoder_is_duckdbs(spark_master: str, tmp_path: Path) -> None:
+def test_every_relation_of_an_encoder_is_duckdbs(both, tmp_path: Path) -> None:
     import torch
     from transformers import BertConfig, BertForMaskedLM
 
@@ -151,20 +124,20 @@ def test_every_relation_of_an_encoder_is_duckdbs(spark_master: str, tmp_path: Pa
     prompts.write_text("A cup of tea, please.\nAnother one?\n")
     words = ["--model", f"a={source}", "--model", f"b=untrained:7:{source}"]
     assert headswap.main(["ingest", *words, f"--prompts={prompts}", f"--out={dataset}"]) == 0
-    with _both(dataset, Parameters(), spark_master, tmp_path) as sessions:
+    with both(dataset, Parameters()) as sessions:
         assert sessions[1].rows("select distinct is_causal from models") == [{"is_causal": False}]
         assert _compared(sessions, _there(sessions[0])) == {}
 
 
 @pytest.mark.slow
-def test_eight_million_rows_give_what_duckdb_gives(spark_master: str, tmp_path: Path) -> None:
+def test_eight_million_rows_give_what_duckdb_gives(both, tmp_path: Path) -> None:
     dataset = drawn_dataset(tmp_path / "dataset", 8_200_000)
     names = [
         *with_ancestors("swap_claims"),
         *(with_ancestors("whitened_similarities")),
         "row_checks",
     ]
-    with _both(dataset, Parameters(), spark_master, tmp_path) as sessions:
+    with both(dataset, Parameters()) as sessions:
         (rows,) = sessions[1].rows("select count(*) as n from attention")
         assert rows["n"] >= 8_000_000
         assert _compared(sessions, list(dict.fromkeys(names))) == {}
