@@ -29,7 +29,7 @@ REFUSED = {
     "select string_agg(label, ',') from heads": "AGG(label, ',')",
     "select log(value) from head_scores": "LOG(value)",
     "select upper(model) from heads": "UPPER(model)",
-    "select now()": "CURRENT_TIMESTAMP()",
+    "select now()": "NOW()",
     "select random()": "RANDOM()",
     "select date '2026-01-01'": "AS DATE",
     "select [1, 2]": "[1, 2]",
@@ -66,7 +66,7 @@ REFUSED = {
     "copy heads to 'x.csv'": "only SELECT",
     "create table x as select 1": "only SELECT",
     "select 1; select 2": "2 statements",
-    "selec 1": "only SELECT",
+    "selec 1": "cannot be read",
     "select 1 +": "cannot be read",
 }
 
