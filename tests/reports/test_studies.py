@@ -217,7 +217,8 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     assert asked is not None
     for model in study.models:
         generate = options_of(commands.generate_command(study, model))
-        assert (generate["models"], generate["ablations"]) == ((model,), asked.ablate[model])
+        ablations = asked.ablate.get(model, ())
+        assert (generate["models"], generate["ablations"]) == ((model,), ablations)
         assert generate["prompts_file"] == asked.prompts
         given = asked.given("seeds", "kind", "temperature", "top_k", "max_new_tokens")
         assert given.items() <= generate.items()
