@@ -20,6 +20,7 @@ def ingest_command(study: Study) -> list[str]:
     options |= study.prompts.given("variant", "structural")
     options |= study.run.given("device", "dtype", "precision")
     words += [f"--{name}={value}" for name, value in options.items()]
+    words += ["--skip-unreadable"] if study.prompts.skip_unreadable else []
     words += ["--trust-remote-code"] if study.run.trust_remote_code else []
     return ["headswap", "ingest", *words, f"--out={study.dataset}"]
 

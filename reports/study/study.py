@@ -54,6 +54,7 @@ class Prompts(_Section, frozen=True):
     file: str | None = None
     variant: str | None = None
     structural: str | None = None
+    skip_unreadable: bool = False
 
     @property
     def is_file(self) -> bool:
