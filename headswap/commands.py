@@ -61,14 +61,11 @@ COMMANDS = {
         "headswap.look_command",
         "draw what heads attend to on a sentence of yours: from words to a picture",
     ),
-    "check": (
-        "sql.console.check_command",
-        "check that a dataset's rows are complete and sum to 1, and that claims hold",
-    ),
     "verify": (
         "sql.console.verify_command",
-        "verify a dataset file by file and row by row, and repair it",
+        "verify a dataset's data, file by file and row by row, and repair it",
     ),
+    "claims": ("sql.console.claims_command", "say whether claims about heads hold in a dataset"),
     "push": ("ingest.transfer.push", "send a dataset to the hub, for others to query and pull"),
     "pull": ("ingest.transfer.pull", "fetch a dataset from the hub, or a part of it"),
     "schedule": (
@@ -78,7 +75,7 @@ COMMANDS = {
     "init": ("reports.study.init_command", "write a commented study file to start from"),
     "run": (
         "headswap.study:run",
-        "ingest, check and report what a study file names, as far as it is not done",
+        "ingest, verify and report what a study file names, as far as it is not done",
     ),
     "demo": ("headswap.study:demo", "ingest the demo models and write their report"),
 }
@@ -127,7 +124,7 @@ def command_line() -> LazyGroup:
 
     extensions = {
         "ingest": _and_write_views("out"),
-        "ablate": _and_write_views("dataset"),
+        "ablate": _and_show_agreement,
         "generate": _and_write_views("dataset"),
         "readout": _and_write_views("dataset"),
         "import": _and_write_views("out"),
@@ -180,6 +177,13 @@ def _and_write_views(folder: str) -> Callable[[Callable[..., int]], Callable[...
         return run
 
     return extend
+
+
+def _and_show_agreement(ablate: Callable[..., int]) -> Callable[..., int]:
+    """After an ablation the text of the views; after estimates how far they agree with it, too."""
+    showing = importlib.import_module("sql.console.agreement").showing_agreement
+    shown: Callable[..., int] = showing(_and_write_views("dataset")(ablate))
+    return shown
 
 
 def _with_views(push: Callable[..., int]) -> Callable[..., int]:
@@ -243,6 +247,7 @@ def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
     """
     verify = importlib.import_module("sql.console.verify_command")
     if problems := verify.problems_of(verify.run_checks(dataset)):
-        made = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
+        done = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
         importlib.import_module("sql.graph.export").write_views(dataset)
-        print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
+        made = f"made again: {', '.join(done.made) or 'no file of rows'}"
+        print(made, *done.set_aside, sep="\n", file=sys.stderr)

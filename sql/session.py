@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 import sys
@@ -16,7 +15,8 @@ import duckdb
 
 from ingest.dataset.reader import Dataset, open_dataset
 from ingest.kernel.errors import HeadswapError, InputError
-from sql.access.limits import EXPLAIN, Limits, check_reads, lock, within
+from sql.access.limits import Limits, check_reads, lock, within
+from sql.access.refusals import query_error
 from sql.graph.ancestry import Ancestry
 from sql.graph.catalog import declared, reads_of
 from sql.graph.kept import KeptRelations
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _CATALOG = re.compile(
     r"\b(show|information_schema|(duckdb|pg|sqlite|pragma)_\w+)\b|\bdescribe\s*;?\s*$"
 )
-_MISSING = re.compile(r"Table with name (\w+) does not exist")
 _PATIENCE = 2.0  # seconds
 
 T = TypeVar("T")
@@ -93,12 +92,15 @@ class Session:
                 relation = self.connection.sql(sql)
                 yield relation if self.limits.rows is None else self._bounded(relation)
         except duckdb.Error as error:
-            raise self._error(error) from error
+            raise self._error(error, sql) from error
 
-    def _error(self, error: duckdb.Error) -> HeadswapError:
+    def _error(self, error: duckdb.Error, sql: str) -> HeadswapError:
         """What DuckDB refuses, or why the files of a dataset that lies elsewhere do not come."""
         files = self.dataset.file_system
-        return (files and files.pop_failure()) or query_error(error)
+        models = [model.name for model in self.dataset.manifest.models]
+        return (files and files.pop_failure()) or query_error(
+            error, sql, self.names_in(sql), models
+        )
 
     def _bounded(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """A result in memory, which has no more rows than it may."""
@@ -121,7 +123,7 @@ class Session:
             self._build_named_in(sql)
             return self.connection.sql(sql, params=parameters)
         except duckdb.Error as error:
-            raise self._error(error) from error
+            raise self._error(error, sql) from error
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of one query, each as a dict by column."""
@@ -284,21 +286,3 @@ def open_session(
     from ingest.dataset.afar.open import open_afar
 
     return Session(open_afar(place), parameters or Parameters(), limits)
-
-
-def query_error(error: duckdb.Error) -> InputError:
-    """DuckDB's refusal of a query as one message.
-
-    A query that fails is the user's to mend, whether it does not parse or runs out of memory.
-    """
-    message, _, where = str(error).partition("\n\nLINE ")
-    first_line = " ".join(message.split("\n", 1)[0].split())
-    suggestion = message.partition("Candidate bindings: ")[2].split("\n", 1)[0]
-    if missing := _MISSING.search(first_line):
-        suggestion = next(iter(difflib.get_close_matches(missing[1], declared())), "")
-    hint = f"did you mean {suggestion}?" if suggestion else None
-    if missing:
-        hint = " ".join(filter(None, (hint, "`headswap views` lists the relations")))
-    line = where.partition(": ")[2].split("\n", 1)[0].removeprefix(EXPLAIN).strip()
-    place = f" (at {line[:80]})" if line else ""
-    return InputError(f"the query failed: {first_line}{place}", hint=hint)

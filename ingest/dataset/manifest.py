@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ingest.dataset.nearby import dataset_hint
 from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.errors import DatasetError
 from ingest.kernel.files import sha256_of
@@ -227,12 +228,14 @@ def read_manifest(dataset: Path, name: str = MANIFEST_NAME) -> Manifest:
     if not dataset.is_dir():
         raise DatasetError(
             f"{dataset} is not a folder",
-            hint="give the folder that `headswap ingest --out` wrote",
+            hint=dataset_hint(dataset, MANIFEST_NAME)
+            or "give the folder that `headswap ingest --out` wrote",
         )
     if not path.is_file():
         raise DatasetError(
             f"{dataset} is not a dataset: it has no {name}",
-            hint="an ingest that did not finish leaves none; run `headswap ingest` again",
+            hint=dataset_hint(dataset, MANIFEST_NAME)
+            or "an ingest that did not finish leaves none; run `headswap ingest` again",
         )
     try:
         text = path.read_bytes()

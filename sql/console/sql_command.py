@@ -76,7 +76,7 @@ def _limits_from(options: Mapping[str, Any]) -> Limits:
     click.option(
         "--format",
         type=click.Choice(("table", "csv", "json", "parquet")),
-        help="default: the ending of FILE, else table",
+        help="default: by the ending of FILE, on stdout table",
     ),
     click.option("--json", "as_json", is_flag=True, help="short for --format json"),
     click.option(
@@ -85,7 +85,8 @@ def _limits_from(options: Mapping[str, Any]) -> Limits:
         metavar="FILE",
         type=Path,
         shell_complete=complete_file,
-        help="write the whole result to a file",
+        help="write the whole result to a file, in the form that its name ends in: .csv, .json, "
+        ".parquet or .txt",
     ),
     click.option(
         "--rows",
@@ -146,22 +147,18 @@ def _answer(
     query: str, output: Output, dataset: Path | str, parameters: Parameters, limits: Limits
 ) -> int:
     """Answers the one query."""
-    from sql.access.interrupts import interruptible
-    from sql.console.output import format_for, parse_rows, print_table, write_result
+    from sql.console.output import format_for, parse_rows, print_answer, write_answer
     from sql.session import open_session
 
     n_shown = parse_rows(output.rows)
     result_format = format_for(output.format, output.file)
     text = sys.stdin.read() if query == "-" else query
-    with (
-        open_session(dataset, parameters, limits) as session,
-        interruptible(session.connection),
-        session.ask(text) as relation,
-    ):
+    with open_session(dataset, parameters, limits) as session:
         if result_format == "table" and output.file is None:
-            print_table(relation, n_shown, "--rows N or all shows more, -o FILE writes all")
+            more = "--rows N or all shows more, -o FILE writes all"
+            print_answer(session, text, n_shown, more)
         else:
-            write_result(relation, result_format, output.file)
+            write_answer(session, text, result_format, output.file)
     return 0
 
 
@@ -170,6 +167,6 @@ def _prompt(dataset: Path | str, parameters: Parameters, limits: Limits) -> int:
     from sql.console.shell import line_editing, run_shell
     from sql.session import open_session
 
-    with open_session(dataset, parameters, limits) as session, line_editing():
+    with open_session(dataset, parameters, limits) as session, line_editing(session):
         run_shell(session)
     return 0

@@ -17,7 +17,7 @@ from ingest.demo.text import load_corpus
 from ingest.prompts.classes import PhraseClass, parse_classes
 from reports.study import commands
 from reports.study.built_in import EXAMPLE, built_in_studies
-from reports.study.study import Study, read_study
+from reports.study.study import Generate, Study, read_study
 from sql.console.options import parameters_from
 from sql.parameters import Parameters, parse_claim
 from tests.support.running import REFERENCE, Run
@@ -55,7 +55,7 @@ def test_run_does_everything_once(run: Run, study: Path) -> None:
     assert first.code == 0, first.err
     ingested, checked, reported, _ = map(json.loads, first.out.splitlines())
     assert list(ingested["added"]) == ["standard", "adhd", "twin"]
-    assert [check["is_sound"] for check in checked["checks"]] == [True] * 3
+    assert checked["sound"]
     page = Path(reported["page"])
     assert page == study.parent / "page" / "index.html"
     text = page.read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def test_run_shows_the_commands_that_it_stands_for(run: Run, study: Path) -> Non
     outcome = run("run", study)
     assert outcome.code == 0, outcome.err
     shown = [line for line in outcome.err.splitlines() if line.startswith("$ ")]
-    assert [line.split()[2] for line in shown] == ["ingest", "check", "report"]
+    assert [line.split()[2] for line in shown] == ["ingest", "verify", "report"]
     for words in ("--reference=standard:L1H2", "--bins=10", "--pair=standard:adhd"):
         assert words in shown[2]
     again = run(*shown[2].split()[2:])
@@ -115,7 +115,7 @@ def test_run_stops_where_the_rows_are_not_sound(run: Run, study: Path) -> None:
     (dataset / "manifest.json").write_text(json.dumps(manifest))
     outcome = run("run", study)
     assert outcome.code == 1
-    assert "the rows of adhd are not sound" in outcome.err
+    assert "is not sound" in outcome.err
     assert not page.exists()
 
 
@@ -138,7 +138,10 @@ def test_init_writes_an_example_that_reads_and_overwrites_nothing(
 def opened_example(tmp_path: Path) -> Study:
     """The example with its comments opened, so that every key has a value."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    opened = [line.removeprefix("# ") if " = " in line else line for line in lines]
+    opened = [
+        line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
+        for line in lines
+    ]
     assert opened != lines
     path = tmp_path / "study.toml"
     path.write_text("\n".join(line for line in opened if "NAME = " not in line))
@@ -157,10 +160,20 @@ def test_every_setting_of_the_example_is_read(opened_example: Study, tmp_path: P
         "precision": "float32",
         "trust_remote_code": False,
     }
-    assert opened_example.effects.given("ablate", "token_classes") == {
+    assert opened_example.effects.given("ablate", "attribution", "token_classes") == {
         "ablate": ("zero",),
+        "attribution": ("zero",),
         "token_classes": {"rest": ("deep breath", "pause")},
     }
+    assert opened_example.generate == Generate(
+        prompts=str(tmp_path / "tasks.jsonl"),
+        seeds=5,
+        ablate={"standard": ("L3H5",), "adhd": ("L1H1", "L0H0+L1H1")},
+        kind="zero",
+        temperature=1.0,
+        top_k=40,
+        max_new_tokens=256,
+    )
     assert opened_example.analysis == Parameters(
         bins=20,
         reference_model="standard",
@@ -198,14 +211,25 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     assert (ablate["kinds"], ablate["heads"]) == (study.effects.ablate, ())
     assert parse_classes(readout["classes"]) == [PhraseClass("rest", ("deep breath", "pause"))]
 
-    check = options_of(commands.row_check_command(study))
+    attribution = options_of(commands.attribution_command(study))
+    assert (attribution["kinds"], attribution["method"]) == (("zero",), "attribution")
+    asked = study.generate
+    assert asked is not None
+    for model in study.models:
+        generate = options_of(commands.generate_command(study, model))
+        assert (generate["models"], generate["ablations"]) == ((model,), asked.ablate[model])
+        assert generate["prompts_file"] == asked.prompts
+        given = asked.given("seeds", "kind", "temperature", "top_k", "max_new_tokens")
+        assert given.items() <= generate.items()
+
+    verify = options_of(commands.verify_command(study))
     report = options_of(commands.report_command(study))
-    claims = options_of(commands.claim_check_command(study))
-    assert [options["dataset"] for options in (check, report, claims)] == [study.dataset] * 3
+    claims = options_of(commands.claims_command(study))
+    assert [options["dataset"] for options in (verify, report, claims)] == [study.dataset] * 3
     assert report["out"] == study.report
     assert parameters_from(report) == replace(study.analysis, claims=())
     assert parameters_from(claims) == study.analysis
-    assert (check["claims_only"], claims["claims_only"]) == (False, True)
+    assert not verify["quick"]
 
 
 def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

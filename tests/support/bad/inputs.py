@@ -308,7 +308,7 @@ DATASETS: dict[str, Callable[[Path], object]] = {
 def _cases() -> Iterator[list[str]]:
     commands = {
         "sql": ["select 1"],
-        "check": [],
+        "claims": ["--claim=a:L0H0 ~ b:L0H0 best match"],
         "report": ["--out={t}/page"],
         "figure": ["profiles", "-o={t}/figure.svg"],
     }
@@ -333,6 +333,7 @@ def _cases() -> Iterator[list[str]]:
     yield ["sql", "{d}", "select 1", "--format=xml"]
     yield from (["sql", "{d}", f"--{name}=x", "1"] for name in ("timeout", "max-rows", "sandbox"))
     yield ["report", "{d}"]
+    yield from (["report", "{d}", "--out={t}/page", *words] for words in requests.REPORTS)
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in requests.FIGURES)
     yield from (["look", *words] for words in requests.LOOKS)
