@@ -11,6 +11,7 @@ from pathlib import Path
 from reports.ask.engine import read_engine
 from reports.ask.page import ask_page
 from reports.ask.rows import RowChoice, read_rows
+from reports.site.links import HeadLinks
 from reports.site.rendering import document
 from sql.session import open_session
 from tests.benchmarks.measure import Figure
@@ -20,7 +21,10 @@ from tests.support.synthetic import write_large_dataset
 # Prompts of 60 tokens, of two models of 48 heads each: 175,680 rows a prompt.
 PROMPTS = {"1 M": 6, "10 M": 57}
 FIRST_SECONDS = {"1 M": 4.0, "10 M": 10.0}
-SCAN = "select model, layer, avg(weight) as mean from attention where key = 0 group by all order by all"
+SCAN = (
+    "select model, layer, avg(weight) as mean from attention where key = 0 "
+    "group by all order by all"
+)
 ONE_HEAD = "select avg(weight) from attention where model = 'a' and layer = 3 and head = 2"
 
 
@@ -34,7 +38,9 @@ def figures() -> Iterator[Figure]:
             with open_session(dataset) as session:
                 rows = read_rows(session, RowChoice(limit=10**9), engine.size)
             file = Path(folder) / "ask.html"
-            file.write_text(document([ask_page(engine, rows)], ["ask"]), encoding="utf-8")
+            links = HeadLinks([], is_single=True)
+            text = document([ask_page(engine, rows)], ["ask"], links)
+            file.write_text(text, encoding="utf-8")
             yield Figure(
                 f"Ask, {rows.n_rows:,} rows: page", file.stat().st_size / 1e6, 80, 60, " MB"
             )

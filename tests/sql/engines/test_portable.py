@@ -35,6 +35,7 @@ def _asked(folder: str) -> dict[str, str]:
                 and node.func.attr in ("rows", "query", "frame")
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
+                and isinstance(node.args[0].value, str)
             ):
                 found[f"{path.relative_to(ROOT)}:{node.lineno}"] = node.args[0].value
     return found
