@@ -34,7 +34,7 @@ _CHECKSUM = "sha256"
 # As hubs name licences: it becomes a line of the card's head.
 LICENCE_PATTERN = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 _MAX_ROWS_A_BYTE = 1000
-_WRITTEN_WHERE_KNOWN = ("licence", "part_of")
+_WRITTEN_WHERE_KNOWN = ("licence", "part_of", "left_out")
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,18 @@ class Part:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A prompt of the file that no model of the dataset was given, as one of them cannot read it.
+
+    prompt_id: its 0-based position in the file. model: the first that cannot; reason: why.
+    """
+
+    prompt_id: int
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a dataset holds.
 
@@ -111,7 +123,8 @@ class Manifest:
     tokens are known; tables: the files of each stored table that the dataset has, in the order in
     which they were written; licence: what its owner allows others, as hubs name it (`mit`,
     `cc-by-4.0`), None where nobody said; part_of: the dataset that it was taken out of, None for a
-    whole one.
+    whole one; left_out: the prompts that were left out of an ingest with --skip-unreadable, None
+    for one without it.
     """
 
     variant: str
@@ -123,6 +136,7 @@ class Manifest:
     written_with: dict[str, str]
     licence: str | None = None
     part_of: Part | None = None
+    left_out: tuple[LeftOut, ...] | None = None
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,11 @@ class PromptSet:
             hashed = hashlib.sha256(f"{content}{seen[content] or ''}".encode()).hexdigest()
             seen[content] += 1
             yield {"prompt_id": prompt.prompt_id, "prompt_key": hashed[:32], **prompt.content()}
+
+    def without(self, prompt_ids: Collection[int]) -> PromptSet:
+        """The same but for some prompts; the others keep their ids."""
+        kept = (prompt for prompt in self.prompts if prompt.prompt_id not in prompt_ids)
+        return replace(self, prompts=tuple(kept))
 
     def shard(self, number: int, count: int) -> PromptSet:
         """One of `count` shards, numbered from 1, of nearly the same number of prompts.
@@ -203,6 +208,10 @@ def _content_of(
                 f'{where}: both "text" and "task" with "steps"', hint="give one of the two"
             )
         return None, None, _text_field(record, "text", where)
+    if record.get("task") is None and record.get("steps") is None:
+        raise InputError(
+            f'{where}: neither "text" nor "task" with "steps"', hint=_field_hint(record)
+        )
     has_steps = needs_steps or record.get("steps") is not None
     if has_steps:
         if record.get("pair_id") is None:
@@ -225,6 +234,14 @@ def _content_of(
             hint="headswap adds the markers itself; give plain task and steps",
         )
     return task, tuple(steps), sequence_text(task, steps)
+
+
+def _field_hint(record: dict[str, Any]) -> str:
+    """What a record without a text probably calls it."""
+    others = [name for name in record if name not in _KNOWN_FIELDS]
+    guess = next((name for name in others if isinstance(record[name], str)), None)
+    form = 'a record is {"text": "..."}, or has "pair_id", "variant", "task" and "steps"'
+    return f'rename {guess!r} to "text"? {form}' if guess else form
 
 
 def _is_int16(value: Any) -> bool:

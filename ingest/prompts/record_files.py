@@ -40,7 +40,8 @@ def read_records(path: Path) -> Iterator[Record]:
     except OSError as error:
         raise InputError(
             f"cannot read the prompts in {path}: {error.strerror or error}",
-            hint="give a file with --prompts, or leave --prompts out for the 12 paired tasks",
+            hint="give a file with --prompts, or leave --prompts out for the 12 paired tasks; "
+            "`headswap look` takes a sentence",
         ) from error
     return _READERS.get(path.suffix.lower(), _json_lines)(path, content)
 
@@ -51,13 +52,22 @@ def _json_lines(path: Path, content: bytes) -> Iterator[Record]:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            if line.strip() == "[":
+                raise InputError(
+                    f"{where}: a list over many lines, not JSON Lines",
+                    hint="`jq -c '.[]' FILE` writes a record a line",
+                ) from error
             raise InputError(
                 f"{where}: not JSON ({reason})",
                 hint='a line is one record: {"pair_id": 0, "variant": "standard", '
-                '"task": "Make tea", "steps": ["Boil water"]} or {"text": "..."}',
+                '"task": "Make tea", "steps": ["Boil water"]} or {"text": "..."}; in a .txt every '
+                "line is a prompt",
             ) from error
         if not isinstance(record, dict):
-            raise InputError(f"{where}: not a JSON object", hint="a line is one record in braces")
+            hint = "a line is one record in braces"
+            if isinstance(record, list):
+                hint += "; `jq -c '.[]' FILE` writes a list of records so"
+            raise InputError(f"{where}: not a JSON object", hint=hint)
         yield where, record
 
 

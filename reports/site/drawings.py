@@ -121,7 +121,7 @@ def trends(found: Sequence[Trend]) -> dict[str, list[Figure]]:
     figures: dict[str, list[Figure]] = {}
     for number, trend in enumerate(found):
         chart = trend_chart(trend, name=f"trend_{number}")
-        figures.setdefault(trend.run, []).append(figure_of(chart))
+        figures.setdefault(trend.run, []).append(figure_of(chart, trend.heads[0].head.model))
     return figures
 
 
@@ -171,7 +171,7 @@ def _profile_figures(report: Report, pair: Pair, number: int) -> Iterator[Figure
                 title=f"{words}: cosine {cosine:.{digits}f}",
                 mass_limit=_mass_limit(report),
             )
-            yield figure_of(chart)
+            yield figure_of(chart, best.model)
 
 
 def _mass_limit(report: Report) -> float:

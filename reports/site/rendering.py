@@ -44,12 +44,14 @@ class Figure:
     """A chart on a page: its element's id, its Vega-Lite specification as JSON, its alt text.
 
     caption: its title, which the page shows as text of its own: there it wraps and holds links.
+    model: whose a head is that the caption names by its index alone.
     """
 
     id: str
     spec: Markup
     description: str
     caption: str
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Page:
     policy: tuple[tuple[str, str], ...] = ()
 
 
-def figure_of(chart: alt.Chart | alt.LayerChart) -> Figure:
+def figure_of(chart: alt.Chart | alt.LayerChart, model: str | None = None) -> Figure:
     """A chart as a page holds it."""
     # Its parts were validated as they were made.
     spec: dict[str, Any] = chart.to_dict(validate=False)
@@ -84,6 +86,7 @@ def figure_of(chart: alt.Chart | alt.LayerChart) -> Figure:
         id=spec["name"],
         spec=script_json(spec),
         description=spec["description"],
+        model=model,
     )
 
 

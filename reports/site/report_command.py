@@ -14,10 +14,11 @@ import click
 
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
-from sql.console.options import parameter_options, place_argument
+from sql.console.options import engine_options, parameter_options, place_argument
 
 if TYPE_CHECKING:
     from reports.ask.rows import RowChoice
+    from sql.engines.engine import EngineChoice
     from sql.parameters import Parameters
 
 # Characters of a page within which its title stands.
@@ -86,6 +87,7 @@ ask_options = gathered(
 )
 @click.option("--single-file", is_flag=True, help="put all pages into index.html, to hand it on")
 @ask_options
+@engine_options
 @parameter_options
 @json_option("the finding and the page's path")
 def command(
@@ -93,6 +95,7 @@ def command(
     out: Path,
     single_file: bool,
     rows: RowChoice | None,
+    engine: EngineChoice,
     parameters: Parameters,
     as_json: bool,
 ) -> int:
@@ -101,7 +104,10 @@ def command(
     from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    with open_session(dataset, parameters) as session, interruptible(session.connection):
+    with (
+        open_session(dataset, parameters, engine=engine) as session,
+        interruptible(session.connection),
+    ):
         page = write_report(session, out, single_file, rows=rows)
     print_page(page, as_json)
     return 0

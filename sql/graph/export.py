@@ -13,8 +13,9 @@ from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.files import sha256_of, write_text_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from ingest.dataset.relations import StoredTable
     from sql.graph.parameter_tables import Asked
     from sql.graph.relation import Relation
 
@@ -86,6 +87,7 @@ def export(path: Path) -> list[str]:
     Raises: HeadswapError where rows cannot be kept.
     """
     from ingest.kernel.errors import HeadswapError
+    from sql.engines.duckdb_engine import DuckdbEngine
     from sql.graph.ancestry import Ancestry
     from sql.graph.catalog import missing_table, relations
     from sql.graph.kept import KeptRelations
@@ -96,7 +98,7 @@ def export(path: Path) -> list[str]:
     with open_session(path) as session:
         absent = session.dataset.manifest.absent_tables()
         asked = Asked(session.dataset, session.parameters, session.connection)
-        kept = KeptRelations(path, Ancestry(asked))
+        kept = KeptRelations(path, Ancestry(asked, DuckdbEngine.packages))
         for name, relation in relations().items():
             if relation.kind == "computed" and not missing_table(name, absent):
                 found = session.query(f'select * from "{name}"').to_arrow_table()
@@ -183,18 +185,23 @@ def _place(place: Path | None, manifest: str) -> str:
 
 
 def _statements(relation: Relation, asked: Asked, kept: Mapping[str, str]) -> Iterator[str]:
+    from sql.engines.duckdb_engine import read_parquet
     from sql.graph.literals import insert_rows
-    from sql.graph.parameter_tables import create_statement, parameter_rows
+    from sql.graph.parameter_tables import as_asked, parameter_rows
+    from sql.graph.relation import create_table
     from sql.graph.stored import placed, stored_select
+
+    def read(table: StoredTable, files: Sequence[str]) -> str:
+        within = (Path(file).relative_to(asked.dataset.path).as_posix() for file in files)
+        return read_parquet(map(placed, within))
 
     name, select = relation.name, relation.definition
     if relation.kind == "parameters":
-        yield create_statement(relation, asked, again=True)
+        yield create_table(as_asked(relation, asked), again=True)
         yield from filter(None, [insert_rows(name, parameter_rows(name, asked))])
         return
     if relation.kind == "stored":
-        places = asked.prompt_places()
-        select = stored_select(relation, asked.dataset, places, start=asked.dataset.path)
+        select = stored_select(relation, asked.dataset, asked.prompt_places(), read)
     elif relation.kind == "computed":
         columns = ", ".join(f'"{c.name}"::{c.type} as "{c.name}"' for c in relation.columns)
         select = f"select {columns} from read_parquet({placed(f'{KEPT_FOLDER}/{kept[name]}')})"

@@ -51,6 +51,7 @@
     if (!preview) fillControls(m, head);
     fillScores(heads);
     fillMatches(m, head, heads[1]);
+    tables.fitAll();
     part("head-effects").textContent = (sentences[atlas.place(m, head)] ?? []).join(" ");
     const [tokens, total] = [
       atlas.tokens(m, p).length,
@@ -71,9 +72,10 @@
   }
 
   function draw(id, spec, renderer, kind) {
-    const { title: caption, ...untitled } = spec;
-    part(`${id}-caption`).textContent = caption;
-    const described = { ...untitled, name: id, description: `${kind} ${caption}.` };
+    const { title: words, ...untitled } = spec;
+    const caption = part(`${id}-caption`);
+    caption.replaceChildren(...words);
+    const described = { ...untitled, name: id, description: `${kind} ${caption.textContent}.` };
     return headswap.embed(part(id), described, renderer);
   }
 
@@ -208,7 +210,8 @@
     const made = withRows(replaced(replaced(spec, before, names), [0, 1.0], [0, 1]), rows);
     for (const layer of made.layer) layer.encoding.y.scale.domain = [0, limit];
     const value = heads.length > 1 ? cosine(...heads) : undefined;
-    made.title = names.join(" and ") + (value === undefined ? "" : `: cosine ${value.toFixed(4)}`);
+    const links = heads.flatMap((head) => [" and ", atlas.link(...head)]).slice(1);
+    made.title = [...links, value === undefined ? "" : `: cosine ${value.toFixed(4)}`];
     return made;
   }
 
@@ -230,7 +233,7 @@
       if (parameter.name in values) parameter.value = values[parameter.name];
     }
     Object.assign(made.usermeta.cells, { x: tokens.length, y: tokens.length });
-    made.title = `${atlas.name(m, head)} on ${atlas.prompts[p].name}`;
+    made.title = [atlas.link(m, head), ` on ${atlas.prompts[p].name}`];
     return made;
   }
 

@@ -32,7 +32,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 // A table that is wider than its place shows each row as a list of its cells with their headings:
 // nothing of it is cut in a narrow window.
-(() => {
+const tables = (() => {
   const roles = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
 
   // The heading of each cell, by the column in which it stands: cells may span rows above it.
@@ -69,5 +69,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
   const headingRole = (cell) => (cell.closest("thead") ? "columnheader" : "rowheader");
 
-  headswap.onDraw(() => document.querySelectorAll(".scroll > table").forEach(fit));
+  const fitAll = () => document.querySelectorAll(".scroll > table").forEach(fit);
+  headswap.onDraw(fitAll);
+  return { fitAll };
 })();
