@@ -48,7 +48,7 @@ COMMANDS = {
     ),
     "sql": ("sql.console.sql_command", "query a dataset with SQL"),
     "export": (
-        "sql.console.export_command",
+        "sql.graph.export_command",
         "write all views as SQL, with Parquet of what SQL cannot compute, for any DuckDB client",
     ),
     "views": ("sql.console.views_command", "list the views that can be queried, or explain one"),
