@@ -47,6 +47,10 @@ COMMANDS = {
         "make a smaller dataset of some models, prompts or layers of one",
     ),
     "sql": ("sql.console.sql_command", "query a dataset with SQL"),
+    "export": (
+        "sql.console.export_command",
+        "write all views as SQL, with Parquet of what SQL cannot compute, for any DuckDB client",
+    ),
     "views": ("sql.console.views_command", "list the views that can be queried, or explain one"),
     "report": ("reports.site.report_command", "write the report pages of a dataset"),
     "figure": (
@@ -196,10 +200,14 @@ def _with_views(push: Callable[..., int]) -> Callable[..., int]:
     ) -> int:
         prepare = importlib.import_module("ingest.transfer.push").prepare
         prepare(dataset, repository, revision, licence)
-        importlib.import_module("sql.graph.export").write_views(dataset)
+        views = importlib.import_module("sql.graph.export")
         if findings:
             importlib.import_module("reports.site.findings").write_findings(dataset)
-        return push(dataset=dataset, repository=repository, revision=revision, **options)
+        views.write_portable_views(dataset)
+        try:
+            return push(dataset=dataset, repository=repository, revision=revision, **options)
+        finally:
+            views.write_views(dataset)
 
     return run
 

@@ -94,6 +94,7 @@ def ingest_study(study: Study, as_json: bool) -> None:
         study.prompts.structural,
         LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
         as_json,
+        study.prompts.skip_unreadable,
     )
 
 

@@ -27,11 +27,12 @@ from ingest.kernel.progress import Progress
 from ingest.models.packages import needing_packages
 from ingest.models.source import ModelSource
 from ingest.models.stored import load_stored, pinned_source
-from ingest.pipeline import encode_all, token_rows
+from ingest.pipeline import token_rows
 from ingest.probing import probe_made_again
 from ingest.producers.attention import Capture, batches_of, count_rows, part_path, versions
 from ingest.prompts.prompt_set import PAIRED_TASKS, PromptSet, read_prompts, stored_prompts
 from ingest.prompts.sequence import structural_pattern
+from ingest.readable import encode_all, stored_of
 
 # Where files are made before they are seen to be the lost ones.
 _WORKSHOP = ".repair"
@@ -129,6 +130,7 @@ class _Workshop:
                 prompts = self._probe() or read_prompts(
                     prompts_file or PAIRED_TASKS, self._manifest.variant
                 )
+                prompts = stored_of(prompts, self._manifest)
                 if prompts.sha256 != self._manifest.prompts_sha256:
                     raise InputError(
                         f"{entry.path} is damaged, and {prompts.path} holds other prompts",

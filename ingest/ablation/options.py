@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ingest.dataset.relations import ABLATION_KINDS
 from ingest.generation.ablated import parse_head
 from ingest.kernel.errors import InputError
+from ingest.kernel.meant import head_hint
 
 ZERO, MEAN, RESAMPLE = KINDS = ABLATION_KINDS
 # exact: the model runs without the head. attribution: a gradient estimates what that would change.
@@ -29,9 +30,7 @@ def parse_heads(arguments: Sequence[str]) -> tuple[Head, ...]:
     for argument in arguments:
         head = parse_head(argument)
         if head is None:
-            raise InputError(
-                f"--head {argument!r} names no head", hint="write L3H5 for head 5 of layer 3"
-            )
+            raise InputError(f"--head {argument!r} names no head", hint=head_hint(argument))
         found.append(head)
     return tuple(found)
 

@@ -38,7 +38,7 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
     "--prompts",
     "prompts_file",
     metavar="FILE",
-    help="prompts as for ingest, a task without steps being enough, or "
+    help="prompts as for ingest, - for stdin, a task without steps being enough, or "
     f"{_DEMO_TASKS}[,prompts=N], 60 with complexities (default: those of the dataset). A task is "
     "continued after <|steps|>, a text at its end",
 )

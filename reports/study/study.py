@@ -19,9 +19,11 @@ from ingest.dataset.manifest import PROBE_PREFIX
 from ingest.dataset.relations import ABLATION_KINDS, TOKEN_CLASS_NAME
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
+from ingest.kernel.meant import choice_hint
 from ingest.kernel.typed import MismatchError, convert, path_of
 from reports.study.built_in import STUDIES_FOLDER, built_in_studies
 from reports.study.lines import errors_at, where
+from sql.engines.engine import EngineChoice, EngineName
 from sql.parameters import (
     Parameters,
     check_groups,
@@ -52,6 +54,7 @@ class Prompts(_Section, frozen=True):
     file: str | None = None
     variant: str | None = None
     structural: str | None = None
+    skip_unreadable: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -104,6 +107,9 @@ class _Analysis(_Section, frozen=True):
     groups: dict[str, tuple[str, ...]] = {}
     similarity: str | None = None
     claims: tuple[str, ...] = ()
+    engine: EngineName = "duckdb"
+    master: str | None = None
+    warehouse: str | None = None
 
 
 class _File(_Section, frozen=True):
@@ -124,8 +130,8 @@ class Study:
     """What a study file says, its paths made absolute or relative to where headswap runs.
 
     models: sources by name, the first the one whose reference head is looked for. analysis: what
-    every view, page and claim of the study is asked with. text_sha256: of the file's text, paths
-    as they stand in it.
+    every view, page and claim of the study is asked with. engine: what runs the queries.
+    text_sha256: of the file's text, paths as they stand in it.
     """
 
     dataset: Path
@@ -136,6 +142,7 @@ class Study:
     effects: Effects
     generate: Generate | None
     analysis: Parameters
+    engine: EngineChoice
     text_sha256: str
 
     @property
@@ -191,6 +198,7 @@ def _study_from(path: Path, sources: Path, results: Path) -> Study:
         effects=_checked_effects(file.effects, text, path),
         generate=_checked_generate(file, sources, text, path),
         analysis=_parameters(file, text, path),
+        engine=_engine(file.analysis, results, text, path),
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
@@ -201,7 +209,7 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise InputError(
             f"there is no study {path}",
-            hint=f"give a TOML file, or one of {', '.join(built_in_studies())}",
+            hint=choice_hint(str(path), built_in_studies(), "give a TOML file, or one of"),
         ) from error
     except (OSError, ValueError) as error:  # a ValueError: not UTF-8, or no path
         reason = getattr(error, "strerror", None) or "not UTF-8"
@@ -219,7 +227,7 @@ def _checked_file(text: str, path: Path) -> _File:
         section, *inner = error.place
         name = f"{path_of(inner)!r} in [{section}]" if inner else repr(section)
         what = f"unknown key {name}" if error.known else f"{name} {error.reason}"
-        hint = f"known are {', '.join(error.known)}" if error.known else _HINT
+        hint = choice_hint(str(error.place[-1]), error.known, "known are") if error.known else _HINT
         raise InputError(f"{where(error.place, text, path)}: {what}", hint=hint) from error
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
@@ -272,7 +280,7 @@ def _check_kinds(kinds: Sequence[str]) -> None:
         if kind not in ABLATION_KINDS:
             raise InputError(
                 f"there is no kind of ablation {kind!r}",
-                hint=f"choose of {', '.join(ABLATION_KINDS)}",
+                hint=choice_hint(kind, ABLATION_KINDS, "choose of"),
             )
     if len(set(kinds)) < len(kinds):
         raise InputError("a kind of ablation is named twice", hint="name each once")
@@ -338,6 +346,16 @@ def _parameters(file: _File, text: str, path: Path) -> Parameters:
     )
 
 
+def _engine(given: _Analysis, results: Path, text: str, path: Path) -> EngineChoice:
+    """Raises: InputError, naming the line, where another engine is told what is for Spark."""
+    for key in ("master", "warehouse"):
+        if getattr(given, key) is not None and given.engine != "spark":
+            place = where(("analysis", key), text, path)
+            raise InputError(f"{place}: {key} is for Spark alone", hint='add engine = "spark"')
+    warehouse = None if given.warehouse is None else results / given.warehouse
+    return EngineChoice(given.engine, given.master, warehouse)
+
+
 def _pair(names: Sequence[str], models: Mapping[str, str]) -> tuple[str, str]:
     if len(names) != 2 or names[0] == names[1]:
         raise InputError(
@@ -352,7 +370,8 @@ def _check_models(names: Sequence[str], models: Mapping[str, str]) -> None:
     for name in names:
         if name not in models:
             raise InputError(
-                f"{name!r} is not one of the models", hint=f"they are {', '.join(models)}"
+                f"{name!r} is not one of the models",
+                hint=choice_hint(name, list(models), "they are"),
             )
 
 

@@ -18,7 +18,8 @@ from ingest.prompts.classes import PhraseClass, parse_classes
 from reports.study import commands
 from reports.study.built_in import EXAMPLE, built_in_studies
 from reports.study.study import Generate, Study, read_study
-from sql.console.options import parameters_from
+from sql.console.options import engine_from, parameters_from
+from sql.engines.engine import EngineChoice
 from sql.parameters import Parameters, parse_claim
 from tests.support.running import REFERENCE, Run
 
@@ -184,6 +185,9 @@ def test_every_setting_of_the_example_is_read(opened_example: Study, tmp_path: P
         similarity="profile_centred",
         claims=(parse_claim("standard:L3H0 ~ adhd:L3H5 above same index"),),
     )
+    assert opened_example.engine == EngineChoice(
+        "spark", "spark://HOST:7077", tmp_path / "warehouse"
+    )
 
 
 def options_of(command: list[str]) -> dict[str, Any]:
@@ -217,7 +221,8 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     assert asked is not None
     for model in study.models:
         generate = options_of(commands.generate_command(study, model))
-        assert (generate["models"], generate["ablations"]) == ((model,), asked.ablate[model])
+        ablations = asked.ablate.get(model, ())
+        assert (generate["models"], generate["ablations"]) == ((model,), ablations)
         assert generate["prompts_file"] == asked.prompts
         given = asked.given("seeds", "kind", "temperature", "top_k", "max_new_tokens")
         assert given.items() <= generate.items()
@@ -229,6 +234,7 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     assert report["out"] == study.report
     assert parameters_from(report) == replace(study.analysis, claims=())
     assert parameters_from(claims) == study.analysis
+    assert engine_from(report) == engine_from(claims) == study.engine
     assert not verify["quick"]
 
 

@@ -176,7 +176,7 @@ def test_a_study_estimates_and_generates_what_is_missing(run: Run, study: Path) 
     assert first.code == 0, first.err
     stages = ["ingest", "ablate", "readout", "generate", "generate"]
     shown = commands_in(first.err)
-    assert [words[0] for words in shown] == [*stages, "check", "report"]
+    assert [words[0] for words in shown] == [*stages, "verify", "report"]
     with open_session(folder / "rows") as session:
         texts = session.rows(
             "select model, ablation, kind, regulation_phrases, count(*) as n from generations "

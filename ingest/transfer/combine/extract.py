@@ -16,6 +16,7 @@ from ingest.dataset.manifest import FileEntry, Manifest, ModelEntry, Part
 from ingest.dataset.reader import Dataset, open_dataset
 from ingest.dataset.relations import STORED_TABLES, StoredTable
 from ingest.kernel.errors import InputError
+from ingest.kernel.meant import choice_hint
 from ingest.kernel.progress import Progress
 from ingest.transfer.combine.merge import with_prompts_hash
 from ingest.transfer.combine.rows import copy_file, rewrite_file, target_of
@@ -237,7 +238,7 @@ def chosen_of(
         return there
     for value in wanted:
         if value not in there:
-            known = ", ".join(str(one) for one in list(dict.fromkeys(there))[:12])
-            more = ", ..." if len(set(there)) > 12 else ""
-            raise InputError(f"{where} has no {what} {value!r}", hint=f"it has {known}{more}")
+            known = [str(one) for one in dict.fromkeys(there)]
+            hint = choice_hint(str(value), known, "it has")
+            raise InputError(f"{where} has no {what} {value!r}", hint=hint)
     return list(wanted)

@@ -161,3 +161,45 @@ FIGURES = [
     "trends -o {t}/f.svg",
     "trends -o {t}/f.svg --head a:L0H0",
 ]
+
+# Of `headswap report`: the rows that travel with its page Ask.
+REPORTS = [
+    ["--with-rows="],
+    ["--with-rows=many"],
+    ["--with-rows=-1"],
+    ["--with-rows=1MB"],
+    ["--with-rows=1e6"],
+    ["--rows-where="],
+    ["--rows-where=weight >"],
+    ["--rows-where=nothing = 1"],
+    ["--rows-where=true) or (select count(*) from nothing"],
+    ["--rows-where=1; drop view models"],
+    ["--no-ask", "--with-rows=1M"],
+    ["--no-ask", "--rows-where=layer < 3"],
+]
+
+# Engines, and what Spark is told; nothing here starts it.
+ENGINES = [
+    "--engine=",
+    "--engine=sqlite",
+    "--master=spark://127.0.0.1:9",
+    "--warehouse={t}/new",
+    "--engine=spark --sandbox",
+    "--engine=spark --memory-limit=1GB",
+    "--engine=spark --warehouse={t}/empty.txt",
+    "--engine=spark --warehouse=/proc/x",
+    "--engine=spark --master=spark://",
+    "--engine=spark --master=spark://127.0.0.1:x",
+    "--engine=spark --master=spark://127.0.0.1:9",
+]
+SPARK_QUERIES = [
+    "",
+    "selec 1",
+    "select 1; select 2",
+    "summarize heads",
+    "select histogram(layer) from heads",
+    "select layer from hads",
+    "select lyer from heads",
+    "select * from 'x.parquet'",
+    "copy heads to 'x.csv'",
+]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from sql.console.examples import examples
-from sql.console.output import table_lines
+from sql.console.tables import table_lines
 from sql.session import Session, open_session
 
 COOKBOOK = Path(__file__).parents[3] / "docs" / "howto" / "cookbook.md"
