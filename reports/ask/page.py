@@ -11,7 +11,7 @@ from markupsafe import Markup
 from reports.ask.engine import Engine
 from reports.ask.rows import SCHEMA, PageRelation, PageRows
 from reports.charts.theme import LIGHT, inline, themed
-from reports.site.rendering import Page, figure_of, fill, script_json
+from reports.site.rendering import Page, fill, script_json
 from sql.console.examples import examples
 from sql.graph.relation import SUBJECTS
 
@@ -35,7 +35,7 @@ def ask_page(engine: Engine, rows: PageRows) -> Page:
         ),
         scripts=("ask_values.js", "ask_engine.js", "ask_editor.js", "ask_chart.js", "ask.js"),
         has_charts=True,
-        data=(("ask_chart_template", figure_of(_chart()).spec), ("ask_relations", _json(rows))),
+        data=(("ask_chart_template", _chart()), ("ask_relations", _json(rows))),
         styles=("ask.css",),
         libraries=(engine.main,),
         packed=(
@@ -108,7 +108,8 @@ def _json(rows: PageRows) -> Markup:
     )
 
 
-def _chart() -> alt.Chart:
+def _chart() -> Markup:
     """The looks of every chart of a result; its marks and rows come from the page."""
     empty: alt.Chart = alt.Chart(inline([])).mark_bar()
-    return themed(empty, LIGHT, name="ask_chart", description="Chart of the result")
+    chart = themed(empty, LIGHT, name="ask_chart", description="Chart of the result")
+    return script_json(chart.to_dict(validate=False))

@@ -37,6 +37,7 @@ def figures() -> Iterator[Figure]:
             dataset = write_large_dataset(Path(folder) / "dataset", n_prompts)
             with open_session(dataset) as session:
                 rows = read_rows(session, RowChoice(limit=10**9), engine.size)
+            links = HeadLinks((), is_single=False)
             file = Path(folder) / "ask.html"
             links = HeadLinks([], is_single=True)
             text = document([ask_page(engine, rows)], ["ask"], links)

@@ -104,15 +104,16 @@
   async function drawChart() {
     const [target, note] = [element("ask-chart"), element("ask-chart-note")];
     const isDrawn = chart.mark !== "none" && chart.x !== null && chart.y !== null;
-    target.hidden = !isDrawn;
+    element("ask-figure").hidden = !isDrawn;
     note.textContent = isDrawn
       ? askChart.note(result, chart)
       : chart.mark === "none" ? "" : "A chart needs a column across and one up.";
     if (!isDrawn) return;
     try {
+      element("ask-caption").textContent = askChart.caption(result, chart);
       await headswap.embed(target, askChart.spec(result, chart), "svg");
     } catch (error) {
-      target.hidden = true;
+      element("ask-figure").hidden = true;
       note.textContent = `These columns make no chart: ${error.message}`;
     }
   }

@@ -69,9 +69,8 @@ const askChart = (() => {
     if (colour !== null) encoding.color = channel(result, colour, mark, "colour");
     encoding.tooltip = result.columns.map(({ name }, at) => ({ field: `c${at}`, type: "nominal", title: line(name) }));
     const marks = { bar: { type: "bar" }, line: { type: "line", point: true }, point: { type: "point", filled: true }, rect: { type: "rect" } };
-    const template = headswap.read("ask_chart_template");
-    const names = [x, y].map((at) => result.columns[at].name);
     const words = { bar: "Bars", line: "Lines", point: "Points", rect: "Heat map" }[mark];
+    const template = headswap.read("ask_chart_template");
     const n = encoding.y.type === "ordinal" ? new Set(values.map((row) => row[encoding.y.field])).size : null;
     return {
       ...template,
@@ -82,11 +81,19 @@ const askChart = (() => {
       width: "container",
       height: n === null ? 320 : Math.max(18 * n, 40),
       autosize: { type: "fit-x", contains: "padding" },
-      description: `${words} of the result: ${names[0]} across, ${names[1]} up.`,
+      description: `${words} of the result: ${line(result.columns[x].name)} across, ${line(result.columns[y].name)} up.`,
     };
   }
 
   const asDrawn = (value) => (value !== null && typeof value === "object" ? askValues.text(value) : value);
+
+  // What is drawn in what, in words.
+  function caption(result, { mark, x, y, colour }) {
+    const [across, up, shade] = [x, y, colour].map((at) => (at === null ? "" : result.columns[at].name));
+    const [value, by] = mark === "bar" ? [across, up] : mark === "rect" ? [shade, `${up} and ${across}`] : [up, across];
+    const groups = shade && mark !== "rect" ? `, for each ${shade}` : "";
+    return value ? `${value} by ${by}${groups}` : by;
+  }
 
   function note(result, { mark }) {
     const most = mark === "bar" ? MOST_BARS : MOST_MARKS;
@@ -95,5 +102,5 @@ const askChart = (() => {
       : "";
   }
 
-  return { automatic, spec, note };
+  return { automatic, spec, note, caption };
 })();

@@ -223,7 +223,7 @@ def test_chart_follows_from_the_columns(
         ": list.value && list.selectedOptions[0].text)"
     )
     assert chosen == [mark, *places]
-    is_hidden = page.evaluate("document.getElementById('ask-chart').hidden")
+    is_hidden = page.evaluate("document.getElementById('ask-figure').hidden")
     assert is_hidden == (mark == "none")
     if mark != "none":
         drawn = page.evaluate("headswap.views.get('ask-chart').data('source_0').length")
