@@ -12,7 +12,6 @@ from reports.ask.engine import read_engine
 from reports.ask.page import ask_page
 from reports.ask.rows import RowChoice, read_rows
 from reports.site.links import HeadLinks
-from reports.site.links import HeadLinks
 from reports.site.rendering import document
 from sql.session import open_session
 from tests.benchmarks.measure import Figure
