@@ -235,10 +235,15 @@ def test_chart_follows_from_the_columns(
 def test_saved_file_has_the_rows_in_full(
     browser: Browser, small_page: Path, small_session: Session, tmp_path: Path
 ) -> None:
-    browser.command(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
-    )
     page = browser.open(small_page)
+    browser.command(
+        "Browser.setDownloadBehavior",
+        {
+            "behavior": "allow",
+            "downloadPath": str(tmp_path),
+            "browserContextId": page.context_id,
+        },
+    )
     sql = f"select *, 'a \"word\", and' as word from ({SCORES})"
     ask(page, sql)
     page.evaluate("document.getElementById('ask-csv').click()")
