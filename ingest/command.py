@@ -6,18 +6,22 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.dataset.manifest import PRECISIONS
+from ingest.dataset.manifest import PRECISIONS, LeftOut
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.models.source import ModelSource, parse_model_sources
 from ingest.prompts.probes import Probe, parse_probe
 from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
+from ingest.prompts.sequence import LEAST_TOKENS
+
+_MAX_LISTED = 5
 
 if TYPE_CHECKING:
     from ingest.pipeline import Estimate
@@ -67,7 +71,8 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
         "--prompts",
         metavar="FILE",
         help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
-        "text (default: the 12 paired tasks); or probe:repeated, probe:sink: random words, of "
+        "text (default: the 12 paired tasks); - for stdin, records or a text a line; or "
+        "probe:repeated, probe:sink: random words, of "
         "which probe:repeated,prompts=50,length=25,seed=0 says how many",
     ),
     click.option(
@@ -88,6 +93,12 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
     metavar="REGEX",
     help="the tokens that structural mass counts: those in which this is found (default: the "
     "markers, or a plain text's special tokens)",
+)
+@click.option(
+    "--skip-unreadable",
+    is_flag=True,
+    help="leave out, for all models, the prompts that one cannot read: longer than its context, or "
+    f"of fewer than {LEAST_TOKENS} tokens; they are counted, and the manifest lists them",
 )
 @gathered(
     "options",
@@ -119,6 +130,7 @@ def command(
     models: tuple[str, ...],
     prompts: PromptSet | Probe,
     structural: str | None,
+    skip_unreadable: bool,
     options: LoadOptions,
     out: Path,
     as_json: bool,
@@ -131,6 +143,7 @@ def command(
         structural,
         options,
         as_json,
+        skip_unreadable,
     )
     return 0
 
@@ -177,6 +190,7 @@ def ingest_and_print(
     structural: str | None = None,
     options: LoadOptions | None = None,
     as_json: bool = False,
+    skip_unreadable: bool = False,
 ) -> None:
     """Ingests as `ingest.pipeline.ingest`, and prints what the dataset now holds.
 
@@ -192,16 +206,20 @@ def ingest_and_print(
         structural,
         options,
         on_checked=lambda estimate: _print_plan(prompts, estimate),
+        skip_unreadable=skip_unreadable,
     )
+    left_out = done.manifest.left_out or ()
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
+    _print_left_out(left_out)
     _warn_of_undefined_profiles(out, done.added)
     if as_json:
         print(
             json.dumps(
                 {
                     "dataset": str(out),
-                    "prompts": len(prompts.prompts),
+                    "prompts": done.n_prompts,
                     "left_out": prompts.left_out,
+                    "unreadable": [asdict(entry) for entry in left_out],
                     "added": {name: rows[name] for name in done.added},
                     "skipped": {name: rows[name] for name in done.skipped},
                 }
@@ -212,7 +230,18 @@ def ingest_and_print(
         print(f"{name}: {rows[name]:,} attention rows added")
     for name in done.skipped:
         print(f"{name}: in the dataset already, nothing to do")
-    print(f"{out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
+    print(f"{out}: {len(done.manifest.models)} models, {done.n_prompts} prompts")
+
+
+def _print_left_out(left_out: Sequence[LeftOut]) -> None:
+    """Says on stderr which prompts no model was given."""
+    if not left_out:
+        return
+    print(f"left out for all models: {len(left_out):,} prompts", file=sys.stderr)
+    for entry in left_out[:_MAX_LISTED]:
+        print(f"  prompt {entry.prompt_id}: {entry.reason}", file=sys.stderr)
+    if len(left_out) > _MAX_LISTED:
+        print("  `headswap verify --json` lists all", file=sys.stderr)
 
 
 def _warn_of_undefined_profiles(out: Path, models: Sequence[str]) -> None:
@@ -255,7 +284,7 @@ def _print_plan(prompts: PromptSet, estimate: Estimate | None) -> None:
         )
     if estimate:
         print(
-            f"{len(prompts.prompts):,} prompts, {estimate.rows:,} rows, about "
+            f"{estimate.prompts:,} prompts, {estimate.rows:,} rows, about "
             f"{estimate.bytes / 1e6:,.1f} MB; {estimate.free_bytes / 1e9:,.1f} GB are free",
             file=sys.stderr,
         )

@@ -14,7 +14,7 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tutorial": ("Tutorial", ("head-swap",)),
     "howto": (
         "How to",
-        ("look", "own-models", "sql", "cookbook", "figures", "effects", "share", "studies"),
+        ("look", "own-models", "sql", "cookbook", "ask", "figures", "effects", "share", "studies"),
     ),
     "reference": ("Reference", ("commands", "python", "dataset", "relations")),
     "explanation": ("Explanation", ("finding", "statistics", "causality")),

@@ -60,6 +60,7 @@ def _ingest_commands(manifest: Manifest) -> list[str]:
         given = ["--prompts", manifest.variant]
     if manifest.structural is not None:
         given += ["--structural", manifest.structural]
+    given += ["--skip-unreadable"] if manifest.left_out else []
     commands = [
         f"# {model.name} was imported from {printable(model.source)}: no command runs it again"
         for model in manifest.models

@@ -221,7 +221,7 @@ def _patterns(
     parts = []
     for model in models:
         relation = session.query(
-            "select round(weight / $unit)::usmallint as units from attention where model = $m "
+            "select round(weight / $unit)::integer as units from attention where model = $m "
             "and prompt_id in (select unnest($ids)) and query < $n and key < $n "
             "order by layer, head, prompt_id, query, key",
             {"unit": WEIGHT_UNIT, "m": model.name, "ids": prompt_ids, "n": MAX_TOKENS},

@@ -11,6 +11,7 @@ from reports.charts.choices import distribution_title, matrix_title, nearest_tit
 from reports.charts.cosine_charts import distribution_chart, matrix_chart
 from reports.charts.effect_charts import effects_chart, readout_chart, strip_chart
 from reports.charts.group_charts import groups_chart
+from reports.charts.intervention_charts import agreement_chart, seeds_chart
 from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.charts.swap_charts import chance_chart, migration_chart, n_nearest, nearest_chart
 from reports.charts.trend_charts import trend_chart
@@ -84,7 +85,10 @@ def captions(report: Report) -> dict[str, list[str]]:
 
 
 def effects(found: Effects) -> dict[str, list[Figure]]:
-    """The charts of what heads do: `grid:KIND:MODEL`, `work:MODEL`, and `readouts`."""
+    """The charts of what heads do.
+
+    `grid:KIND:MODEL`, `work:MODEL`, `agreement:KIND:MODEL`, `seeds` and `readouts`.
+    """
     marked = {work.other: work.match for work in found.works}
     marked[found.reference.model] = found.reference
     figures = {
@@ -95,6 +99,16 @@ def effects(found: Effects) -> dict[str, list[Figure]]:
     }
     for number, work in enumerate(found.works):
         figures[f"work:{work.other}"] = [figure_of(strip_chart(work, name=f"work_{number}"))]
+    for number, estimated in enumerate(found.estimated):
+        if estimated.n_both:
+            chart = agreement_chart(
+                estimated, marked.get(estimated.model), name=f"agreement_{number}"
+            )
+            figures[f"agreement:{estimated.kind}:{estimated.model}"] = [figure_of(chart)]
+    figures["seeds"] = [
+        figure_of(seeds_chart(change, name=f"seeds_{number}"))
+        for number, change in enumerate(found.seed_changes)
+    ]
     figures["readouts"] = [
         figure_of(readout_chart(readout, found.reference.model, name=f"readout_{number}"))
         for number, readout in enumerate(found.readouts)

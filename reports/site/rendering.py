@@ -18,6 +18,7 @@ from markupsafe import Markup
 from reports.charts.theme import DARK, FONT, LIGHT, colours
 from reports.charts.vega import vega_bundle
 from reports.data import effect_wording, verdicts, wording
+from reports.data.interventions import intervention_wording
 from reports.site.links import HeadLinks
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -32,6 +33,7 @@ MENU = {
     "swaps": "Swaps",
     "effects": "Effects",
     "prompts": "Prompts",
+    "ask": "Ask",
     "data": "Data",
     "history": "History",
 }
@@ -57,7 +59,10 @@ class Page:
     """One page of a site. name: as in MENU; title: what it found, its heading.
 
     scripts: the files that it runs, after those that every page does. has_charts: needs Vega.
-    data: what its scripts read, by the element's id.
+    data: what its scripts read, by the element's id. styles: its sheets, after those of every page.
+    libraries: texts of scripts that run before its own. packed: bytes in base 64 that its scripts
+    unpack when they need them, by the element's id. policy: what its scripts may do beyond what
+    those of every page may, by the directive.
     """
 
     name: str
@@ -66,6 +71,10 @@ class Page:
     scripts: tuple[str, ...] = ()
     has_charts: bool = False
     data: tuple[tuple[str, Markup], ...] = ()
+    styles: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    packed: tuple[tuple[str, str], ...] = ()
+    policy: tuple[tuple[str, str], ...] = ()
 
 
 def figure_of(chart: alt.Chart | alt.LayerChart, model: str | None = None) -> Figure:
@@ -89,9 +98,11 @@ def fill(template: str, **values: Any) -> Markup:
 def document(pages: Sequence[Page], site: Sequence[str], links: HeadLinks) -> str:
     """Pages as one HTML file. site: the names of all, those in files beside it, too."""
     names = list(dict.fromkeys(name for page in pages for name in (*_ON_EVERY_PAGE, *page.scripts)))
-    scripts = [(_TEMPLATES / name).read_text(encoding="utf-8") for name in names]
+    scripts = [library for page in pages for library in page.libraries]
+    scripts += [(_TEMPLATES / name).read_text(encoding="utf-8") for name in names]
     if any(page.has_charts for page in pages):
         scripts.insert(0, vega_bundle())
+    styles = dict.fromkeys(sheet for page in pages for sheet in page.styles)
     palettes = {"light": colours(LIGHT), "dark": colours(DARK)}
     return fill(
         "shell.html",
@@ -102,12 +113,13 @@ def document(pages: Sequence[Page], site: Sequence[str], links: HeadLinks) -> st
         is_single=len(pages) > 1,
         palettes=script_json(palettes),
         data=dict(entry for page in pages for entry in page.data),
+        packed={name: Markup(text) for page in pages for name, text in page.packed},
         scripts=[Markup(script) for script in scripts],
         # Only these scripts run, and nothing is ever fetched: the browser itself sees to it.
-        policy=_policy(scripts),
+        policy=_policy(scripts, [entry for page in pages for entry in page.policy]),
         style=Markup("").join(
             fill(sheet, font=Markup(FONT), palettes=palettes)
-            for sheet in ("site.css", "browse.css", "charts.css", "print.css")
+            for sheet in ("site.css", "browse.css", "charts.css", *styles, "print.css")
         ),
     )
 
@@ -127,15 +139,21 @@ def _environment() -> Environment:
     environment.globals["wording"] = wording
     environment.globals["verdicts"] = verdicts
     environment.globals["effect_wording"] = effect_wording
+    environment.globals["intervention_wording"] = intervention_wording
     return environment
 
 
-def _policy(scripts: Sequence[str]) -> Markup:
+def _policy(scripts: Sequence[str], more: Sequence[tuple[str, str]]) -> Markup:
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()) for script in scripts]
-    sources = " ".join(f"'sha256-{hash_.decode()}'" for hash_ in hashes)
-    return Markup(
-        f"default-src 'none'; script-src {sources}; style-src 'unsafe-inline'; img-src data:"
-    )
+    directives = {
+        "default-src": "'none'",
+        "script-src": " ".join(f"'sha256-{hash_.decode()}'" for hash_ in hashes),
+        "style-src": "'unsafe-inline'",
+        "img-src": "data:",
+    }
+    for name, source in more:
+        directives[name] = " ".join(filter(None, (directives.get(name), source)))
+    return Markup("; ".join(f"{name} {sources}" for name, sources in directives.items()))
 
 
 def script_json(value: Any) -> Markup:

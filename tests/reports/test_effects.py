@@ -18,9 +18,8 @@ from reports.data.queries import read_reference
 from reports.site.pages import write_report
 from sql.session import Session, open_session
 from tests.support.page_text import text_of
-from tests.support.services.browser import running_browser
+from tests.support.services.browser import AXE, running_browser
 
-AXE = Path(__file__).parents[1] / "fixtures" / "axe" / "axe.min.js"
 DRAWN = "document.documentElement.dataset.charts === 'drawn'"
 
 

@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,10 +31,13 @@ FLAGS = (
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
-# What a page of a report says of itself.
-CHARTS_DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
+# Where the set-up installs npm's packages, beside those of Python.
+NPM = Path(sys.prefix) / "npm"
+AXE = NPM / "node_modules" / "axe-core" / "axe.min.js"
 # A loaded machine with two slow cores takes its time.
 TIMEOUT_SECONDS = 400.0
+# What a page of a report says of itself: all its charts stand.
+CHARTS_DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
 
 
 class Page:
@@ -78,8 +82,9 @@ class Page:
         while self.n_loads == n_loads:
             assert time.monotonic() < deadline, f"nothing loaded: {expression}"
             time.sleep(0.05)
-            # While a document gives way to the next, nothing can be asked of either.
-            self.command("Page.getNavigationHistory")
+            # While a document gives way to the next, nothing can be asked of either; the browser
+            # answers, and what has happened comes with its answer.
+            self._browser.command("Browser.getVersion", {})
         self.wait_for(CHARTS_DRAWN)
 
     def click(self, x: float, y: float) -> None:
@@ -88,6 +93,16 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             place: dict[str, Any] = {"x": x, "y": y, "button": "left", "clickCount": 1}
             self.command("Input.dispatchMouseEvent", type=kind, **place)
+
+    def reload(self) -> None:
+        """Loads the page anew and waits until its charts are drawn."""
+        before = self.n_loads
+        self.command("Page.reload")
+        while self.n_loads == before:
+            # Asked of the browser: what is asked of a page that goes fails.
+            self._browser.command("Browser.getVersion", {})
+            time.sleep(0.05)
+        self.wait_for(CHARTS_DRAWN)
 
     def move_mouse(self, x: float, y: float) -> None:
         """Moves the mouse to a place in the window."""
@@ -127,13 +142,13 @@ class Browser:
 
     def open(
         self,
-        path: Path,
+        place: Path | str,
         width: int = 1280,
         height: int = 900,
         ready: str = CHARTS_DRAWN,
         beside: Page | None = None,
     ) -> Page:
-        """Opens a local file in a new tab and waits until it is ready: its charts are drawn.
+        """Opens a file, or an address, in a new tab and waits until it is ready: charts drawn.
 
         beside: a tab whose storage it shares; else it is a reader's first visit.
         """
@@ -154,7 +169,8 @@ class Browser:
             page.command(f"{domain}.enable")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         page.command("Emulation.setDeviceMetricsOverride", **metrics)
-        page.command("Page.navigate", url=path.resolve().as_uri())
+        address = place if isinstance(place, str) else place.resolve().as_uri()
+        page.command("Page.navigate", url=address)
         page.wait_for(ready)
         return page
 
