@@ -127,7 +127,8 @@ UNLINKED = r"""(() => {
 })()"""
 
 
-@pytest.mark.parametrize("name", PAGES)
+# Ask describes columns, and the heads there are examples of how they are written.
+@pytest.mark.parametrize("name", [name for name in PAGES if name != "ask"])
 def test_every_head_that_is_named_is_a_link(name: str, shown: Any, three: Session) -> None:
     page = shown(name)
     assert page.evaluate(UNLINKED) == []
