@@ -46,10 +46,8 @@ class Page:
     n_loads: documents that were loaded.
     """
 
-    def __init__(
-        self, browser: Browser, session_id: str, target_id: str, context_id: str = ""
-    ) -> None:
-        self.target_id, self.context_id = target_id, context_id
+    def __init__(self, browser: Browser, session_id: str, target_id: str) -> None:
+        self.target_id = target_id
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.n_loads = 0
@@ -146,7 +144,6 @@ class Browser:
         width: int = 1280,
         height: int = 900,
         ready: str = CHARTS_DRAWN,
-        beside: Page | None = None,
     ) -> Page:
         """Opens a file, or an address, in a new tab and waits until it is ready: charts drawn.
 
@@ -163,7 +160,7 @@ class Browser:
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
         )
-        page = Page(self, session["sessionId"], target["targetId"], context)
+        page = Page(self, session["sessionId"], target["targetId"])
         self._pages[session["sessionId"]] = page
         for domain in ("Network", "Runtime", "Log", "Page"):
             page.command(f"{domain}.enable")
