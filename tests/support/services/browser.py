@@ -147,13 +147,9 @@ class Browser:
     ) -> Page:
         """Opens a file, or an address, in a new tab and waits until it is ready: charts drawn.
 
-        beside: a tab whose storage it shares; else it is a reader's first visit.
+        Nothing is remembered there of other tabs: it is a reader's first visit.
         """
-        context = (
-            beside.context_id
-            if beside
-            else self.command("Target.createBrowserContext", {})["browserContextId"]
-        )
+        context = self.command("Target.createBrowserContext", {})["browserContextId"]
         target = self.command(
             "Target.createTarget", {"url": "about:blank", "browserContextId": context}
         )
