@@ -81,8 +81,9 @@ def figure_of(chart: alt.Chart | alt.LayerChart, model: str | None = None) -> Fi
     """A chart as a page holds it."""
     # Its parts were validated as they were made.
     spec: dict[str, Any] = chart.to_dict(validate=False)
+    # A template has none: its page says what it is of.
     return Figure(
-        caption=" ".join(spec.pop("title")),
+        caption=" ".join(spec.pop("title", ())),
         id=spec["name"],
         spec=script_json(spec),
         description=spec["description"],

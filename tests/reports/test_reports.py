@@ -207,7 +207,7 @@ def test_command_prints_the_path_of_the_page(run: Run, tmp_path: Path) -> None:
         "page": str(tmp_path / "out" / "index.html"),
     }
     # One model: no page of swaps.
-    names = {"index", "heads", "head", "prompts", "data", "history"}
+    names = {"index", "heads", "head", "prompts", "ask", "data", "history"}
     assert {file.stem for file in (tmp_path / "out").iterdir()} == names
 
 

@@ -66,7 +66,7 @@ const looks = (() => {
       button.setAttribute("aria-pressed", at === query);
     });
     const named = (at) => `${tokens[at][0]} (${at}) ${row[at].toFixed(4)}`;
-    const most = [...row.keys()].sort((a, b) => row[b] - row[a]).slice(0, 5);
+    const most = [...row.keys()].sort((a, b) => row[b] - row[a]).slice(0, 4);
     const least = key === null || most.includes(key) || row[key] === undefined ? [] : [key];
     slot.said.textContent =
       `${tokens[query][0]} (position ${query}) looks at ${[...most, ...least].map(named).join(", ")}`;

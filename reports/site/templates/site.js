@@ -71,10 +71,10 @@ const headswap = (() => {
   function saving(element, shown, view) {
     const figure = element.closest("figure");
     figure.querySelector(".save")?.remove();
-    const title = () => figure.querySelector("figcaption").textContent.trim();
+    const title = () => figure.querySelector("figcaption")?.textContent.trim() ?? "";
     const save = async (format) => {
       const width = element.clientWidth;
-      const lines = title().match(new RegExp(`.{1,${Math.round(width / 9)}}(?:\\s|$)`, "g"));
+      const lines = title().match(new RegExp(`.{1,${Math.round(width / 9)}}(?:\\s|$)`, "g")) ?? [];
       const titled = { ...shown, title: lines.map((line) => line.trim()), width };
       const whole = await vegaEmbed(make("div", {}), titled, { ...options, renderer: "none" });
       for (const { name } of shown.params ?? []) whole.view.signal(name, view.signal(name));

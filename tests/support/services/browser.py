@@ -46,10 +46,8 @@ class Page:
     n_loads: documents that were loaded.
     """
 
-    def __init__(
-        self, browser: Browser, session_id: str, target_id: str, context_id: str = ""
-    ) -> None:
-        self.target_id, self.context_id = target_id, context_id
+    def __init__(self, browser: Browser, session_id: str, target_id: str) -> None:
+        self.target_id = target_id
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.n_loads = 0
@@ -82,8 +80,9 @@ class Page:
         while self.n_loads == n_loads:
             assert time.monotonic() < deadline, f"nothing loaded: {expression}"
             time.sleep(0.05)
-            # While a document gives way to the next, nothing can be asked of either.
-            self.command("Page.getNavigationHistory")
+            # While a document gives way to the next, nothing can be asked of either; the browser
+            # answers, and what has happened comes with its answer.
+            self._browser.command("Browser.getVersion", {})
         self.wait_for(CHARTS_DRAWN)
 
     def click(self, x: float, y: float) -> None:
@@ -145,24 +144,19 @@ class Browser:
         width: int = 1280,
         height: int = 900,
         ready: str = CHARTS_DRAWN,
-        beside: Page | None = None,
     ) -> Page:
         """Opens a file, or an address, in a new tab and waits until it is ready: charts drawn.
 
-        beside: a tab whose storage it shares; else it is a reader's first visit.
+        Nothing is remembered there of other tabs: it is a reader's first visit.
         """
-        context = (
-            beside.context_id
-            if beside
-            else self.command("Target.createBrowserContext", {})["browserContextId"]
-        )
+        context = self.command("Target.createBrowserContext", {})["browserContextId"]
         target = self.command(
             "Target.createTarget", {"url": "about:blank", "browserContextId": context}
         )
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
         )
-        page = Page(self, session["sessionId"], target["targetId"], context)
+        page = Page(self, session["sessionId"], target["targetId"])
         self._pages[session["sessionId"]] = page
         for domain in ("Network", "Runtime", "Log", "Page"):
             page.command(f"{domain}.enable")
