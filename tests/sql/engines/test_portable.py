@@ -36,7 +36,7 @@ def _asked(folder: str) -> dict[str, str]:
                 and node.args
                 and isinstance(node.args[0], ast.Constant)
             ):
-                found[f"{path.relative_to(ROOT)}:{node.lineno}"] = node.args[0].value
+                found[f"{path.relative_to(ROOT)}:{node.lineno}"] = str(node.args[0].value)
     return found
 
 
