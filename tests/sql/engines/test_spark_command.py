@@ -1,4 +1,4 @@
-"""`headswap sql`, `report` and `claims` on a Spark cluster: what they print and write is DuckDB's."""
+"""`headswap sql`, `report`, `claims` on a Spark cluster print and write what DuckDB's do."""
 
 from __future__ import annotations
 
@@ -84,5 +84,5 @@ def test_the_pages_are_duckdbs(
         assert run("report", demo_dataset, "--out", folder, *engine).code == 0
     names = sorted(path.name for path in folders[0].iterdir())
     assert names == sorted(path.name for path in folders[1].iterdir())
-    _, unlike, errors = filecmp.cmpfiles(*folders, names, shallow=False)
+    _, unlike, errors = filecmp.cmpfiles(folders[0], folders[1], names, shallow=False)
     assert (unlike, errors) == ([], [])
