@@ -67,8 +67,9 @@ class Trend:
 def runs(session: Session) -> list[str]:
     """The runs of which there are two checkpoints or more, that with the most first."""
     found = session.rows(
-        "select run from checkpoints group by run having count(distinct step) > 1 "
-        "order by count(distinct step) desc, run"
+        "with counted as ("
+        "select run, count(distinct step) as n_steps from checkpoints group by run) "
+        "select run from counted where n_steps > 1 order by n_steps desc, run"
     )
     return [row["run"] for row in found]
 

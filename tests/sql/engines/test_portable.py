@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 
 from ingest.kernel.errors import InputError
@@ -11,7 +9,7 @@ from sql.console.examples import examples
 from sql.engines.portable import NotPortableError
 from sql.engines.spark_dialect import spark_sql
 from sql.graph.catalog import declared
-from tests.support.dependencies import ROOT
+from tests.support.asked import asked_in
 
 OWN = {
     **{name: view.definition for name, view in declared().items() if view.kind == "select"},
@@ -24,26 +22,9 @@ def test_our_own_sql_means_the_same_in_both(name: str) -> None:
     assert spark_sql(OWN[name]).startswith(("SELECT", "WITH"))
 
 
-def _asked(folder: str) -> dict[str, str]:
-    """The queries that stand in calls of a session's methods, by their places."""
-    found = {}
-    for path in sorted((ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in ("rows", "query", "frame")
-                and node.args
-                and isinstance(node.args[0], ast.Constant)
-                and isinstance(node.args[0].value, str)
-            ):
-                found[f"{path.relative_to(ROOT)}:{node.lineno}"] = node.args[0].value
-    return found
-
-
 @pytest.mark.parametrize("folder", ["reports", "sql/computed", "headswap"])
 def test_what_pages_and_functions_ask_means_the_same_in_both(folder: str) -> None:
-    asked = _asked(folder)
+    asked = asked_in(folder)
     assert asked
     refused = {}
     for place, sql in asked.items():
