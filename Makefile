@@ -56,6 +56,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@if [ -e $@ ]; then rm $@; else rm -rf .venv; $(PYTHON) -m venv .venv; fi
 	$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
 	$(BIN)/python -m pip install -qq --constraint constraints.txt \
-	    --no-build-isolation --no-compile --editable '.[models,spark,dev]'
+	    --no-build-isolation --no-compile --editable '.[models,s3,spark,dev]'
 	@$(BIN)/python -c 'import headswap, ingest.models.load, reports.site.pages'
 	@touch $@
