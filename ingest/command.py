@@ -152,12 +152,16 @@ def prompts_named(name: str | None, variant: str | None = None) -> PromptSet | P
     return probe
 
 
-def _made(
+def made_prompts(
     named: PromptSet | Probe,
     sources: Sequence[ModelSource],
     out: Path,
     options: LoadOptions | None,
 ) -> PromptSet:
+    """The prompts that were named; those of a probe are made for the models.
+
+    Raises: as `ingest.probing.probe_prompts`.
+    """
     if not isinstance(named, Probe):
         return named
     from ingest.probing import probe_prompts
@@ -180,7 +184,7 @@ def ingest_and_print(
     """
     from ingest.pipeline import ingest  # seconds less where a prompt file cannot be read
 
-    prompts = _made(named, sources, out, options)
+    prompts = made_prompts(named, sources, out, options)
     done = ingest(
         sources,
         prompts,

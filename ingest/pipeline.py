@@ -156,14 +156,14 @@ def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: 
 def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) -> Manifest | None:
     """The manifest of the dataset at `out`, None where there is no dataset yet."""
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file", hint="give a folder with --out")
+        raise InputError(f"{out} is a file", hint="give a folder")
     if not (out / MANIFEST_NAME).exists():
         names = sorted(path.name for path in out.iterdir()) if out.exists() else []
         foreign = [name for name in names if not _LEFT_BEHIND.fullmatch(name)]
         if foreign:
             raise InputError(
                 f"{out} is neither empty nor a dataset (it holds {foreign[0]})",
-                hint="give a new or empty folder with --out",
+                hint="give a new or empty folder",
             )
         return None
     manifest = read_manifest(out)
@@ -175,13 +175,13 @@ def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) ->
     if manifest.prompts_sha256 != prompts.sha256:
         raise InputError(
             f"{out} is a dataset of other prompts than {prompts.path} (variant {prompts.variant})",
-            hint="a dataset has one set of prompts; give another folder with --out",
+            hint="a dataset has one set of prompts; give another folder",
         )
     return manifest
 
 
 def _check_same_model(held: ModelEntry, files: ModelFiles, options: LoadOptions, out: Path) -> None:
-    hint = "give the new one another name, or another folder with --out"
+    hint = "give the new one another name, or another folder"
     is_same_tokenizer = held.tokenizer == tokenizer_name(sha256_of(files.tokenizer))
     if held.weights_sha256 != files.weights_sha256() or not is_same_tokenizer:
         raise InputError(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # What heads are compared by. content: patterns beyond position and role, of models that cut the
 # prompts into the same tokens. profile_whitened: what sets profiles apart from those of the layer.
 CONTENT, PROFILE_WHITENED = "content", "profile_whitened"
-# Those with p values: the errors of their test were measured (docs/statistics.md).
+# Those with p values: the errors of their test were measured (docs/explanation/statistics.md).
 TESTED_SIMILARITIES = (CONTENT, PROFILE_WHITENED)
 # The rest are the forms of a profile, as the view profile_vectors names them.
 SIMILARITIES = (

@@ -177,7 +177,6 @@ _QUERYING = {*_DATASET, "duckdb", "_duckdb"}
         (["sql", "{d}", "select count(*) from profiles"], {*_QUERYING, "pyarrow", "numpy"}),
         (["views"], {"click"}),
         (["views", "profiles"], {"click", "duckdb", "_duckdb"}),  # which parses what it reads
-        (["check", "{d}"], _QUERYING),
         (["init", "{t}/study.toml"], {"click"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -1,60 +1,76 @@
-"""README.md says what the code does."""
+"""README.md: followed word for word from an empty folder, short, and what it says is so."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pytest
+import headswap
+from sql.session import open_session
+from tests.support.dependencies import ROOT
+from tests.support.pages.blocks import blocks
+from tests.support.pages.follow import Reader, svg_texts
+from tests.support.running import REFERENCE
 
-from headswap import COMMANDS
-from sql.graph.reference import reference_text
-from sql.session import Session
-from tests.support.readme import README, RELATIONS, help_of, rendered
-
+README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
 
 
-def test_rendered_parts_are_current() -> None:
-    assert rendered(TEXT) == TEXT, "run `make format` to renew them"
+def test_a_reader_who_follows_it_gets_what_it_shows(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.follow(README)
+    # The picture is that of the first command.
+    kept = (ROOT / "docs" / "pictures" / "look.svg").read_text(encoding="utf-8")
+    drawn = (tmp_path / "heads.svg").read_text(encoding="utf-8")
+    assert svg_texts(kept) == svg_texts(drawn)
+    # Marked in the text, for the reader; nothing else is left out.
+    assert [block.cost for block in reader.skipped] == ["needs a network", "needs your models"]
+    with open_session(tmp_path / "demo" / "dataset") as session:
+        for model, *numbers in re.findall(
+            r"^\| (\w+) " + r"\| (\d+) " * 5 + r"\| ([\d.]+) \|$", TEXT, re.M
+        ):
+            names = ("layer", "head", "prompt_id", "query", "key")
+            where = " and ".join(f"{n} = {v}" for n, v in zip(names, numbers, strict=False))
+            (found,) = session.rows(
+                f"select weight from attention where model = '{model}' and {where}"
+            )
+            assert abs(found["weight"] - float(numbers[-1])) < 0.0015
+        (caveat,) = session.rows(
+            "select count(*) filter (where holds) as n_hold, count(*) as n_heads "
+            "from published_criterion where model_a = 'standard' and model_b = 'adhd'"
+        )
+        assert "**But {n_hold} of the {n_heads} heads of".format(**caveat) in TEXT
+        (smallest,) = session.rows(
+            "select min(p_family) as p from verdicts "
+            "where model_a = 'standard' and model_b = 'adhd'"
+        )
+        assert f"(smallest p {smallest['p']:.2f})" in TEXT
+        rows = session.rows(
+            "select model_b, n_same_index, p_value from same_index_tests "
+            "where layer is null and model_a = 'standard' order by model_b"
+        )
+        same, twin = rows
+        assert f"{same['n_same_index']} of 48 heads are most alike" in TEXT
+        assert f"(p = {same['p_value']:.5f}; in the twin {twin['n_same_index']} of" in TEXT
+        assert f"48, p = {twin['p_value']:.2f})" in TEXT
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_shown(command: str) -> None:
-    assert f"headswap {command}" in TEXT
-    assert help_of(command).startswith(f"Usage: headswap {command} ")
+def test_what_to_do_with_two_models_works_with_two_models(
+    tmp_path: Path, monkeypatch, capfd
+) -> None:
+    (block,) = (block for block in blocks(README) if block.cost == "needs your models")
+    code = block.code.replace("path/to/one", str(REFERENCE / "standard"))
+    code = code.replace("ORG/NAME", str(REFERENCE / "adhd"))
+    monkeypatch.chdir(tmp_path)
+    Path("prompts.txt").write_text("Any text at all.\nAnd more of it.\n")
+    for line in code.splitlines():
+        assert headswap.main(line.split()[1:]) == 0, capfd.readouterr().err
+    assert Path("report/index.html").exists()
 
 
-def test_every_query_runs(reference_session: Session) -> None:
-    blocks = re.findall(r"```sql\n(.*?)```", TEXT, re.S)
-    queries = [query for block in blocks for query in block.split(";") if query.strip()]
-    assert len(queries) >= 2
-    for query in queries:
-        reference_session.rows(query)
-        # Without it a dataset of two tokenizers gives each row twice.
-        assert "join tokens" not in query or "tokens.tokenizer = models.tokenizer" in query
-    (mutual, *_) = (reference_session.rows(query) for query in queries)
-    assert len(mutual) == 12
-
-
-def test_reference_of_relations_is_that_of_the_declarations() -> None:
-    assert RELATIONS.read_text(encoding="utf-8") == reference_text()
-
-
-def test_tree_names_every_folder() -> None:
-    tree = TEXT.split("## The project")[1].split("```")[1]
-    named: list[Path] = []
-    for line in tree.strip().splitlines():
-        depth, name = (len(line) - len(line.lstrip())) // 2, line.split()[0]
-        assert len(line.split(maxsplit=1)) == 2, line  # says what it is
-        parents = [path for path in named if len(path.parts) == depth][-1:] if depth else []
-        named.append(Path(*(part for path in parents for part in path.parts), name))
-    root = README.parent
-    assert [path for path in named if not (root / path).exists()] == []
-    holding = {
-        path.relative_to(root).parent
-        for folder in ("ingest", "sql", "reports")
-        for suffix in ("py", "sql")
-        for path in (root / folder).rglob(f"*.{suffix}")
-    }
-    assert holding - set(named) == set()
+def test_it_is_read_in_one_sitting() -> None:
+    assert len(TEXT.splitlines()) <= 200
+    # Terms are said what they are before they are used.
+    for term in ("structural", "profile"):
+        defined = TEXT.index(f"**{term}**")
+        assert term not in TEXT[:defined].lower(), term

@@ -26,9 +26,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`headswap`, installed from a wheel; what it depends on is lent by the environment here."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"  # or the build would leave its own files beside the project's
-    for name in ("ingest", "sql", "reports"):
+    for name in ("headswap", "ingest", "sql", "reports"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("headswap.py", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     offline = ["--no-deps", "--no-index", "--quiet"]

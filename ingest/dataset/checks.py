@@ -20,12 +20,16 @@ class Problem:
 
 @dataclass
 class Check:
-    """One promise: how many things were held against it, and which did not keep it."""
+    """One promise: how many things were held against it, and which did not keep it.
+
+    measured: what was found where it is kept, in words: how far from the promise, for instance.
+    """
 
     name: str
     promise: str
     n_checked: int = 0
     problems: list[Problem] = field(default_factory=list)
+    measured: list[str] = field(default_factory=list)
 
     def record(self, path: str, what: str | None) -> bool:
         """Counts one thing; `what` says what is wrong with it, None for nothing."""

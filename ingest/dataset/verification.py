@@ -115,11 +115,7 @@ def verify(dataset: Path, quick: bool = False, on_rows: OnRows = lambda rows: No
     for table in STORED_TABLES.values():
         _check_files(verification, table, quick)
     _check_rows(verification, quick)
-    for path in _orphans(dataset, manifest):
-        checks["orphans"].n_checked += 1
-        checks["orphans"].problems.append(
-            Problem(path, "is not named by the manifest", is_superfluous=True)
-        )
+    _check_orphans(checks["orphans"], dataset, manifest)
     return list(checks.values())
 
 
@@ -186,10 +182,15 @@ def _check_schema(
     return check.record(entry.path, problem)
 
 
-def _orphans(dataset: Path, manifest: Manifest) -> Iterator[str]:
+def _check_orphans(check: Check, dataset: Path, manifest: Manifest) -> None:
     named = {entry.path for entry in manifest.files()}
     for path in sorted(dataset.rglob("*")):
         below = path.relative_to(dataset)
         is_ours = path.suffix in _OWN_SUFFIXES and below.parts[0] != KEPT_FOLDER
-        if is_ours and not path.is_dir() and below.as_posix() not in named:
-            yield below.as_posix()
+        if not is_ours or path.is_dir():
+            continue
+        check.n_checked += 1
+        if below.as_posix() not in named:
+            check.problems.append(
+                Problem(below.as_posix(), "is not named by the manifest", is_superfluous=True)
+            )

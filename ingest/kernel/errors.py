@@ -18,6 +18,8 @@ class HeadswapError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(f"Hint: {hint}")  # what a traceback shows below the message
 
 
 class InputError(HeadswapError):

@@ -16,6 +16,12 @@ from ingest.kernel.hub import parse_hub_id
 from ingest.models.hub import fetch_snapshot
 
 DEMO_PREFIX = "demo:"
+# What the demo calls its models, and where they lie; the others go by the names of their folders.
+DEMO_NAMES = {
+    "standard": "standard-1",
+    "adhd": "adhd-shared",
+    "standard-twin": "standard-2",
+}
 DEMO_FOLDER = Path(__file__).parents[1] / "demo" / "models"
 BUNDLE_NAME = "hooked_transformer.pt"
 TOKENIZER_NAME = "tokenizer.json"
@@ -142,12 +148,13 @@ def _local_path(source: ModelSource) -> Path:
     if not source.source.startswith(DEMO_PREFIX):
         # Not Path.expanduser, which fails where there is no such user.
         return Path(os.path.expanduser(source.source))  # noqa: PTH111
-    demo = source.source.removeprefix(DEMO_PREFIX)
+    name = source.source.removeprefix(DEMO_PREFIX)
+    demo = DEMO_NAMES.get(name, name)
     known = sorted(path.name for path in DEMO_FOLDER.glob("*") if path.is_dir())
     if demo not in known:
         raise InputError(
             f"there is no demo model {demo!r}",
-            hint=f"the demo models are {', '.join(known)}"
+            hint=f"the demo models are {', '.join([*DEMO_NAMES, *known])}"
             if known
             else "train them first: python -m ingest.demo.train",
         )

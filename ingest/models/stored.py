@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.kernel.errors import InputError
+from ingest.kernel.files import sha256_of
 from ingest.models.options import LoadOptions
-from ingest.models.source import ModelSource, find_files
+from ingest.models.source import ModelFiles, ModelSource, find_files, tokenizer_name
 
 if TYPE_CHECKING:
     from ingest.dataset.manifest import ModelEntry
@@ -18,10 +19,24 @@ def load_stored(
 ) -> LoadedModel:
     """Loads a model as it ran for the dataset.
 
+    device, now_at, Raises: as `find_stored`.
+    """
+    source, files, options = find_stored(entry, device, now_at)
+    from ingest.models.load import load_model  # seconds, so only where a model is to run
+
+    return load_model(ModelSource(source.name, entry.source), files, options)
+
+
+def find_stored(
+    entry: ModelEntry, device: str | None = None, now_at: str | None = None
+) -> tuple[ModelSource, ModelFiles, LoadOptions]:
+    """Finds a model as it ran for the dataset, and loads nothing.
+
     device: another than the one it ran on. now_at: the source that holds it now, None for the one
     that it was ingested from.
 
-    Raises: InputError where it runs code of its own, or its source no longer holds its weights.
+    Raises: InputError where it runs code of its own, or its source no longer holds its weights
+    and its tokenizer.
     """
     if entry.device is None or entry.is_imported:
         raise InputError(
@@ -42,16 +57,13 @@ def load_stored(
             else f"{now_at} does not hold the weights of {entry.name!r}",
             hint="bring back the model's files, or ingest into a new folder",
         )
-    options = LoadOptions(device or entry.device, entry.dtype, precision=entry.precision)
-    from ingest.models.load import load_model  # seconds, so only where a model is to run
-
-    model = load_model(ModelSource(entry.name, entry.source), files, options)
-    if model.tokenizer_name != entry.tokenizer:
+    if tokenizer_name(sha256_of(files.tokenizer)) != entry.tokenizer:
         raise InputError(
             f"{source.source} no longer holds the tokenizer of {entry.name!r}",
             hint="bring back the model's files, or ingest into a new folder",
         )
-    return model
+    options = LoadOptions(device or entry.device, entry.dtype, precision=entry.precision)
+    return source, files, options
 
 
 def pinned_source(entry: ModelEntry) -> str:

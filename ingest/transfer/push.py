@@ -80,7 +80,7 @@ def command(
 ) -> int:
     """Sends what the hub lacks of a dataset, and commits it in one step.
 
-    A licence is noted, and findings are made, before: `headswap.py` takes these two options.
+    A licence is noted, and findings are made, before: `headswap.commands` takes these two options.
     """
     pushed = push(dataset, _branch(repository, revision), is_private=private)
     if as_json:

@@ -95,12 +95,20 @@ def profile_chart(
 
 
 def pattern_chart(
-    pattern: Pattern, *, name: str, theme: Theme = LIGHT, width: int | None = None
+    pattern: Pattern,
+    *,
+    name: str,
+    title: str | None = None,
+    theme: Theme = LIGHT,
+    width: int | None = None,
 ) -> alt.Chart:
-    """A head's attention on one prompt: query rows, key columns, tokens on both axes."""
+    """A head's attention on one prompt: query rows, key columns, tokens on both axes.
+
+    title: None for how much of it goes to structural tokens.
+    """
     n_tokens = len(pattern.tokens)
     share = f"{pattern.structural_share:.0%}"
-    title = f"{pattern.head}: {share} of its attention goes to structural tokens"
+    title = title or f"{pattern.head}: {share} of its attention goes to structural tokens"
     values = [
         {
             "query": query,

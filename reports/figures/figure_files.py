@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import write_files_aside
 from reports.charts.vega import vega_lite_version
 from reports.figures.figures import Drawn
+
+if TYPE_CHECKING:
+    import altair as alt
 
 SUFFIXES = (".svg", ".png", ".pdf", ".csv")
 _PIXELS_AN_INCH, _POINTS_AN_INCH, _MM_AN_INCH = 96, 72, 25.4  # as CSS counts them
@@ -53,15 +57,29 @@ def _content(drawn: Drawn, suffix: str) -> bytes:
         return _as_csv(drawn)
     import vl_convert
 
-    spec = drawn.chart.to_dict()
-    spec["config"]["font"] = _FONT
-    svg = _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())))
+    svg = svg_of(drawn.chart)
     if suffix == ".svg":
         return _sized(svg, _MM_AN_INCH, "mm").encode()
     if suffix == ".pdf":
         return bytes(vl_convert.svg_to_pdf(_sized(svg, _POINTS_AN_INCH, "")))
     points_a_pixel = _POINTS_AN_INCH / _PIXELS_AN_INCH
     return bytes(vl_convert.svg_to_png(svg, scale=points_a_pixel, ppi=_PNG_PIXELS_AN_INCH))
+
+
+def svg_of(chart: alt.Chart | alt.LayerChart) -> str:
+    """A chart as SVG, in pixels."""
+    import vl_convert
+
+    spec = chart.to_dict()
+    spec["config"]["font"] = _FONT
+    return _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version())))
+
+
+def png_of(chart: alt.Chart | alt.LayerChart) -> bytes:
+    """A chart as PNG with two pixels for each of its own, for screens that have so many."""
+    import vl_convert
+
+    return bytes(vl_convert.svg_to_png(svg_of(chart), scale=2))
 
 
 def _renumbered(svg: str) -> str:

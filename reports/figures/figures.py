@@ -83,7 +83,7 @@ def profiles(session: Session, choice: Choice | None = None) -> Drawn:
     """
     choice = choice or Choice()
     check_prompts(session)
-    heads = [_head_from(session, text) for text in choice.heads]
+    heads = [head_named(session, text) for text in choice.heads]
     if not heads:
         heads = [read_reference(session).head]
         others = compared_models(session, heads[0].model)
@@ -114,14 +114,9 @@ def pattern(session: Session, choice: Choice | None = None) -> Drawn:
     check_prompts(session)
     if len(choice.heads) > 1:
         raise InputError(f"{len(choice.heads)} heads for one figure", hint="name one")
-    heads = [_head_from(session, text) for text in choice.heads]
+    heads = [head_named(session, text) for text in choice.heads]
     head = heads[0] if heads else read_reference(session).head
-    prompt = read_prompt(session, head.model, choice.prompt)
-    if prompt is None:
-        raise InputError(
-            f"the dataset analyses no prompt {choice.prompt}",
-            hint="the view prompts lists them: select prompt_id, task from prompts",
-        )
+    prompt = prompt_of(session, head.model, choice.prompt)
     prompt_id, n_tokens = prompt["prompt_id"], prompt["n_tokens"]
     found = read_pattern(session, head, prompt_id)
     rows = [
@@ -312,7 +307,25 @@ def _pair(session: Session, choice: Choice, head: Head, others: list[str]) -> Pa
     return read_pair(session, head, other)
 
 
-def _head_from(session: Session, text: str) -> Head:
+def prompt_of(session: Session, model: str, prompt_id: int | None) -> dict[str, Any]:
+    """An analysed prompt as `read_prompt` gives it, None for the shortest.
+
+    Raises: InputError where there is none such.
+    """
+    prompt = read_prompt(session, model, prompt_id)
+    if prompt is None:
+        raise InputError(
+            f"the dataset analyses no prompt {prompt_id}",
+            hint="the view prompts lists them: select prompt_id, task from prompts",
+        )
+    return prompt
+
+
+def head_named(session: Session, text: str) -> Head:
+    """A head by its name, as in `standard:L3H0`; without a model that of the first.
+
+    Raises: InputError where the dataset has no such head.
+    """
     model, layer, number = parse_model_head(text)
     model = model or session.dataset.manifest.models[0].name
     check_model(session.dataset, model)

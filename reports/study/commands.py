@@ -36,9 +36,9 @@ def readout_command(study: Study) -> list[str]:
     return ["headswap", "readout", str(study.dataset), *words]
 
 
-def row_check_command(study: Study) -> list[str]:
-    """`headswap check` of the stored rows."""
-    return ["headswap", "check", str(study.dataset)]
+def verify_command(study: Study) -> list[str]:
+    """`headswap verify` of the stored data."""
+    return ["headswap", "verify", str(study.dataset)]
 
 
 def report_command(study: Study) -> list[str]:
@@ -47,11 +47,11 @@ def report_command(study: Study) -> list[str]:
     return ["headswap", "report", str(study.dataset), f"--out={study.report}", *options]
 
 
-def claim_check_command(study: Study) -> list[str]:
-    """`headswap check` of the study's claims."""
+def claims_command(study: Study) -> list[str]:
+    """`headswap claims` of the study's claims."""
     options = _options(study.analysis)
     options += [f"--claim={claim.text}" for claim in study.analysis.claims]
-    return ["headswap", "check", str(study.dataset), "--claims-only", *options]
+    return ["headswap", "claims", str(study.dataset), *options]
 
 
 def _options(analysis: Parameters) -> list[str]:

@@ -1,4 +1,4 @@
-"""A run of a study: ingest, effects, check of rows, report, check of claims; recorded at last."""
+"""A run of a study: ingest, effects, verification, report, claims; recorded at last."""
 
 from __future__ import annotations
 
@@ -25,13 +25,8 @@ from reports.study.runs import (
     run_line,
 )
 from reports.study.study import Study
-from sql.console.check_command import (
-    claim_line,
-    count_failed,
-    print_checks,
-    read_claims,
-    read_row_checks,
-)
+from sql.console.claims_command import claim_line, count_failed, print_claims, read_claims
+from sql.console.verify_command import is_usable, print_checks, run_checks
 
 if TYPE_CHECKING:
     from reports.data.report import Criterion, Head, Verdict
@@ -54,12 +49,13 @@ def run_study(study: Study, stages: Stages, version: str, as_json: bool = False)
 
     The ingest always runs, and compares the models with their sources; ablations and read-outs add
     what the dataset lacks of them. What follows is done only where something changed since the last
-    run, in one session: every row is checked once.
+    run: the dataset is verified, pages and claims are read from one session.
 
     stages: what writes into the study's dataset. version: that of headswap. as_json: a line of
     JSON for each stage, and one of the run.
 
-    Returns: 0; 1 where rows are not sound, which ends the run unrecorded, or a claim does not hold.
+    Returns: 0; 1 where the data is not sound, which ends the run unrecorded, or a claim does not
+    hold.
 
     Raises: HeadswapError as the stages do.
     """
@@ -78,7 +74,7 @@ def run_study(study: Study, stages: Stages, version: str, as_json: bool = False)
         run = replace(earlier[-1], unchanged=True, **_times(began))
         _print_unchanged(study, run, earlier, as_json)
     else:
-        made = _check_and_report(study, basis, began, as_json)
+        made = _verify_and_report(study, basis, began, as_json)
         if made is None:
             return 1
         run = made
@@ -86,26 +82,28 @@ def run_study(study: Study, stages: Stages, version: str, as_json: bool = False)
     return 0 if all(claim.holds for claim in run.claims) else 1
 
 
-def _check_and_report(study: Study, basis: Basis, began: datetime, as_json: bool) -> Run | None:
-    """Checks rows and claims and writes the pages; None where the rows are not sound."""
+def _verify_and_report(study: Study, basis: Basis, began: datetime, as_json: bool) -> Run | None:
+    """Verifies the data, writes the pages, reads the claims; None where the data is not sound."""
     from reports.data.queries import read_report
     from reports.site.pages import PAGE_NAME, write_report
     from sql.access.interrupts import interruptible
     from sql.session import open_session
 
+    _show(commands.verify_command(study))
+    checks = run_checks(study.dataset)
+    print_checks(study.dataset, checks, as_json)
+    if not is_usable(checks):
+        return None
     with (
         open_session(study.dataset, study.analysis) as session,
         interruptible(session.connection),
     ):
-        _show(commands.row_check_command(study))
-        if print_checks(study.dataset, read_row_checks(session), [], as_json):
-            return None
         _show(commands.report_command(study))
         report = read_report(session)
         print_page(write_report(session, study.report, report=report), as_json)
         if claims := read_claims(session):
-            _show(commands.claim_check_command(study))
-            print_checks(study.dataset, [], claims, as_json)
+            _show(commands.claims_command(study))
+            print_claims(study.dataset, claims, as_json=as_json)
     return Run(
         **vars(basis),
         **_times(began),

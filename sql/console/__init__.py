@@ -1,1 +1,1 @@
-"""The commands over a dataset: sql, views, check, verify, and the prompt."""
+"""The commands over a dataset: sql, views, verify, claims, and the prompt."""

@@ -1,4 +1,4 @@
--- Questions that a dataset answers. Each starts with its question; docs/cookbook.md shows the answers.
+-- Questions that a dataset answers. Each starts with its question; docs/howto/cookbook.md shows the answers.
 
 -- Which models are stored, and how large are they?
 select model, architecture, n_layers, n_heads, d_model, n_parameters

@@ -20,6 +20,10 @@ from sql.console.completion import complete_file
 from sql.console.options import dataset_argument
 
 _MAX_LISTED = 20
+# Checks of what a dataset may have none of.
+_MAY_FIND_NONE = ("kept views",)
+# Checks of what lies beside the data: texts that are written anew, and files that nothing reads.
+_BESIDE_THE_DATA = ("card", "orphans", "views.sql", "kept views")
 
 
 @click.command
@@ -43,10 +47,10 @@ _MAX_LISTED = 20
 def command(dataset: Path, quick: bool, as_json: bool) -> int:
     """Prints a line a check and what is wrong; returns 1 where something is.
 
-    The repair before it runs models, so `headswap.py` takes these two options.
+    The repair before it runs models, so `headswap.commands` takes these two options.
     """
     checks = run_checks(dataset, quick)
-    show(dataset, checks, as_json)
+    print_checks(dataset, checks, as_json)
     return 1 if problems_of(checks) else 0
 
 
@@ -69,20 +73,39 @@ def problems_of(checks: Sequence[Check]) -> list[Problem]:
     return [problem for check in checks for problem in check.problems]
 
 
-def show(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
+def is_usable(checks: Sequence[Check]) -> bool:
+    """Whether all that a query reads is sound, whatever lies beside it."""
+    return not problems_of([check for check in checks if check.name not in _BESIDE_THE_DATA])
+
+
+def not_looked_at(checks: Sequence[Check]) -> list[str]:
+    """What a verdict on the data says nothing about, a sentence each."""
+    unread = ", ".join(check.name for check in checks if _is_unread(check))
+    return [
+        *([f"{unread}: left out by --quick, or rest on what is wrong"] if unread else []),
+        "whether the models still give these rows: only --repair runs them, for damaged files",
+        "whether claims about heads hold: `headswap claims` does that",
+    ]
+
+
+def print_checks(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
     """Prints the checks to stdout and, where something is wrong, how much to stderr."""
-    problems, absent = problems_of(checks), _absent_tables(dataset)
+    problems, absent, unseen = problems_of(checks), _absent_tables(dataset), not_looked_at(checks)
     if as_json:
         listed = [asdict(check) for check in checks]
         found = {"dataset": str(dataset), "checks": listed, "absent": absent}
-        print(json.dumps(found | {"sound": not problems}))
+        print(json.dumps(found | {"not_looked_at": unseen, "sound": not problems}))
     else:
         for check in checks:
             count = f"{len(check.problems)} wrong" if check.problems else "sound"
-            verdict = count if check.n_checked or check.problems else "not read"
+            verdict = "not read" if _is_unread(check) else count
             print(f"{check.name:<10}  {verdict:<9}  {check.n_checked:>7,} checked  {check.promise}")
+        for line in (line for check in checks if not check.problems for line in check.measured):
+            print(printable(line))
         for name in absent:
             print(f"absent: {name} (`headswap {STORED_TABLES[name].made_by}` makes it)")
+        for what in unseen:
+            print(f"not looked at: {what}")
         for problem in problems[:_MAX_LISTED]:
             print(printable(f"{problem.path}: {problem.what}"))
         if len(problems) > _MAX_LISTED:
@@ -91,6 +114,10 @@ def show(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
         number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         print(f"headswap: {dataset} is not sound: {number}", file=sys.stderr)
         print("Hint: `headswap verify --repair` repairs what can be repaired", file=sys.stderr)
+
+
+def _is_unread(check: Check) -> bool:
+    return not (check.n_checked or check.problems or check.name in _MAY_FIND_NONE)
 
 
 def _absent_tables(dataset: Path) -> list[str]:

@@ -6,11 +6,11 @@ from `sql.graph.parameter_tables`, all others from the files in `sql/views/`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
-from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.relations import STORED_TABLES, StoredTable
 from sql.graph.names import table_names
 from sql.graph.parameter_tables import parameter_relations
 from sql.graph.relation import Relation
@@ -46,6 +46,15 @@ def with_ancestors(name: str) -> list[str]:
 
     visit(name)
     return list(found)
+
+
+def missing_table(name: str, absent: Sequence[str]) -> StoredTable | None:
+    """The stored table that a relation rests on and that a dataset lacks, None where it has all.
+
+    absent: the names of the tables that it lacks.
+    """
+    found = (table for table in absent if table in with_ancestors(name))
+    return next((STORED_TABLES[table] for table in found), None)
 
 
 @cache

@@ -1,6 +1,7 @@
 """How often a similarity's test is wrong: counterparts called where there are none, and missed.
 
-`python -m tests.benchmarks.calibration` prints both tables and writes docs/calibration.json.
+`python -m tests.benchmarks.calibration` prints both tables and writes
+docs/explanation/calibration.json.
 
 - Level: pairs of models without corresponding heads; the share of pairs in which any head is
   called at 5 % family-wise: by the test in both directions, and for comparison by either alone,
@@ -332,7 +333,7 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
 
 
 def main() -> int:
-    """Prints the tables, writes docs/calibration.json."""
+    """Prints the tables, writes docs/explanation/calibration.json."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.calibration",
         description="How often the tests of matches are wrong.",
@@ -341,7 +342,9 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=400, help="pairs of untrained models")
     parser.add_argument("--changed-pairs", type=int, default=64, help="pairs of each other kind")
     parser.add_argument("--prompts", type=int, default=48, help="held-out prompts")
-    parser.add_argument("--out", type=Path, default=DOCS / "calibration.json", help="the file")
+    parser.add_argument(
+        "--out", type=Path, default=DOCS / "explanation" / "calibration.json", help="the file"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     starts, tokenizer = stored_models(arguments.models)

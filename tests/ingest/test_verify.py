@@ -22,6 +22,7 @@ from ingest.dataset.writer import file_entry
 from ingest.prompts.prompt_set import PAIRED_TASKS
 from sql.console.verify_command import problems_of, run_checks
 from sql.graph.export import write_views
+from sql.session import open_session
 from tests.support import flips
 from tests.support.interrupted import content
 from tests.support.running import Run
@@ -65,6 +66,42 @@ def test_a_sound_dataset_passes_every_check(dataset: Path, run: Run) -> None:
     counts = {check["name"]: check["n_checked"] for check in quick["checks"]}
     assert counts["sums"] == counts["rows"] == counts["checksums"] == 0
     assert counts["files"] == 5
+
+
+def test_what_was_measured_is_what_sql_finds(dataset: Path, run: Run) -> None:
+    outcome = run("verify", dataset)
+    with open_session(dataset) as session:
+        rows = session.rows("select * from row_checks order by model")
+    for row in rows:
+        assert (
+            f"{row['model']}: {row['n_rows']:,} rows, the weights of a query sum to 1 within "
+            f"{row['largest_error']:.1e} (at most 1e-04)"
+        ) in outcome.out.splitlines()
+    assert len(rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "unread"),
+    [((), None), (("--quick",), "checksums, rows, sums"), (("cut",), "rows, sums, views.sql")],
+    ids=["all", "quick", "tables not sound"],
+)
+def test_what_was_not_looked_at_is_said(
+    options: tuple[str, ...], unread: str | None, dataset: Path, run: Run
+) -> None:
+    if options == ("cut",):
+        _rewrite(dataset, "tokens.parquet", _set("position", 3, 2))
+        options = ()
+    found = json.loads(run("verify", dataset, *options, "--json").out)
+    lines = [] if unread is None else [f"{unread}: left out by --quick, or rest on what is wrong"]
+    lines += [
+        "whether the models still give these rows: only --repair runs them, for damaged files",
+        "whether claims about heads hold: `headswap claims` does that",
+    ]
+    assert found["not_looked_at"] == lines
+    shown = run("verify", dataset, *options).out.splitlines()
+    assert [line for line in shown if line.startswith("not looked at: ")] == [
+        f"not looked at: {line}" for line in lines
+    ]
 
 
 def _rewrite(

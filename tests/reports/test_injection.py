@@ -117,7 +117,6 @@ def test_no_script_runs_in_the_report(hostile: Path, tmp_path: Path) -> None:
         ["sql", "{d}", "select * from tokens"],
         ["sql", "{d}", "select * from prompts"],
         ["sql", "{d}", "select * from models"],
-        ["check", "{d}"],
         ["verify", "{d}"],
         ["sql", "{d}", "select 1", "--variant=x"],
         ["sql", "{d}", "select cast(token as integer) from tokens"],

@@ -55,7 +55,7 @@ def test_run_does_everything_once(run: Run, study: Path) -> None:
     assert first.code == 0, first.err
     ingested, checked, reported, _ = map(json.loads, first.out.splitlines())
     assert list(ingested["added"]) == ["standard", "adhd", "twin"]
-    assert [check["is_sound"] for check in checked["checks"]] == [True] * 3
+    assert checked["sound"]
     page = Path(reported["page"])
     assert page == study.parent / "page" / "index.html"
     text = page.read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ def test_run_shows_the_commands_that_it_stands_for(run: Run, study: Path) -> Non
     outcome = run("run", study)
     assert outcome.code == 0, outcome.err
     shown = [line for line in outcome.err.splitlines() if line.startswith("$ ")]
-    assert [line.split()[2] for line in shown] == ["ingest", "check", "report"]
+    assert [line.split()[2] for line in shown] == ["ingest", "verify", "report"]
     for words in ("--reference=standard:L1H2", "--bins=10", "--pair=standard:adhd"):
         assert words in shown[2]
     again = run(*shown[2].split()[2:])
@@ -115,7 +115,7 @@ def test_run_stops_where_the_rows_are_not_sound(run: Run, study: Path) -> None:
     (dataset / "manifest.json").write_text(json.dumps(manifest))
     outcome = run("run", study)
     assert outcome.code == 1
-    assert "the rows of adhd are not sound" in outcome.err
+    assert "is not sound" in outcome.err
     assert not page.exists()
 
 
@@ -198,14 +198,14 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     assert (ablate["kinds"], ablate["heads"]) == (study.effects.ablate, ())
     assert parse_classes(readout["classes"]) == [PhraseClass("rest", ("deep breath", "pause"))]
 
-    check = options_of(commands.row_check_command(study))
+    verify = options_of(commands.verify_command(study))
     report = options_of(commands.report_command(study))
-    claims = options_of(commands.claim_check_command(study))
-    assert [options["dataset"] for options in (check, report, claims)] == [study.dataset] * 3
+    claims = options_of(commands.claims_command(study))
+    assert [options["dataset"] for options in (verify, report, claims)] == [study.dataset] * 3
     assert report["out"] == study.report
     assert parameters_from(report) == replace(study.analysis, claims=())
     assert parameters_from(claims) == study.analysis
-    assert (check["claims_only"], claims["claims_only"]) == (False, True)
+    assert not verify["quick"]
 
 
 def test_built_in_studies_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def test_effects_are_made_once_and_by_the_commands_shown(run: Run, study: Path) 
     first = run("run", study)
     assert first.code == 0, first.err
     shown = commands_in(first.err)
-    assert [words[0] for words in shown] == [*STAGES, "check", "report"]
+    assert [words[0] for words in shown] == [*STAGES, "verify", "report"]
     dataset = study.parent / "rows"
     assert counts(dataset) == {"zero": 24}
     with open_session(dataset) as session:

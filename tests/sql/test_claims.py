@@ -28,20 +28,22 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("test", ["above same index", "best match", "at least 0.999"])
 def test_a_true_claim_holds_and_a_false_one_does_not(test: str, dataset: Path, run: Run) -> None:
     few = "--draws=999"
-    outcome = run("check", dataset, few, "--claim", f"{TRUE} {test}")
+    outcome = run("claims", dataset, few, "--claim", f"{TRUE} {test}")
     assert outcome.code == 0, outcome.err
     assert f"{TRUE} {test}: holds" in outcome.out
-    outcome = run("check", dataset, few, *(f"--claim={pair} {test}" for pair in (TRUE, FALSE)))
+    outcome = run("claims", dataset, few, *(f"--claim={pair} {test}" for pair in (TRUE, FALSE)))
     assert outcome.code == 1
     assert f"{FALSE} {test}: DOES NOT HOLD" in outcome.out
     assert "1 of 2 claims do not hold" in outcome.err
 
 
-def test_claims_as_json_without_the_rows(dataset: Path, run: Run) -> None:
-    words = ["--claims-only", "--draws=999", "--claim", f"{TRUE} best match", "--json"]
-    outcome = run("check", dataset, *words)
-    found = json.loads(outcome.out)
-    assert found["checks"] == []
+def test_claims_as_json_say_what_was_not_looked_at(dataset: Path, run: Run) -> None:
+    words = ["--draws=999", "--claim", f"{TRUE} best match"]
+    found = json.loads(run("claims", dataset, *words, "--json").out)
+    unseen = found["not_looked_at"]
+    assert unseen == ["whether the rows are sound: `headswap verify` reads them"]
+    lines = run("claims", dataset, *words).out.splitlines()
+    assert lines[1:] == [f"not looked at: {what}" for what in unseen]
     (claim,) = found["claims"]
     assert claim["holds"]
     assert claim["value"] == pytest.approx(1, abs=1e-9)
@@ -101,7 +103,7 @@ def test_a_verdict_does_not_hang_on_the_similarity_asked_for(dataset: Path, run:
     ],
 )
 def test_unusable_claims_are_refused(claim: str, message: str, dataset: Path, run: Run) -> None:
-    outcome = run("check", dataset, "--claim", claim)
+    outcome = run("claims", dataset, "--claim", claim)
     assert outcome.code == 2
     assert message in outcome.err
     assert outcome.out == ""

@@ -9,16 +9,19 @@ import pytest
 
 from sql.console.examples import examples
 from sql.session import open_session
-from tests.support.cookbook import COOKBOOK, answers, cookbook
+from tests.support.pages.cookbook import COOKBOOK, answers, cookbook
 
 _NUMBER = re.compile(r"-?\d+\.\d+")
 
 
 def test_every_answer_is_the_one_printed(demo_dataset: Path) -> None:
     """Words exactly, decimal numbers within two units of the third place."""
-    printed = answers(COOKBOOK.read_text(encoding="utf-8"))
+    page = COOKBOOK.read_text(encoding="utf-8")
+    printed = answers(page)
     with open_session(demo_dataset) as session:
-        found = answers(cookbook(session))
+        written = cookbook(session)
+    found = answers(written)
+    assert page.partition("\n## ")[0] == written.partition("\n## ")[0]
     assert list(printed) == [example.question for example in examples()] == list(found)
     for question, lines in printed.items():
         assert len(lines) == len(found[question]), question

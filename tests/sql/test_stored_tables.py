@@ -19,7 +19,7 @@ from ingest.dataset.relations import STORED_TABLES, StoredColumn, StoredTable
 from ingest.dataset.verification import verify
 from ingest.dataset.writer import file_entry, write_table
 from sql.graph.export import write_views
-from sql.graph.reference import reference_text
+from tests.support.pages.relations import relation_pages
 from tests.support.running import Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
@@ -89,7 +89,7 @@ def test_a_declared_table_is_found_everywhere(
     assert "in nats" in run("views", "toy_effects").out
     query = "select count(*) as n, sum(effect) as total from toy_effects where model = 'a'"
     assert json.loads(run("sql", with_toy, query, "--json").out) == [{"n": 18, "total": 9.0}]
-    assert "### toy_effects" in reference_text()
+    assert "## toy_effects" in relation_pages()["relations/stored.md"]
     monkeypatch.chdir(with_toy)
     with duckdb.connect(":memory:") as connection:
         connection.execute(Path("views.sql").read_text(encoding="utf-8"))

@@ -71,9 +71,9 @@ def test_without_structural_tokens_every_number_of_profiles_is_null(
         )
 
 
-def test_check_says_undefined(plain: Path, run: Run) -> None:
+def test_claims_say_undefined(plain: Path, run: Run) -> None:
     words = [f"--claim={claim}" for claim in CLAIMS]
-    outcome = run("check", plain, "--claims-only", "--draws=999", *words)
+    outcome = run("claims", plain, "--draws=999", *words)
     assert outcome.code == 1
     assert outcome.out.count("DOES NOT HOLD: profile cosine – (undefined)") == len(CLAIMS) - 1
     assert "beyond chance: DOES NOT HOLD: content cosine" in outcome.out

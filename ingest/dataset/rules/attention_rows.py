@@ -40,6 +40,7 @@ class AttentionVerifier:
         lengths: dict[int, int] = dict(zip(ids.tolist(), counts.tolist(), strict=True))
         seen: list[int] = []
         tolerance = max(TOLERANCES.get(kind, 1e-4) for kind in (model.dtype, model.precision))
+        self._n_rows, self._largest_error = 0, 0.0
         for entry in entries:
             prompts = self._verify_file(entry, shape, layers, lengths, tolerance)
             is_whole = is_whole and prompts is not None
@@ -50,6 +51,10 @@ class AttentionVerifier:
             self._rows.record(folder, f"has nothing of prompt {missing[0]}" if missing else None)
             is_double = len(set(seen)) < len(seen)
             self._rows.record(folder, "has a prompt in two files" if is_double else None)
+        self._sums.measured.append(
+            f"{model.name}: {self._n_rows:,} rows, the weights of a query sum to 1 within "
+            f"{self._largest_error:.1e} (at most {tolerance:.0e})"
+        )
 
     def _verify_file(
         self,
@@ -93,7 +98,13 @@ class AttentionVerifier:
             problem = None if is_complete else f"L{layer}H{head} lacks rows, or has others"
             if self._rows.record(entry.path, problem):
                 problem = sum_problem(columns["weight"], starts, tolerance)
-                self._sums.record(entry.path, f"L{layer}H{head} {problem}" if problem else None)
+                is_sound = self._sums.record(
+                    entry.path, f"L{layer}H{head} {problem}" if problem else None
+                )
+                if is_sound:
+                    self._n_rows += len(table)
+                    error = largest_error(columns["weight"], starts)
+                    self._largest_error = max(self._largest_error, error)
             self._verification.on_rows(len(table))
         return prompts
 
@@ -125,7 +136,12 @@ def sum_problem(
         return "has weights that are no finite numbers"
     if (weights < 0).any():
         return "has weights below 0"
-    error = np.abs(np.add.reduceat(weights.astype(np.float64), starts) - 1).max()
+    error = largest_error(weights, starts)
     if error > tolerance:
         return f"has a query whose weights sum to 1 only within {error:.1e}"
     return None
+
+
+def largest_error(weights: NDArray[np.float32], starts: NDArray[np.int64]) -> float:
+    """The farthest that a query's weights sum from 1; starts: the first row of each query."""
+    return float(np.abs(np.add.reduceat(weights.astype(np.float64), starts) - 1).max())

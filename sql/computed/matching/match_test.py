@@ -14,8 +14,8 @@ under chance. `p_family` is Westfall and Young's (1993) step-down max T over the
 Heads of trained models are not normal: in a model with a few heads unlike the rest, heads of any
 other find more alike ones than in its rotations. Therefore a match counts for as much as the weaker
 of its two directions: head i among the heads of a, searched in b, and its match j among the heads
-of b, searched in a (an intersection-union test; Berger 1982, Technometrics 24). docs/statistics.md
-has the errors of either.
+of b, searched in a (an intersection-union test; Berger 1982, Technometrics 24).
+docs/explanation/statistics.md has the errors of either.
 """
 
 from __future__ import annotations

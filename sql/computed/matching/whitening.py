@@ -8,8 +8,9 @@
 Only inner products are needed. With Z the rows of A / sqrt(n_A) over those of B / sqrt(n_B), and
 W = Z Z^T, the inner products after step 2 are Z (Z^T Z + mu I)^(-1) Z^T = W (W + mu I)^(-1).
 
-Of about 80 variants of similarities this treatment was chosen by its errors (docs/statistics.md):
-raw cosines call too many heads wherever the model that is searched has a few heads unlike the rest.
+Of about 80 variants of similarities this treatment was chosen by its errors
+(docs/explanation/statistics.md): raw cosines call too many heads wherever the model that is
+searched has a few heads unlike the rest.
 """
 
 from __future__ import annotations

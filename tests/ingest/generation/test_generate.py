@@ -19,13 +19,13 @@ from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.verification import verify
 from ingest.generation import pipeline
 from ingest.generation.decoding import Decoder
-from tests.support import readme
+from tests.support.dependencies import ROOT
 from tests.support.interrupted import content
 from tests.support.models.bundles import TOKENIZER
 from tests.support.rewritten import rewrite
 from tests.support.running import REFERENCE, Run
 
-README = readme.README.read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "howto" / "effects.md").read_text(encoding="utf-8")
 
 TASKS = [{"task": f"Clean room {number}", "complexity": 1 + number % 3} for number in range(5)]
 SETTINGS = ["--seeds", "3", "--max-new-tokens", "24", "--temperature", "2"]
@@ -232,8 +232,8 @@ def test_a_plain_text_has_no_steps(dataset: Path, run: Run, tmp_path: Path) -> N
 def test_generated_texts_become_prompts(
     dataset: Path, words: list[object], run: Run, tmp_path: Path
 ) -> None:
-    """The query of README, word by word."""
-    (query,) = re.findall(r"```sql\n(-- generated texts as prompts.*?)```", README, re.S)
+    """The query of the guide, word by word."""
+    (query,) = re.findall(r"```sql\n(-- generated texts as prompts.*?)```", GUIDE, re.S)
     assert run(*words).code == 0
     out = tmp_path / "generated.parquet"
     assert run("sql", dataset, query.strip().rstrip(";"), "-o", out).code == 0

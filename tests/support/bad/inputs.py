@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest.dataset.manifest import checksum_of
+from tests.support.bad import requests
 from tests.support.bad.addresses import sharing_cases
-from tests.support.bad.requests import ABLATIONS, FIGURES, GENERATIONS, READOUTS, TOP_TOKENS
 from tests.support.bad.transfer import EXTRACTS, IMPORTS, MERGES
 
 # {d}: a sound dataset; {t}: the folder with the files of TEXTS and DATASETS; {r}: a real model.
@@ -308,7 +308,7 @@ DATASETS: dict[str, Callable[[Path], object]] = {
 def _cases() -> Iterator[list[str]]:
     commands = {
         "sql": ["select 1"],
-        "check": [],
+        "claims": ["--claim=a:L0H0 ~ b:L0H0 best match"],
         "report": ["--out={t}/page"],
         "figure": ["profiles", "-o={t}/figure.svg"],
     }
@@ -334,12 +334,13 @@ def _cases() -> Iterator[list[str]]:
     yield from (["sql", "{d}", f"--{name}=x", "1"] for name in ("timeout", "max-rows", "sandbox"))
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
-    yield from (["figure", "{d}", *words.split()] for words in FIGURES)
+    yield from (["figure", "{d}", *words.split()] for words in requests.FIGURES)
+    yield from (["look", *words] for words in requests.LOOKS)
     for command, listed in (
-        ("ablate", ABLATIONS),
-        ("top-tokens", TOP_TOKENS),
-        ("generate", GENERATIONS),
-        ("readout", READOUTS),
+        ("ablate", requests.ABLATIONS),
+        ("top-tokens", requests.TOP_TOKENS),
+        ("generate", requests.GENERATIONS),
+        ("readout", requests.READOUTS),
     ):
         yield from ([command, "{d}", *words.split()] for words in listed)
         yield from ([command, f"{{t}}/{name}"] for name in DATASETS)

@@ -30,6 +30,8 @@ FLAGS = (
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+# What a page of a report says of itself.
+CHARTS_DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
 # A loaded machine with two slow cores takes its time.
 TIMEOUT_SECONDS = 400.0
 
@@ -96,8 +98,10 @@ class Browser:
         self._last_id = 0
         self._pages: dict[str, Page] = {}
 
-    def open(self, path: Path, width: int = 1280, height: int = 900) -> Page:
-        """Opens a local file in a new tab and waits until its charts are drawn."""
+    def open(
+        self, path: Path, width: int = 1280, height: int = 900, ready: str = CHARTS_DRAWN
+    ) -> Page:
+        """Opens a local file in a new tab and waits until it is ready: its charts are drawn."""
         target = self.command("Target.createTarget", {"url": "about:blank"})
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
@@ -109,7 +113,7 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         page.command("Emulation.setDeviceMetricsOverride", **metrics)
         page.command("Page.navigate", url=path.resolve().as_uri())
-        page.wait_for("document.documentElement?.dataset.charts === 'drawn'")
+        page.wait_for(ready)
         return page
 
     def close(self, page: Page) -> None:

@@ -1,4 +1,4 @@
-"""The command `headswap`: puts the stages' commands together, loads each only when it is called."""
+"""The command line: puts the stages' commands together, loads each only when it is called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import click
 
 if TYPE_CHECKING:
     from ingest.kernel.command_line import LazyGroup
-    from reports.study.study import Study
 
 __version__ = "0.1.0"
 
@@ -54,14 +53,15 @@ COMMANDS = {
         "reports.figures.figure_command",
         "write one chart as SVG, PNG or PDF, or its numbers",
     ),
-    "check": (
-        "sql.console.check_command",
-        "check that a dataset's rows are complete and sum to 1, and that claims hold",
+    "look": (
+        "headswap.look_command",
+        "draw what heads attend to on a sentence of yours: from words to a picture",
     ),
     "verify": (
         "sql.console.verify_command",
-        "verify a dataset file by file and row by row, and repair it",
+        "verify a dataset's data, file by file and row by row, and repair it",
     ),
+    "claims": ("sql.console.claims_command", "say whether claims about heads hold in a dataset"),
     "push": ("ingest.transfer.push", "send a dataset to the hub, for others to query and pull"),
     "pull": ("ingest.transfer.pull", "fetch a dataset from the hub, or a part of it"),
     "schedule": (
@@ -70,10 +70,10 @@ COMMANDS = {
     ),
     "init": ("reports.study.init_command", "write a commented study file to start from"),
     "run": (
-        "headswap:run",
-        "ingest, check and report what a study file names, as far as it is not done",
+        "headswap.study:run",
+        "ingest, verify and report what a study file names, as far as it is not done",
     ),
-    "demo": ("headswap:demo", "ingest the demo models and write their report"),
+    "demo": ("headswap.study:demo", "ingest the demo models and write their report"),
 }
 # Commands that go on where they were interrupted when they are run again.
 _RESUMABLE = {"ingest", "ablate", "generate", "readout", "push", "pull", "run", "demo"}
@@ -235,147 +235,3 @@ def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
         made = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
         importlib.import_module("sql.graph.export").write_views(dataset)
         print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
-
-
-def from_arrays(
-    attention: Any,
-    tokens: Sequence[Any],
-    out: str | os.PathLike[str],
-    *,
-    model: str = "model",
-    structural: str | None = None,
-    precision: str = "float32",
-) -> pathlib.Path:
-    """Makes a dataset of attention in memory, as BertViz and CircuitsVis take it.
-
-    attention: of one prompt, after the softmax: an array or tensor `[layer, head, query, key]`, or
-    `[head, query, key]` of one layer, or a list of layers, each of which may have a batch of one in
-    front; of several prompts a list of these. tokens: the texts of one prompt's tokens, or a list
-    of them, one a prompt. out: the new dataset's folder. structural, precision: as the options of
-    `headswap import`.
-
-    Returns: the folder.
-    Raises: InputError where shapes and tokens do not belong together, weights are not finite, below
-    0 or do not sum to 1, or `out` exists; HeadswapError where the operating system refuses. Then
-    nothing is written.
-    """
-    from ingest.transfer.imports.in_memory import import_from_memory
-    from sql.graph.export import write_views
-
-    folder = pathlib.Path(out)
-    import_from_memory(attention, tokens, folder, model, structural, precision)
-    write_views(folder)
-    return folder
-
-
-@click.command
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=pathlib.Path,
-    required=True,
-    help="where the dataset and the report go",
-)
-def demo(out: pathlib.Path) -> int:
-    """Runs the study `demo` in a folder that must be named."""
-    return run_study("demo", out)
-
-
-@click.command
-@click.argument(
-    "study",
-    metavar="STUDY",
-    help="a study file, or a study that comes with headswap: interpgpt (the released pair), demo, "
-    "data-or-seed (eight demo models), pythia (checkpoints of one run), polypythias (seeds)",
-)
-@click.option(
-    "--out",
-    metavar="DIR",
-    type=pathlib.Path,
-    help="where its relative paths of results start (default: the file's folder; for a study that "
-    "comes with headswap a folder of its name)",
-)
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="print a line of JSON for each stage, and one of the run",
-)
-def run(study: str, out: pathlib.Path | None, as_json: bool) -> int:
-    """Runs a study."""
-    return run_study(study, out, as_json)
-
-
-def run_study(name: str, out: pathlib.Path | None = None, as_json: bool = False) -> int:
-    """Runs a study by its file or name, and returns the exit code.
-
-    out: where its relative paths of results start, None for the folder that `read_study` states.
-    as_json: print a line of JSON for each stage, and one of the run.
-    """
-    from reports.study import study_run
-    from reports.study.study import read_study
-
-    stages = study_run.Stages(
-        *(
-            functools.partial(stage, as_json=as_json)
-            for stage in (ingest_study, ablate_study, read_out_study)
-        )
-    )
-    return study_run.run_study(read_study(name, out), stages, __version__, as_json)
-
-
-def ingest_study(study: Study, as_json: bool = False) -> None:
-    """Ingests the models of a study that its dataset lacks, and prints what was done.
-
-    What the study leaves open is left to the defaults of ingest.
-    """
-    from ingest.command import ingest_and_print, prompts_named
-    from ingest.models.options import LoadOptions
-    from ingest.models.source import ModelSource
-    from sql.graph.export import write_views
-
-    ingest_and_print(
-        [ModelSource(model, source) for model, source in study.models.items()],
-        study.dataset,
-        prompts_named(study.prompts.file, study.prompts.variant),
-        study.prompts.structural,
-        LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
-        as_json,
-    )
-    write_views(study.dataset)
-
-
-def ablate_study(study: Study, as_json: bool = False) -> None:
-    """Ablates the heads of a study's models that its dataset has no such effects of, and prints it.
-
-    Runs where the models ran.
-    """
-    from ingest.ablation.command import ablate_and_print
-    from sql.graph.export import write_views
-
-    ablate_and_print(
-        study.dataset, tuple(study.models), kinds=study.effects.ablate, as_json=as_json
-    )
-    write_views(study.dataset)
-
-
-def read_out_study(study: Study, as_json: bool = False) -> None:
-    """Reads out what a study's dataset lacks of its classes of tokens, and prints what was done.
-
-    Runs where the models ran.
-    """
-    from ingest.readout.command import read_out_and_print
-    from sql.graph.export import write_views
-
-    classes = (study.effects.token_classes or {}).items()
-    read_out_and_print(
-        study.dataset,
-        [f"{name}={';'.join(phrases)}" for name, phrases in classes],
-        tuple(study.models),
-        as_json=as_json,
-    )
-    write_views(study.dataset)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
-"""docs/cookbook.md: every example with what it prints for the demo models.
+"""docs/howto/cookbook.md: every example with what it prints for the demo models.
 
-`python -m tests.support.cookbook DATASET` writes it anew from a dataset of the three demo models.
+`python -m tests.support.pages.cookbook DATASET` writes it anew, from a dataset of the demo models.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from sql.console.examples import examples
 from sql.console.output import table_lines
 from sql.session import Session, open_session
 
-COOKBOOK = Path(__file__).parents[2] / "docs" / "cookbook.md"
+COOKBOOK = Path(__file__).parents[3] / "docs" / "howto" / "cookbook.md"
 _HEAD = """\
 # Cookbook
 
-Questions to a dataset, each with a query and what it prints for the demo models (`make demo`, then
-`headswap sql demo/dataset "..."`). `.examples` at the prompt of `headswap sql` shows the queries.
-L2H2 is the head of `standard` that looks most at layout late in the prompt.
+Questions to a dataset, each with a query and what it prints for the demo models (`headswap demo --out
+demo`, then `headswap sql demo/dataset "..."`). `.examples` at the prompt of `headswap sql` shows the
+queries. Of `{model}`, L{layer}H{head} is the head that looks most at layout late in the prompt.
 """
 
 
 def cookbook(session: Session) -> str:
     """The whole page."""
-    parts = [_HEAD]
+    (reference,) = session.rows("select model, layer, head from reference_head")
+    parts = [_HEAD.format(**reference)]
     for example in examples():
         relation = session.query(example.query)
         answer = "\n".join(table_lines(relation.columns, relation.fetchall()))
         query = f"```sql\n{example.query}\n```"
-        parts.append(f"## {example.question}\n\n{query}\n\n```\n{answer.rstrip()}\n```\n")
+        parts.append(f"## {example.question}\n\n{query}\n\n```text\n{answer.rstrip()}\n```\n")
     return "\n".join(parts)
 
 
