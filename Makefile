@@ -11,16 +11,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench calibrate clean
+.PHONY: help demo test test-all lint format docs bench calibrate clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(STAMP) ## run the demo: models to dataset to report in demo/
 	$(BIN)/headswap demo --out demo
 
 test: $(STAMP) lint ## check style and types, run the tests: what CI runs
 	$(BIN)/pytest -n 2
+
+test-all: $(STAMP) lint ## the same with the tests that take minutes
+	$(BIN)/pytest -n 2 -m 'slow or not slow'
 
 lint: $(STAMP) ## check style and types, change nothing
 	$(BIN)/ruff check

@@ -24,7 +24,7 @@ from sql.graph.kept import KeptRelations
 from sql.graph.names import WORD, table_names
 from sql.graph.parameter_tables import Asked, as_asked, compared_pairs, parameter_rows
 from sql.graph.relation import Relation
-from sql.graph.stored import stored_select, stored_table
+from sql.graph.stored import PLACED_ATTENTION, stored_select, stored_table
 from sql.parameters import Parameters, completed
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Session:
         Raises: InputError where it is no single query, does not only read, has too many rows, or
         the engine refuses it; HeadswapError where it takes longer than it may.
         """
-        bounds = (self.limits.rows and self.limits.rows + 1, at_most)
+        bounds = (None if self.limits.rows is None else self.limits.rows + 1, at_most)
         looked_at = min((bound for bound in bounds if bound is not None), default=None)
         try:
             with within(self._engine, self.limits.seconds):
@@ -119,7 +119,7 @@ class Session:
             raise query_error(error) from error
 
     def _error(self, error: Exception) -> HeadswapError:
-        """What the engine refuses, or why the files of a dataset that lies elsewhere do not come."""
+        """What the engine refuses, or why files of a dataset that lies elsewhere do not come."""
         files = self.dataset.file_system
         return (files and files.pop_failure()) or self._engine.explained(error)
 
@@ -194,7 +194,9 @@ class Session:
     def _compute(self, relation: Relation) -> None:
         name, engine = relation.name, self._engine
         if relation.kind == "stored":
-            engine.create_view(name, self._stored(relation))
+            is_placed = name == PLACED_ATTENTION
+            typed = as_asked(relation, self._asked) if is_placed else relation
+            engine.create_view(typed, self._stored(relation))
         elif relation.kind == "parameters":
             engine.create_table(as_asked(relation, self._asked), parameter_rows(name, self._asked))
         elif relation.kind == "computed":
@@ -202,9 +204,9 @@ class Session:
             compute = getattr(importlib.import_module(module), function)
             engine.register(relation, compute(Inputs(self, relation.reads)))
         elif relation.storage == "view":
-            engine.create_view(name, relation.definition)
+            engine.create_view(relation, relation.definition)
         else:
-            engine.create_table_as(name, relation.definition)
+            engine.create_table_as(relation, relation.definition)
         if relation.storage == "kept":
             rows = engine.query(f'select * from "{name}"').to_arrow_table()
             self._kept.write(relation, rows)

@@ -6,6 +6,7 @@ They are shown, and never read again: a run calls functions with the study's val
 from __future__ import annotations
 
 from reports.study.study import Study
+from sql.engines.engine import EngineChoice
 from sql.parameters import Parameters
 
 
@@ -43,15 +44,23 @@ def verify_command(study: Study) -> list[str]:
 
 def report_command(study: Study) -> list[str]:
     """`headswap report` of the study's dataset."""
-    options = _options(study.analysis)
+    options = [*_engine(study), *_options(study.analysis)]
     return ["headswap", "report", str(study.dataset), f"--out={study.report}", *options]
 
 
 def claims_command(study: Study) -> list[str]:
     """`headswap claims` of the study's claims."""
-    options = _options(study.analysis)
+    options = [*_engine(study), *_options(study.analysis)]
     options += [f"--claim={claim.text}" for claim in study.analysis.claims]
     return ["headswap", "claims", str(study.dataset), *options]
+
+
+def _engine(study: Study) -> list[str]:
+    """The options of the engine, where it is another than DuckDB."""
+    engine = study.engine
+    words = [] if engine.name == EngineChoice.name else [f"--engine={engine.name}"]
+    given = {"master": engine.master, "warehouse": engine.warehouse}
+    return words + [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
 def _options(analysis: Parameters) -> list[str]:

@@ -20,6 +20,7 @@ from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
 from ingest.kernel.typed import MismatchError, Place, convert, path_of
 from reports.study.built_in import STUDIES_FOLDER, built_in_studies
+from sql.engines.engine import EngineChoice, EngineName
 from sql.parameters import (
     Parameters,
     check_groups,
@@ -83,6 +84,9 @@ class _Analysis(_Section, frozen=True):
     groups: dict[str, tuple[str, ...]] = {}
     similarity: str | None = None
     claims: tuple[str, ...] = ()
+    engine: EngineName = "duckdb"
+    master: str | None = None
+    warehouse: str | None = None
 
 
 class _File(_Section, frozen=True):
@@ -102,8 +106,8 @@ class Study:
     """What a study file says, its paths made absolute or relative to where headswap runs.
 
     models: sources by name, the first the one whose reference head is looked for. analysis: what
-    every view, page and claim of the study is asked with. text_sha256: of the file's text, paths
-    as they stand in it.
+    every view, page and claim of the study is asked with. engine: what runs the queries.
+    text_sha256: of the file's text, paths as they stand in it.
     """
 
     dataset: Path
@@ -113,6 +117,7 @@ class Study:
     run: RunOptions
     effects: Effects
     analysis: Parameters
+    engine: EngineChoice
     text_sha256: str
 
     def sha256(self) -> str:
@@ -156,6 +161,7 @@ def _study_from(path: Path, sources: Path, results: Path) -> Study:
         run=file.run,
         effects=_checked_effects(file.effects, text, path),
         analysis=_parameters(file, text, path),
+        engine=_engine(file.analysis, results, text, path),
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
@@ -272,6 +278,16 @@ def _parameters(file: _File, text: str, path: Path) -> Parameters:
         similarity=given.similarity,
         claims=claims,
     )
+
+
+def _engine(given: _Analysis, results: Path, text: str, path: Path) -> EngineChoice:
+    """Raises: InputError, naming the line, where another engine is told what is for Spark."""
+    for key in ("master", "warehouse"):
+        if getattr(given, key) is not None and given.engine != "spark":
+            where = _where(("analysis", key), text, path)
+            raise InputError(f"{where}: {key} is for Spark alone", hint='add engine = "spark"')
+    warehouse = None if given.warehouse is None else results / given.warehouse
+    return EngineChoice(given.engine, given.master, warehouse)
 
 
 def _pair(names: Sequence[str], models: Mapping[str, str]) -> tuple[str, str]:

@@ -95,7 +95,7 @@ def _verify_and_report(study: Study, basis: Basis, began: datetime, as_json: boo
     if not is_usable(checks):
         return None
     with (
-        open_session(study.dataset, study.analysis) as session,
+        open_session(study.dataset, study.analysis, engine=study.engine) as session,
         interruptible(session.connection),
     ):
         _show(commands.report_command(study))

@@ -151,7 +151,8 @@ def _rows_from(argument: str, before: int | None) -> int | None:
 
 def _answer(session: Session, query: str, n_shown: int | None) -> None:
     try:
-        with interruptible(session.connection), session.ask(query) as relation:
+        at_most = None if n_shown is None else n_shown + 1
+        with interruptible(session.connection), session.ask(query, at_most) as relation:
             print_table(relation, n_shown, ".rows N or .rows all shows more")
     except HeadswapError as error:
         print_error(error)

@@ -31,7 +31,7 @@ def read_parquet(files: Sequence[str]) -> str:
 class DuckdbEngine:
     """An in-memory database. See `sql.engines.engine.Engine`."""
 
-    packages = ("duckdb",)
+    packages: tuple[str, ...] = ("duckdb",)
     errors: tuple[type[Exception], ...] = (duckdb.Error,)
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -55,13 +55,13 @@ class DuckdbEngine:
         self._connection.execute(f'insert into "{relation.name}" select {columns} from given_rows')
         self._connection.unregister("given_rows")
 
-    def create_table_as(self, name: str, select: str) -> None:
-        self._drop_listed(name)
-        self._connection.execute(f'create table "{name}" as {select}')
+    def create_table_as(self, relation: Relation, select: str) -> None:
+        self._drop_listed(relation.name)
+        self._connection.execute(f'create table "{relation.name}" as {select}')
 
-    def create_view(self, name: str, select: str) -> None:
-        self._drop_listed(name)
-        self._connection.execute(f'create view "{name}" as {select}')
+    def create_view(self, relation: Relation, select: str) -> None:
+        self._drop_listed(relation.name)
+        self._connection.execute(f'create view "{relation.name}" as {select}')
 
     def query(
         self, sql: str, parameters: dict[str, Any] | None = None, at_most: int | None = None

@@ -55,11 +55,11 @@ class Engine(Protocol):
         """Makes a relation a table of the given rows, by the names of its columns."""
         ...
 
-    def create_table_as(self, name: str, select: str) -> None:
+    def create_table_as(self, relation: Relation, select: str) -> None:
         """Makes a relation a table of what a SELECT gives now."""
         ...
 
-    def create_view(self, name: str, select: str) -> None:
+    def create_view(self, relation: Relation, select: str) -> None:
         """Makes a relation a SELECT that every query of it runs anew."""
         ...
 

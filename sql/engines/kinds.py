@@ -37,7 +37,7 @@ _OF_COLUMN: dict[str, Kind] = {
     "varchar": "text",
     "boolean": "boolean",
 }
-_OF_FUNCTION: dict[type[exp.Expression], Kind] = {
+_OF_FUNCTION: dict[type[exp.Expr], Kind] = {
     exp.Count: "whole",
     exp.RowNumber: "whole",
     exp.Rank: "whole",
@@ -76,23 +76,23 @@ _WIDTH = ("whole", "decimal", "single", "double")
 class Kinds:
     """The kinds of the expressions of one statement, from the columns of what it reads."""
 
-    def __init__(self, statement: exp.Expression) -> None:
+    def __init__(self, statement: exp.Expr) -> None:
         names = {table.name.lower() for table in statement.find_all(exp.Table)}
         self._columns: dict[str, set[Kind]] = {}
         for name in names & declared().keys():
             for column in declared()[name].columns:
                 kind = "list" if column.type.endswith("[]") else _OF_COLUMN.get(column.type)
                 self._columns.setdefault(column.name, set()).add(kind)
-        self._aliases: dict[str, list[exp.Expression]] = {}
+        self._aliases: dict[str, list[exp.Expr]] = {}
         for alias in statement.find_all(exp.Alias):
             self._aliases.setdefault(alias.alias.lower(), []).append(alias.this)
         for values in statement.find_all(exp.Values):
-            for place, column in enumerate(values.alias_column_names):
+            for place, name in enumerate(values.alias_column_names):
                 rows = [row.expressions[place] for row in values.expressions]
-                self._aliases.setdefault(column.lower(), []).extend(rows)
+                self._aliases.setdefault(name.lower(), []).extend(rows)
         self._asked: set[str] = set()
 
-    def of(self, node: exp.Expression | None) -> Kind:
+    def of(self, node: exp.Expr | None) -> Kind:
         """The kind of an expression; None where it is not plain."""
         if node is None:
             return None
@@ -106,7 +106,7 @@ class Kinds:
             return "boolean"
         return self._of_call(node)
 
-    def _of_call(self, node: exp.Expression) -> Kind:
+    def _of_call(self, node: exp.Expr) -> Kind:
         if isinstance(node, exp.Case):
             results = [branch.args["true"] for branch in node.args["ifs"]]
             return self._of_all([*results, node.args.get("default")])
@@ -122,7 +122,7 @@ class Kinds:
             return self._of_all(node.iter_expressions())
         return _OF_FUNCTION.get(type(node))
 
-    def _of_all(self, nodes: Iterable[exp.Expression | None]) -> Kind:
+    def _of_all(self, nodes: Iterable[exp.Expr | None]) -> Kind:
         """Of numbers the widest; of other things theirs, where they have one."""
         kinds = {
             self.of(node)
@@ -145,7 +145,7 @@ class Kinds:
         return found.pop() if len(found) == 1 else None
 
 
-def _is_same(node: exp.Expression, name: str) -> bool:
+def _is_same(node: exp.Expr, name: str) -> bool:
     """Whether what an alias names is a column of that name, so that it says nothing new."""
     return isinstance(node, exp.Column) and node.name.lower() == name
 

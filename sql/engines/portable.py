@@ -46,7 +46,7 @@ class NotPortableError(InputError):
     """SQL that could mean something else in Spark than in DuckDB."""
 
 
-def check_portable(statement: exp.Expression) -> None:
+def check_portable(statement: exp.Expr) -> None:
     """Refuses a statement with anything in it that engines may take differently.
 
     Raises: NotPortableError, which names it and its place.
@@ -58,7 +58,7 @@ def check_portable(statement: exp.Expression) -> None:
             raise _refused(node, *reason)
 
 
-def _check_known(node: exp.Expression) -> None:
+def _check_known(node: exp.Expr) -> None:
     if type(node) in ALLOWED:
         return
     if isinstance(node, _LIST_PARAMETER) and isinstance(node.this, exp.Placeholder):
@@ -66,7 +66,7 @@ def _check_known(node: exp.Expression) -> None:
     raise _refused(node, "Spark does not have it, or not quite the same", None)
 
 
-def _difference(node: exp.Expression, kinds: Kinds) -> tuple[str, str | None] | None:
+def _difference(node: exp.Expr, kinds: Kinds) -> tuple[str, str | None] | None:
     """What differs in one node, and what to write in its place; None where nothing does."""
     found: tuple[str, str | None] | None = None
     if isinstance(node, exp.Cast):
@@ -90,52 +90,72 @@ def _difference(node: exp.Expression, kinds: Kinds) -> tuple[str, str | None] | 
     return found
 
 
-def _structure(node: exp.Expression) -> tuple[str, str | None] | None:
-    if isinstance(node, exp.Table):
-        is_name = isinstance(node.this, exp.Identifier)
-        if not is_name or node.args.get("db") or node.args.get("sample") or node.args.get("pivots"):
-            return "only relations are read, by their names", "`headswap views` lists them"
-    elif isinstance(node, exp.Join):
-        if node.method:
-            return f"a {node.method} join", "write the condition with `on` or `using`"
-    elif isinstance(node, exp.Star):
-        if any(node.args.get(key) for key in ("except_", "replace", "rename")):
-            return "the columns that * stands for are changed", "name the columns"
-    elif isinstance(node, exp.With):
-        if node.recursive:
-            return "a recursive WITH", None
-    elif isinstance(node, exp.CTE):
-        if node.args.get("materialized") is not None:
-            return "MATERIALIZED", "leave it out"
-    elif isinstance(node, exp.Distinct):
-        if node.args.get("on"):
-            return "DISTINCT ON", "rank with row_number() and filter"
-        if len(node.expressions) > 1:
-            return "DISTINCT of several values, of which engines leave out other nulls", None
-    elif isinstance(node, exp.Union | exp.Intersect | exp.Except) and node.args.get("by_name"):
-        return "BY NAME", "name the columns in one order"
-    return None
+def _structure(node: exp.Expr) -> tuple[str, str | None] | None:
+    is_changed_star = any(node.args.get(key) for key in ("except_", "replace", "rename"))
+    differences: tuple[tuple[type[exp.Expr], bool, str, str | None], ...] = (
+        (
+            exp.Table,
+            not isinstance(node.this, exp.Identifier)
+            or any(node.args.get(key) for key in ("db", "sample", "pivots")),
+            "only relations are read, by their names",
+            "`headswap views` lists them",
+        ),
+        (exp.Tuple, not isinstance(node.parent, exp.Values), "several values as one", None),
+        (
+            exp.Join,
+            bool(node.args.get("method")),
+            f"a {node.args.get('method')} join",
+            "write the condition with `on` or `using`",
+        ),
+        (exp.Star, is_changed_star, "not all columns are meant", "name the columns"),
+        (exp.With, bool(node.args.get("recursive")), "a recursive WITH", None),
+        (exp.CTE, node.args.get("materialized") is not None, "MATERIALIZED", "leave it out"),
+        (
+            exp.Distinct,
+            bool(node.args.get("on")),
+            "DISTINCT ON",
+            "rank with row_number() and filter",
+        ),
+        (
+            exp.Distinct,
+            len(node.expressions) > 1,
+            "DISTINCT of several values, of which engines leave out other nulls",
+            None,
+        ),
+        (exp.SetOperation, bool(node.args.get("by_name")), "BY NAME", "name the columns"),
+    )
+    return next(
+        ((why, hint) for kind, is_so, why, hint in differences if isinstance(node, kind) and is_so),
+        None,
+    )
 
 
 def _cast(node: exp.Cast, kinds: Kinds) -> tuple[str, str | None] | None:
     to, of = OF_TYPE.get(node.to.this), kinds.of(node.this)
-    is_null = isinstance(node.this, exp.Null)
     if to is None or type(node) is not exp.Cast:
         return "a type or a cast that Spark does not have, or not quite the same", None
-    if to == "whole" and of not in ("whole", "text", "boolean") and not is_null:
-        if not isinstance(node.this.unnest(), exp.Round | exp.Floor | exp.Ceil):
-            is_least = isinstance(node.this, exp.Least | exp.Greatest)
-            parts = node.this.iter_expressions() if is_least else ()
-            if not is_least or not all(
-                kinds.of(part) == "whole" or isinstance(part, exp.Floor) for part in parts
-            ):
-                return (
-                    "a cast to a whole number rounds in DuckDB and cuts off in Spark",
-                    "write round(x)::integer or floor(x)::integer",
-                )
-    if to == "text" and of not in ("whole", "text") and not is_null:
+    if isinstance(node.this, exp.Null):
+        return None
+    if (
+        to == "whole"
+        and of not in ("whole", "text", "boolean")
+        and not _is_rounded(node.this, kinds)
+    ):
+        return (
+            "a cast to a whole number rounds in DuckDB and cuts off in Spark",
+            "write round(x)::integer or floor(x)::integer",
+        )
+    if to == "text" and of not in ("whole", "text"):
         return "engines write such a value as different text", None
     return None
+
+
+def _is_rounded(node: exp.Expr, kinds: Kinds) -> bool:
+    """Whether a number is whole whatever its type."""
+    if isinstance(node, exp.Least | exp.Greatest):
+        return all(_is_rounded(part, kinds) for part in node.iter_expressions())
+    is_round = isinstance(node, exp.Round) and node.args.get("decimals") is None
+    return is_round or isinstance(node, exp.Floor | exp.Ceil) or kinds.of(node) == "whole"
 
 
 def _decimal(node: exp.Literal, kinds: Kinds) -> tuple[str, str | None] | None:
@@ -156,7 +176,7 @@ def _decimal(node: exp.Literal, kinds: Kinds) -> tuple[str, str | None] | None:
     )
 
 
-def _pattern(node: exp.Expression) -> tuple[str, str | None] | None:
+def _pattern(node: exp.Expr) -> tuple[str, str | None] | None:
     pattern = node.expression
     if not isinstance(pattern, exp.Literal) or not pattern.is_string:
         return "its pattern is not written out", None
@@ -170,7 +190,7 @@ def _pattern(node: exp.Expression) -> tuple[str, str | None] | None:
     return None
 
 
-def _refused(node: exp.Expression, why: str, hint: str | None) -> NotPortableError:
+def _refused(node: exp.Expr, why: str, hint: str | None) -> NotPortableError:
     text = " ".join(node.sql("duckdb").split())
     shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
     line = next(

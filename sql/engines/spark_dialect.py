@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from sqlglot import ErrorLevel, exp, parse
@@ -11,13 +12,15 @@ from ingest.kernel.errors import InputError
 from sql.engines.kinds import Kinds
 from sql.engines.portable import NotPortableError, check_portable
 
+# What it says of statements that it does not know is said by the refusal.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
 # Of a SELECT with QUALIFY, what goes around it.
 _AROUND = {"order", "limit", "offset", "with_", "qualify"}
 _QUALIFIES = "is_qualified"
-_Rewrite = Callable[[exp.Expression, Kinds], exp.Expression]
+_Rewrite = Callable[[exp.Expr, Kinds], exp.Expr]
 
 
-def parsed(sql: str) -> exp.Expression:
+def parsed(sql: str) -> exp.Expr:
     """One query that only reads, as a tree.
 
     Raises: InputError where it is none.
@@ -44,8 +47,8 @@ def parsed(sql: str) -> exp.Expression:
 def spark_sql(sql: str) -> str:
     """A query for Spark.
 
-    >>> spark_sql("select model, round(value, 2) as value from head_scores where layer < $n")
-    'SELECT `model`, (ROUND((`value`) * 1e2) / 1e2) AS `value` FROM `head_scores` WHERE `layer` < :n'
+    >>> spark_sql("select round(value, 2) as value from head_scores where layer < $n")
+    'SELECT (ROUND((`value`) * 1e2) / 1e2) AS `value` FROM `head_scores` WHERE `layer` < :n'
 
     Raises: InputError where it is no single query; NotPortableError where it could mean something
     else in Spark.
@@ -57,7 +60,9 @@ def spark_sql(sql: str) -> str:
     for select in list(rewritten.find_all(exp.Select)):
         _without_qualify(select)
     try:
-        return rewritten.sql("spark", identify=True, unsupported_level=ErrorLevel.RAISE)
+        return rewritten.sql(
+            "spark", identify=True, comments=False, unsupported_level=ErrorLevel.RAISE
+        )
     except SqlglotError as error:
         reason = str(error).split("\n", 1)[0]
         raise NotPortableError(
@@ -74,12 +79,12 @@ def spark_type(duckdb_type: str) -> str:
     return exp.DataType.build(duckdb_type, dialect="duckdb").sql("spark")
 
 
-def _rewritten(node: exp.Expression, kinds: Kinds) -> exp.Expression:
+def _rewritten(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     rewrite = _REWRITES.get(type(node))
     return rewrite(node, kinds) if rewrite else node
 
 
-def _round(node: exp.Expression, kinds: Kinds) -> exp.Expression:
+def _round(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     """DuckDB rounds the product with a power of ten; Spark the shortest decimal of the number."""
     digits = node.args.get("decimals")
     if digits is None or kinds.of(node.this) == "whole":
@@ -89,12 +94,12 @@ def _round(node: exp.Expression, kinds: Kinds) -> exp.Expression:
     return exp.paren(exp.Div(this=exp.Round(this=product), expression=scale.copy()), copy=False)
 
 
-def _whole_double(node: exp.Expression, kinds: Kinds) -> exp.Expression:
+def _whole_double(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     """Spark's floor and ceil give integers, DuckDB's doubles."""
     return node if kinds.of(node.this) == "whole" else exp.cast(node, "double")
 
 
-def _logarithm(node: exp.Expression, kinds: Kinds) -> exp.Expression:
+def _logarithm(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     """Spark's is null where DuckDB's is minus infinity, at 0, or not a number, below."""
     zero = exp.Literal.number("0")
     return (
@@ -105,22 +110,22 @@ def _logarithm(node: exp.Expression, kinds: Kinds) -> exp.Expression:
     )
 
 
-def _double(text: str) -> exp.Expression:
+def _double(text: str) -> exp.Expr:
     return exp.cast(exp.Literal.string(text), "double")
 
 
-def _best(node: exp.Expression, kinds: Kinds) -> exp.Expression:
+def _best(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     """DuckDB's arg_max leaves out rows whose argument is null."""
     is_there = exp.Not(this=exp.Is(this=exp.paren(node.this.copy()), expression=exp.Null()))
     node.set("expression", exp.case().when(is_there, node.expression))
     return node
 
 
-def _percentile(node: exp.Expression, kinds: Kinds) -> exp.Expression:
+def _percentile(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     return exp.Anonymous(this="percentile", expressions=[node.this, node.expression])
 
 
-_REWRITES: dict[type[exp.Expression], _Rewrite] = {
+_REWRITES: dict[type[exp.Expr], _Rewrite] = {
     exp.Round: _round,
     exp.Floor: _whole_double,
     exp.Ceil: _whole_double,
@@ -168,7 +173,7 @@ def _without_qualify(select: exp.Select) -> None:
     select.set("where", exp.Where(this=exp.column(_QUALIFIES)))
 
 
-def _output(term: exp.Expression, select: exp.Select) -> exp.Expression:
+def _output(term: exp.Expr, select: exp.Select) -> exp.Expr:
     """The column of a SELECT's result that an ORDER BY means."""
     for column, name in zip(select.expressions, select.named_selects, strict=True):
         is_named = isinstance(term, exp.Column) and not term.table and term.name == name

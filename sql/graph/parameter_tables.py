@@ -235,7 +235,7 @@ PARAMETER_TABLES: dict[str, tuple[Relation, Callable[[Asked], Rows]]] = {
 
 
 def as_asked(relation: Relation, asked: Asked) -> Relation:
-    """A parameter table whose places have the type that suits the dataset."""
+    """A relation of places, which have the type that suits the dataset."""
     columns = tuple(
         replace(column, type=asked.place_type) if column.type == "bigint" else column
         for column in relation.columns
