@@ -39,7 +39,7 @@ from ingest.prompts.sequence import encode_prompt, structural_pattern
 
 if TYPE_CHECKING:
     from ingest.models.loaded import LoadedModel
-    from ingest.producers.attention import Encoded
+    from ingest.producers.attention import Captured, Encoded
 
 # Measured: random weights, zstd; less where many weights are 0.
 _BYTES_A_ROW = {"float32": 3.9, "float16": 2.0}
@@ -80,6 +80,7 @@ def ingest(
     structural: str | None = None,
     options: LoadOptions | None = None,
     on_checked: Callable[[Estimate | None], None] = lambda _: None,
+    captured: Captured | None = None,
 ) -> Ingested:
     """Runs models over prompts into a dataset folder, made anew or added to.
 
@@ -90,7 +91,7 @@ def ingest(
 
     structural: a regular expression that chooses the structural tokens by their text, in place of
     the markers or special tokens. on_checked: called once everything was found to fit, with what
-    will be written, None where nothing is.
+    will be written, None where nothing is. captured: as in `write_attention`.
 
     Raises: InputError where the models, the prompts or the dataset cannot be used, or the packages
     that run models are not installed; HeadswapError where another ingest writes there, or the disk
@@ -127,7 +128,7 @@ def ingest(
         for model, tokens in zip(models, encoded, strict=True):
             if manifest is None:
                 manifest = _new_manifest(prompts, structural, out)
-            attention = write_attention(model, prompts, tokens, out)
+            attention = write_attention(model, prompts, tokens, out, captured)
             manifest = _with_model(manifest, model, prompts, pattern, attention, out)
         assert manifest is not None
         commit(out, manifest)

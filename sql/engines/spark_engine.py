@@ -24,7 +24,7 @@ from ingest.dataset.relations import SQL_TYPES
 from ingest.kernel.errors import HeadswapError, InputError
 from sql.engines.duckdb_engine import query_error
 from sql.engines.shadow import Shadow
-from sql.engines.spark_start import check_installed, start_spark
+from ingest.kernel.spark_start import check_installed, start_spark
 from sql.graph.relation import Relation
 
 if TYPE_CHECKING:
