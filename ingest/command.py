@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,15 +224,16 @@ def ingest_and_print(
     from ingest.pipeline import ingest  # seconds less where a prompt file cannot be read
 
     prompts = made_prompts(named, sources, out, options)
-    done = ingest(
-        sources,
-        prompts,
-        out,
-        structural,
-        options,
-        on_checked=lambda estimate: _print_plan(prompts, estimate),
-        captured=spark.captured(sources, options) if spark else None,
-    )
+    with spark.captured(sources, options) if spark else nullcontext() as captured:
+        done = ingest(
+            sources,
+            prompts,
+            out,
+            structural,
+            options,
+            on_checked=lambda estimate: _print_plan(prompts, estimate),
+            captured=captured,
+        )
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
     _warn_of_undefined_profiles(out, done.added)
     if as_json:

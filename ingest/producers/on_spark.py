@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,18 +35,37 @@ class OnSpark:
 
     master: str | None = None
 
-    def captured(self, sources: Sequence[ModelSource], options: LoadOptions | None) -> Captured:
-        """What makes files of parts on the cluster, for `write_attention`.
+    @contextmanager
+    def captured(
+        self, sources: Sequence[ModelSource], options: LoadOptions | None
+    ) -> Iterator[Captured]:
+        """Yields what makes files of parts on the cluster, for `write_attention`.
+
+        Spark starts with the first file that is to be made, and ends with the block.
 
         sources: of the models that may come; options: how they are loaded.
         """
         by_name = {source.name: source for source in sources}
+        with ExitStack() as stack:
+            context: list[Any] = []
 
-        def capture_on_spark(capture: Capture, parts: Sequence[Part]) -> Iterator[FileEntry]:
-            source = by_name[capture.model.name]
-            return _captured(self.master, source, options or LoadOptions(), capture, parts)
+            def capture_on_spark(capture: Capture, parts: Sequence[Part]) -> Iterator[FileEntry]:
+                if parts and not context:
+                    context.append(self._started(stack))
+                source = by_name[capture.model.name]
+                jobs = [_job(capture, source, options or LoadOptions(), part) for part in parts]
+                return _made_on(context[0], capture, jobs) if jobs else iter(())
 
-        return capture_on_spark
+            yield capture_on_spark
+
+    def _started(self, stack: ExitStack) -> Any:
+        from ingest.kernel.spark_start import start_spark
+
+        # Workers run the Python that has headswap, and not the first on their path.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        session, stop = start_spark(self.master)
+        stack.callback(stop)
+        return session.sparkContext
 
 
 @dataclass(frozen=True)
@@ -80,29 +100,13 @@ class Made:
     hint: str | None = None
 
 
-def _captured(
-    master: str | None,
-    source: ModelSource,
-    options: LoadOptions,
-    capture: Capture,
-    parts: Sequence[Part],
-) -> Iterator[FileEntry]:
-    if not parts:
-        return
-    from ingest.kernel.spark_start import start_spark
-
-    # Workers run the Python that has headswap, and not the first on their path.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    session, stop = start_spark(master)
-    context = session.sparkContext
+def _made_on(context: Any, capture: Capture, jobs: Sequence[Job]) -> Iterator[FileEntry]:
+    """Has jobs done, and gives the entry of each file once it has its name."""
     n_slots = max(int(context.defaultParallelism), 1) * _JOBS_A_SLOT
     workers = set()
     pool = ThreadPoolExecutor(n_slots)
     try:
-        paths = {
-            pool.submit(_run, context, _job(capture, source, options, part)): part.path
-            for part in parts
-        }
+        paths = {pool.submit(_run, context, job): job.path for job in jobs}
         for future in as_completed(paths):
             made = future.result()
             if made.entry is None:
@@ -110,11 +114,14 @@ def _captured(
             workers.add(made.worker)
             yield _put_in_place(capture.out, made.entry, paths[future])
             capture.on_rows(made.entry.rows)
-        print(f"{capture.model.name}: captured by {len(workers)} workers", file=sys.stderr)
-    finally:
+    except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         context.cancelAllJobs()
-        stop()
+        raise
+    pool.shutdown()
+    print(
+        f"{capture.model.name}: {len(jobs)} files made by {len(workers)} workers", file=sys.stderr
+    )
 
 
 def _job(capture: Capture, source: ModelSource, options: LoadOptions, part: Part) -> Job:

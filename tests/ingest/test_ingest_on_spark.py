@@ -14,13 +14,17 @@ import pytest
 
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.reader import open_dataset
+from ingest.models.options import LoadOptions
+from ingest.models.source import ModelSource
 from ingest.producers.attention import JOURNAL_NAME
+from ingest.producers.on_spark import Job
+from ingest.producers.spark_worker import make
 from tests.support.interrupted import Process, is_complete
 from tests.support.running import REFERENCE, Run
 from tests.support.services.spark_cluster import SparkCluster
 from tests.support.transfer.shards import assert_equal_rows
 
-_N_PROMPTS = 24  # one a file: time enough for somebody to die
+_N_PROMPTS = 16  # one a file: time enough for somebody to die
 _PATIENCE = 300.0  # seconds
 
 
@@ -53,7 +57,11 @@ def one_process(prompts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def start(cluster: SparkCluster, words: list[str], log: Path) -> Process:
     """Starts a driver in a process of its own."""
     on_spark = ["--engine=spark", f"--master={cluster.url}"]
-    return Process([*words, *on_spark], log, partial(os.environ.update, cluster.environment))
+    return Process([*words, *on_spark], log, partial(_set, cluster.environment))
+
+
+def _set(environment: dict[str, str]) -> None:
+    os.environ.update(environment)
 
 
 def wait_for_files(out: Path, model: str, count: int) -> None:
@@ -85,7 +93,10 @@ def test_the_dataset_is_that_of_one_process(spark_cluster, prompts, one_process,
     paths = [[entry.path for entry in read_manifest(path).files()] for path in (one_process, out)]
     assert paths[0] == paths[1]
     # Jobs outnumber the processes that did them: each loaded a model once and served many.
-    counts = [int(n) for n in re.findall(r"captured by (\d+) workers", process.log.read_text())]
+    counts = [
+        int(n)
+        for n in re.findall(rf"{_N_PROMPTS} files made by (\d+) workers", process.log.read_text())
+    ]
     assert len(counts) == 2
     assert all(1 <= count <= 2 for count in counts)
 
@@ -128,16 +139,22 @@ def test_a_dead_driver_leaves_the_earlier_state(spark_cluster, prompts, one_proc
     assert is_complete(out)
 
 
-def test_what_a_worker_refuses_is_one_line(spark_cluster, prompts, tmp_path, run: Run):
-    process = start(
-        spark_cluster, ingest_words(prompts, tmp_path / "out", "standard"), tmp_path / "log.txt"
+def test_a_worker_refuses_other_weights(tmp_path):
+    job = Job(
+        folder=str(tmp_path),
+        source=ModelSource("standard", str(REFERENCE / "standard")),
+        options=LoadOptions(),
+        weights_sha256="0" * 64,
+        out=str(tmp_path),
+        path="attention/standard/part-00000.parquet",
+        prompt_ids=(0,),
+        token_ids=((1, 2, 3),),
+        width=3,
     )
-    folder = tmp_path / "out" / "attention" / "standard"
-    folder.parent.mkdir(parents=True)
-    folder.write_text("a file where the folder of files would be")
-    assert process.wait() == 1
-    *_, message, _ = process.log.read_text().splitlines()
-    assert message.startswith("headswap: ")
+    made = make(job)
+    assert made.entry is None
+    assert "has other weights here" in made.message
+    assert not list(tmp_path.rglob("*.parquet*"))
 
 
 def test_a_master_without_spark_is_refused(prompts, tmp_path, run: Run):
