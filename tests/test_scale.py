@@ -14,8 +14,8 @@ from tests.support.pages.scale import (
     PLAN,
     Prices,
     Study,
-    filled,
     core_hours,
+    filled,
 )
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
