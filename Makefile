@@ -70,7 +70,7 @@ $(STAMP): pyproject.toml constraints.txt $(NPM_FILES) reports/ask/build.py
 	@if [ -e $@ ]; then rm $@; else rm -rf .venv; $(PYTHON) -m venv .venv; fi
 	$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
 	$(BIN)/python -m pip install -qq --constraint constraints.txt \
-	    --no-build-isolation --no-compile --editable '.[models,spark,dev]'
+	    --no-build-isolation --no-compile --editable '.[models,s3,spark,dev]'
 	@mkdir -p $(NPM) && cp $(NPM_FILES) $(NPM)
 	$(BIN)/npm ci --prefix $(NPM) --ignore-scripts --no-audit --no-fund --loglevel=error
 	$(BIN)/python -m reports.ask.build $(NPM)

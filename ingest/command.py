@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.models.source import ModelSource, parse_model_sources
+from ingest.producers.on_spark import OnSpark
 from ingest.prompts.probes import Probe, parse_probe
 from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
 from ingest.prompts.sequence import LEAST_TOKENS
@@ -46,6 +48,21 @@ def _prompts(options: Mapping[str, Any]) -> PromptSet | Probe:
             hint="give fewer prompts, as in probe:repeated,prompts=9",
         )
     return prompts.shard(int(found[1]), int(found[2]))
+
+
+def _spark(options: Mapping[str, Any]) -> OnSpark | None:
+    """The cluster that the options name, None for this process.
+
+    Raises: InputError where a master is named and no Spark is asked for, or it is not installed.
+    """
+    if options["engine"] == "spark":
+        from ingest.kernel.spark_start import check_installed
+
+        check_installed()
+        return OnSpark(options["master"])
+    if options["master"] is not None:
+        raise InputError("--master is for Spark alone", hint="add --engine spark")
+    return None
 
 
 def _load_options(options: Mapping[str, Any]) -> LoadOptions:
@@ -124,6 +141,23 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
         help="run code that a model brings along; the manifest says so",
     ),
 )
+@gathered(
+    "spark",
+    _spark,
+    click.option(
+        "--engine",
+        type=click.Choice(("local", "spark")),
+        default="local",
+        help="where the models run: in this process (default), or in those of a Spark cluster, "
+        "whose machines all see the models' files and DATASET by the same paths",
+    ),
+    click.option(
+        "--master",
+        metavar="URL",
+        help="Spark's cluster, for instance spark://HOST:7077 (default: that of "
+        "spark-defaults.conf, else the cores of this machine)",
+    ),
+)
 @click.option("--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder")
 @json_option("what was done")
 def command(
@@ -132,6 +166,7 @@ def command(
     structural: str | None,
     skip_unreadable: bool,
     options: LoadOptions,
+    spark: OnSpark | None,
     out: Path,
     as_json: bool,
 ) -> int:
@@ -144,6 +179,7 @@ def command(
         options,
         as_json,
         skip_unreadable,
+        spark,
     )
     return 0
 
@@ -191,23 +227,28 @@ def ingest_and_print(
     options: LoadOptions | None = None,
     as_json: bool = False,
     skip_unreadable: bool = False,
+    spark: OnSpark | None = None,
 ) -> None:
     """Ingests as `ingest.pipeline.ingest`, and prints what the dataset now holds.
+
+    spark: the cluster whose machines run the models, None for this process.
 
     Raises: as `ingest.pipeline.ingest`, and as `ingest.probing.probe_prompts`.
     """
     from ingest.pipeline import ingest  # seconds less where a prompt file cannot be read
 
     prompts = made_prompts(named, sources, out, options)
-    done = ingest(
-        sources,
-        prompts,
-        out,
-        structural,
-        options,
-        on_checked=lambda estimate: _print_plan(prompts, estimate),
-        skip_unreadable=skip_unreadable,
-    )
+    with spark.captured(sources, options) if spark else nullcontext() as captured:
+        done = ingest(
+            sources,
+            prompts,
+            out,
+            structural,
+            options,
+            on_checked=lambda estimate: _print_plan(prompts, estimate),
+            skip_unreadable=skip_unreadable,
+            captured=captured,
+        )
     left_out = done.manifest.left_out or ()
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
     _print_left_out(left_out)

@@ -38,7 +38,7 @@ from ingest.readable import encode_all, encode_readable, stored_of
 
 if TYPE_CHECKING:
     from ingest.models.loaded import LoadedModel
-    from ingest.producers.attention import Encoded
+    from ingest.producers.attention import Captured, Encoded
 
 # Measured: random weights, zstd; less where many weights are 0.
 _BYTES_A_ROW = {"float32": 3.9, "float16": 2.0}
@@ -85,6 +85,7 @@ def ingest(
     options: LoadOptions | None = None,
     on_checked: Callable[[Estimate | None], None] = lambda _: None,
     skip_unreadable: bool = False,
+    captured: Captured | None = None,
 ) -> Ingested:
     """Runs models over prompts into a dataset folder, made anew or added to.
 
@@ -97,7 +98,7 @@ def ingest(
     the markers or special tokens. on_checked: called once everything was found to fit, with what
     will be written, None where nothing is. skip_unreadable: leave out, for all models, the prompts
     that one of them cannot read, as `ingest.readable` says; without it such a prompt is refused. A
-    dataset that was begun so leaves out what it did then.
+    dataset that was begun so leaves out what it did then. captured: as in `write_attention`.
 
     Raises: InputError where the models, the prompts or the dataset cannot be used, or the packages
     that run models are not installed; HeadswapError where another ingest writes there, or the disk
@@ -140,7 +141,7 @@ def ingest(
         for model, tokens in zip(models, encoded, strict=True):
             if manifest is None:
                 manifest = replace(_new_manifest(prompts, structural, out), left_out=left_out)
-            attention = write_attention(model, prompts, tokens, out)
+            attention = write_attention(model, prompts, tokens, out, captured)
             manifest = _with_model(manifest, model, prompts, pattern, attention, out)
         assert manifest is not None
         commit(out, manifest)

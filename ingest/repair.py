@@ -223,11 +223,12 @@ class _Workshop:
                     self._put(write_table(self._folder, file.path, table, rows, owner))
         progress = Progress(f"{model.name:<14}", count_rows(model, encoded), "rows")
         with progress, ThreadPoolExecutor(max_workers=1) as encoder:
-            capture = Capture(model, prompts, encoded, self._folder, encoder, progress)
+            ids = [prompt.prompt_id for prompt in prompts.prompts]
+            capture = Capture(model, ids, encoded, self._folder, progress.add)
             for number, batch in enumerate(batches_of(model, encoded)):
                 path = part_path(model.name, number)
                 if path in self._damaged:
-                    self._put(capture.file(path, batch))
+                    self._put(capture.file(path, batch, encoder))
 
     def _put(self, made: FileEntry) -> None:
         """Puts a file in its place where it is the lost one, and forgets it otherwise."""

@@ -139,7 +139,7 @@ def spark_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkClu
 @pytest.fixture(scope="session")
 def spark_master(spark_cluster: SparkCluster) -> Iterator[str]:
     """The address of the cluster, on which this process has one Spark that all sessions share."""
-    from sql.engines.spark_start import start_spark
+    from ingest.kernel.spark_start import start_spark
 
     _, stop = start_spark(spark_cluster.url)
     yield spark_cluster.url

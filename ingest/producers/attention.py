@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -39,10 +39,13 @@ if TYPE_CHECKING:
     # The token ids of each prompt, in the prompt set's order. What else is known of a token is
     # made anew when it is written, so that memory does not grow with it.
     Encoded = Sequence[NDArray[np.int32]]
+    # Makes files of parts, in any order, and gives the entry of each once it stands there.
+    Captured = Callable[["Capture", Sequence["Part"]], Iterator[FileEntry]]
 
 LIBRARIES = ("torch", "transformers", "transformer-lens", "tokenizers", "pyarrow")
 JOURNAL_NAME = "ingest.jsonl"
-_PART = re.compile(r"part-\d{5,}\.parquet(\.partial)?")
+# A name may carry the attempt that made the file, until it is known to be the one that counts.
+_PART = re.compile(r"part-\d{5,}(\.[0-9a-f]+)?\.parquet(\.partial)?")
 # Layers that may wait to be written while the model computes on; bounds the memory they take.
 _PENDING_LAYERS = 1
 
@@ -75,26 +78,47 @@ def count_rows(model: LoadedModel, encoded: Encoded) -> int:
 
 
 def write_attention(
-    model: LoadedModel, prompts: PromptSet, encoded: Encoded, out: Path
+    model: LoadedModel,
+    prompts: PromptSet,
+    encoded: Encoded,
+    out: Path,
+    captured: Captured | None = None,
 ) -> tuple[FileEntry, ...]:
-    """Captures and writes the attention of one model, one file a batch."""
+    """Captures and writes the attention of one model, one file a batch.
+
+    captured: makes the files that are not done yet, None for one after the other in this process.
+    """
     batches = batches_of(model, encoded)
     progress = Progress(f"{model.name:<14}", count_rows(model, encoded), "rows")
     journal = Journal(out, model.name, _work(model, prompts, batches))
-    entries = []
-    with progress, ThreadPoolExecutor(max_workers=1) as encoder:
-        capture = Capture(model, prompts, encoded, out, encoder, progress)
-        for number, batch in enumerate(batches):
-            path = part_path(model.name, number)
-            if entry := journal.done.get(path):
-                progress.skip(entry.rows)
-            else:
-                entry = capture.file(path, batch)
-                journal.add(entry)
-                _give_back_memory()
-            entries.append(entry)
+    parts = {part_path(model.name, number): batch for number, batch in enumerate(batches)}
+    to_do = [Part(path, batch) for path, batch in parts.items() if path not in journal.done]
+    ids = [prompt.prompt_id for prompt in prompts.prompts]
+    with progress:
+        for entry in journal.done.values():
+            progress.skip(entry.rows)
+        capture = Capture(model, ids, encoded, out, progress.add)
+        for entry in (captured or captured_here)(capture, to_do):
+            journal.add(entry)
+    journal.remove_others()
     print(progress.summary(), file=sys.stderr)
-    return tuple(entries)
+    return tuple(journal.done[path] for path in parts)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file that is to be made. path: below the dataset."""
+
+    path: str
+    batch: Batch
+
+
+def captured_here(capture: Capture, parts: Sequence[Part]) -> Iterator[FileEntry]:
+    """Makes files one after the other in this process, and gives the entry of each."""
+    with ThreadPoolExecutor(max_workers=1) as encoder:
+        for part in parts:
+            yield capture.file(part.path, part.batch, encoder)
+            _give_back_memory()
 
 
 def _give_back_memory() -> None:
@@ -124,15 +148,21 @@ class Journal:
                 for entry in map(entry_from, lines[1:-1])
                 if entry and entry.is_intact(out)
             }
-        for path in folder.iterdir() if folder.is_dir() else ():
-            is_done = f"{model_folder(model)}/{path.name}" in self.done
-            if _PART.fullmatch(path.name) and not is_done:
-                path.unlink()
+        self.remove_others()
         done = "".join(f"{json.dumps(asdict(entry))}\n" for entry in self.done.values())
         write_text_aside(self._path, f"{first}\n{done}")
 
+    def remove_others(self) -> None:
+        """Removes files of the model that are not done: of other work, or of attempts that died."""
+        folder = self._path.parent
+        done = {path.rpartition("/")[2] for path in self.done}
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if _PART.fullmatch(path.name) and path.name not in done:
+                path.unlink(missing_ok=True)
+
     def add(self, entry: FileEntry) -> None:
         """Notes a file that is done."""
+        self.done[entry.path] = entry
         with writing_to(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(entry)) + "\n")
             file.flush()
@@ -169,26 +199,30 @@ def _work(model: LoadedModel, prompts: PromptSet, batches: Sequence[Batch]) -> d
 
 @dataclass(frozen=True)
 class Capture:
-    """What turns batches of one model's prompts into files."""
+    """What turns batches of one model's prompts into files.
+
+    prompt_ids: one a prompt, in the order of `encoded`; on_rows: told of rows as they are written.
+    """
 
     model: LoadedModel
-    prompts: PromptSet
+    prompt_ids: Sequence[int]
     encoded: Encoded
     out: Path
-    encoder: ThreadPoolExecutor
-    progress: Progress
+    on_rows: Callable[[int], None]
 
-    def file(self, path: str, batch: Batch) -> FileEntry:
+    def file(self, path: str, batch: Batch, encoder: ThreadPoolExecutor) -> FileEntry:
         """Captures one batch; each layer is written by `encoder` while the next is computed."""
         model = self.model
-        ids = [self.prompts.prompts[member].prompt_id for member in batch.members]
+        ids = [self.prompt_ids[member] for member in batch.members]
         lengths = [len(self.encoded[member]) for member in batch.members]
         triangle = Triangle(ids, lengths, model.is_causal)
         with attention_file(self.out / path, triangle, model.name, model.precision) as file:
-            self._write_layers(batch, triangle, file)
+            self._write_layers(batch, triangle, file, encoder)
         return file_entry(self.out, path, file.rows, model.name)
 
-    def _write_layers(self, batch: Batch, triangle: Triangle, file: AttentionFile) -> None:
+    def _write_layers(
+        self, batch: Batch, triangle: Triangle, file: AttentionFile, encoder: ThreadPoolExecutor
+    ) -> None:
         import torch
 
         from ingest.producers.patterns import capture_patterns, stored_cells
@@ -200,12 +234,12 @@ class Capture:
 
         def write(layer: int, weights: torch.Tensor) -> None:
             file.write_layer(layer, weights.float().cpu().numpy())
-            self.progress.add(weights.numel())
+            self.on_rows(weights.numel())
 
         def on_layer(layer: int, pattern: torch.Tensor) -> None:
             while len(pending) >= _PENDING_LAYERS:
                 pending.pop(0).result()
-            pending.append(self.encoder.submit(write, layer, stored_cells(pattern, cells)))
+            pending.append(encoder.submit(write, layer, stored_cells(pattern, cells)))
 
         try:
             capture_patterns(model, token_ids, batch.width, on_layer)

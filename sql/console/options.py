@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 def _folder(text: str) -> Path:
     """Raises: InputError where it is an address, which this command does not read."""
     if _is_address(text):
+        copy = "`headswap pull` fetches a dataset from the hub"
+        if text.startswith("s3://"):
+            copy = f"copy them, for instance by `aws s3 sync {text} study`, and name the copy"
         raise InputError(
-            f"{text} is not on this machine, and this command needs its files",
-            hint="`headswap pull` fetches a dataset from the hub",
+            f"{text} is not on this machine, and this command needs its files", hint=copy
         )
     return Path(text)
 
@@ -52,7 +54,7 @@ place_argument = click.argument(
     metavar="DATASET",
     type=_place,
     help="the folder that ingest wrote, or where one lies: hf://datasets/ORG/NAME[@REVISION], or "
-    "the https:// address of a folder",
+    "the https:// or s3:// address of a folder",
     shell_complete=complete_folder,
 )
 

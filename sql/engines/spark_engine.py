@@ -22,8 +22,8 @@ import duckdb
 from ingest.dataset.manifest import KEPT_FOLDER
 from ingest.dataset.relations import SQL_TYPES
 from ingest.kernel.errors import HeadswapError, InputError
+from ingest.kernel.spark_start import check_installed, start_spark
 from sql.engines.shadow import Shadow
-from sql.engines.spark_start import check_installed, start_spark
 from sql.graph.relation import Relation
 
 if TYPE_CHECKING:

@@ -64,7 +64,7 @@ def _compared(dataset: Path, n_workers: int, rounds: int, folder: Path) -> Itera
 @contextmanager
 def _cluster(folder: Path, n_workers: int) -> Iterator[SparkCluster]:
     """A cluster, of which this process is a driver meanwhile."""
-    from sql.engines.spark_start import start_spark
+    from ingest.kernel.spark_start import start_spark
 
     place = Path(tempfile.mkdtemp(prefix="cluster-", dir=folder))
     with running_cluster(place, n_workers, settings=_MEMORY, memory="1100m") as cluster:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -13,12 +12,12 @@ import pytest
 
 from ingest import pipeline
 from ingest.dataset.lock import LOCK_NAME, writing
-from ingest.dataset.writer import AttentionFile
 from ingest.kernel.errors import HeadswapError
 from ingest.producers import attention
 from tests.support.interrupted import (
     Process,
     content,
+    die_after,
     ingest_words,
     interrupt_at,
     is_complete,
@@ -48,27 +47,12 @@ def test_a_killed_ingest_goes_on_to_the_same_bytes(
     assert content(out) == content(undisturbed)
 
 
-def _die_after(n_files: int) -> None:
-    """Makes the process kill itself when it has written so many files and part of the next."""
-    written = 0
-    write_layer = AttentionFile.write_layer
-
-    def write_and_die(self: AttentionFile, layer: int, weights: object) -> None:
-        nonlocal written
-        write_layer(self, layer, weights)  # type: ignore[arg-type]
-        written += layer == 0
-        if written > n_files:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    AttentionFile.write_layer = write_and_die  # type: ignore[method-assign]
-
-
 @pytest.mark.parametrize("n_files", [0, 3, 8])
 def test_files_that_were_done_are_not_made_again(
     n_files: int, undisturbed: Path, tmp_path: Path
 ) -> None:
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
-    process = Process(ingest_words(out), log, partial(_die_after, n_files))
+    process = Process(ingest_words(out), log, partial(die_after, n_files))
     assert process.wait() == -signal.SIGKILL
     done = {path: path.stat().st_mtime_ns for path in out.rglob("part-*.parquet")}
     assert len(done) == n_files
@@ -83,7 +67,7 @@ def test_what_other_weights_left_is_not_taken_over(undisturbed: Path, tmp_path: 
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
     other = [word.replace("=standard=", "=adhd=") for word in ingest_words(out, ["standard"])]
     assert "--model=adhd=" in " ".join(other)
-    process = Process(other, log, partial(_die_after, 2))
+    process = Process(other, log, partial(die_after, 2))
     assert process.wait() == -signal.SIGKILL
     assert Process(ingest_words(out), log).wait() == 0, log.read_text()
     assert "from an interrupted run" not in log.read_text()
@@ -92,7 +76,7 @@ def test_what_other_weights_left_is_not_taken_over(undisturbed: Path, tmp_path: 
 
 def test_a_damaged_leftover_is_made_again(undisturbed: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "dataset", tmp_path / "log.txt"
-    assert Process(ingest_words(out), log, partial(_die_after, 4)).wait() == -signal.SIGKILL
+    assert Process(ingest_words(out), log, partial(die_after, 4)).wait() == -signal.SIGKILL
     path = min(out.rglob("part-*.parquet"))
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     journal = next(out.rglob(attention.JOURNAL_NAME))

@@ -214,6 +214,21 @@ def interrupt_at(last: int, sign: Path | None = None) -> None:
     AttentionFile.write_layer = write_and_interrupt  # type: ignore[method-assign]
 
 
+def die_after(n_files: int) -> None:
+    """Makes the process kill itself when it has written so many files and part of the next."""
+    written = 0
+    write_layer = AttentionFile.write_layer
+
+    def write_and_die(self: AttentionFile, layer: int, weights: Any) -> None:
+        nonlocal written
+        write_layer(self, layer, weights)
+        written += layer == 0
+        if written > n_files:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    AttentionFile.write_layer = write_and_die  # type: ignore[method-assign]
+
+
 def interrupt_and_resume(out: Path, log: Path, layer: int) -> float:
     """Presses Ctrl-C in an ingest and runs it again; returns the seconds until it had stopped."""
     sign = out.parent / f"{out.name}-interrupted"

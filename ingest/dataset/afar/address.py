@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import httpx2
 
 _HUB = "hf://datasets/"
-_SCHEMES = (_HUB, "hf://", "http://", "https://")
+S3 = "s3://"
+_SCHEMES = (_HUB, "hf://", "http://", "https://", S3)
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)")
 # Of a file that is not what the manifest says.
 CHANGED_SINCE = "it was changed after its manifest, or the other way round; tell its owner"
@@ -24,9 +25,34 @@ CHANGED_SINCE = "it was changed after its manifest, or the other way round; tell
 _PATIENCE_SECONDS, _ATTEMPTS = 30.0, 2
 
 
+class Address(Protocol):
+    """A folder whose files can be read in ranges."""
+
+    @property
+    def text(self) -> str:
+        """How messages name it, with the commit of a repository."""
+        ...
+
+    def whole(self, path: str, limit: int) -> bytes:
+        """All bytes of a small file.
+
+        Raises: DatasetError where it is larger than `limit` bytes; InputError where it is not
+        there, or is not for this user; HeadswapError where it does not come.
+        """
+        ...
+
+    def part(self, path: str, start: int, end: int, size: int) -> bytes:
+        """The bytes from `start` to before `end` of a file that must have `size` bytes in all.
+
+        Raises: DatasetError where it has another size, was changed since it was first read, or
+        comes as a whole only; otherwise as `whole`.
+        """
+        ...
+
+
 @dataclass(frozen=True)
-class Address:
-    """A folder whose files can be read in ranges.
+class WebFolder:
+    """A folder on the web, or a repository on the hub.
 
     text: how messages name it, with the commit of a repository; base: the URL before a file's path;
     headers: what is sent with each request; hub_id: of a repository on the hub.
@@ -38,10 +64,7 @@ class Address:
     hub_id: HubId | None = None
 
     def whole(self, path: str, limit: int) -> bytes:
-        """All bytes of a small file.
-
-        Raises: DatasetError where it is larger than `limit` bytes; HeadswapError as `explained`.
-        """
+        """As `Address.whole`."""
         with self._explained(path):
             response = self._get(path)
             self._raise_for_status(response)
@@ -50,21 +73,14 @@ class Address:
         return response.content
 
     def part(self, path: str, start: int, end: int, size: int) -> bytes:
-        """The bytes from `start` to before `end` of a file that must have `size` bytes in all.
-
-        Raises: DatasetError where it has another size, or its server sends whole files only;
-        HeadswapError where none come.
-        """
+        """As `Address.part`."""
         with self._explained(path):
             response = self._get(path, {"Range": f"bytes={start}-{end - 1}"})
             if response.status_code != 416:  # it has fewer bytes than that
                 self._raise_for_status(response)
         found = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if response.status_code == 416 or (found and int(found["size"]) != size):
-            raise DatasetError(
-                f"{self.text}: {path} does not have the {size:,} bytes that the manifest says",
-                hint=CHANGED_SINCE,
-            )
+            raise other_size(self.text, path, size)
         is_right = found and (int(found["first"]), int(found["last"])) == (start, end - 1)
         if response.status_code != 206 or not is_right or len(response.content) != end - start:
             raise DatasetError(
@@ -120,6 +136,14 @@ class Address:
             ) from error
 
 
+def other_size(where: str, path: str, size: int) -> DatasetError:
+    """The error of a file that has another size than `size`, which its manifest says."""
+    return DatasetError(
+        f"{where}: {path} does not have the {size:,} bytes that the manifest says",
+        hint=CHANGED_SINCE,
+    )
+
+
 def is_address(text: str) -> bool:
     """Whether a text names a dataset elsewhere rather than a folder.
 
@@ -143,16 +167,21 @@ def resolve(text: str) -> Address:
                 hint="write it as in hf://datasets/ORG/NAME or hf://datasets/ORG/NAME@REVISION",
             )
         return resolve_on_hub(hub_id)
+    if text.startswith(S3):
+        # Not at the top: this module names its failures as that one does.
+        from ingest.dataset.afar.objects import resolve_objects
+
+        return resolve_objects(text)
     parts = urlsplit(text)
     if not parts.hostname or parts.query or parts.fragment:
         raise InputError(
             f"{text!r} is not the address of a folder",
             hint="it is what stands before /manifest.json in the address of that file",
         )
-    return Address(text, text.rstrip("/") + "/")
+    return WebFolder(text, text.rstrip("/") + "/")
 
 
-def resolve_on_hub(hub_id: HubId) -> Address:
+def resolve_on_hub(hub_id: HubId) -> WebFolder:
     """The address of a dataset on the hub at the commit that its revision is now."""
     from huggingface_hub import HfApi, constants
 
@@ -164,11 +193,11 @@ def resolve_on_hub(hub_id: HubId) -> Address:
     return at_commit(hub_id.repo_id, info.sha)
 
 
-def at_commit(repo_id: str, commit: str) -> Address:
+def at_commit(repo_id: str, commit: str) -> WebFolder:
     """The address of a dataset on the hub at a commit."""
     from huggingface_hub import constants
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     pinned = HubId(repo_id, commit, "dataset")
     base = f"{constants.ENDPOINT}/datasets/{repo_id}/resolve/{commit}/"
-    return Address(f"{_HUB}{pinned}", base, build_hf_headers(), pinned)
+    return WebFolder(f"{_HUB}{pinned}", base, build_hf_headers(), pinned)

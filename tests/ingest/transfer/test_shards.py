@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.reader import open_dataset
 from ingest.prompts.prompt_set import PAIRED_TASKS, read_prompts
+from tests.support.interrupted import Process, die_after
 from tests.support.running import REFERENCE, Run
 from tests.support.transfer.shards import assert_equal_rows
 
@@ -57,6 +60,47 @@ def test_shards_of_an_ingest_merge_into_it(
     outcome = run("ingest", *MODELS, "--out", tmp_path / "merged")
     assert outcome.code == 0
     assert outcome.out.count("in the dataset already") == 2
+
+
+@pytest.mark.slow
+def test_sixteen_shards_of_which_two_were_killed_merge_into_one_ingest(
+    run: Run, tmp_path: Path
+) -> None:
+    """Each shard in a process of its own, four at a time; the fifth and the tenth die half-way."""
+    steps = ["boil water", "pour it", "wait a while"]
+    records = [
+        {"pair_id": n, "variant": "standard", "task": f"Tea {n}", "steps": steps[: n % 3 + 1]}
+        for n in range(40)
+    ]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, records)))
+    ingest = ["ingest", *MODELS, f"--prompts={tmp_path / 'p.jsonl'}"]
+    whole = tmp_path / "whole"
+    assert Process([*ingest, "--out", whole], tmp_path / "log.txt").wait() == 0
+    shards = [tmp_path / f"shard-{number}" for number in range(1, 17)]
+
+    def start(number: int, dies: bool = False) -> Process:
+        words = [*ingest, f"--shard={number}/16", "--out", shards[number - 1]]
+        prepare = partial(die_after, 1) if dies else None
+        return Process(words, tmp_path / f"log-{number}.txt", prepare)
+
+    for first in range(1, 17, 4):
+        started = [start(number, dies=number in (5, 10)) for number in range(first, first + 4)]
+        codes = [process.wait() for process in started]
+        expected = [-signal.SIGKILL if n in (5, 10) else 0 for n in range(first, first + 4)]
+        assert codes == expected
+    early = run("merge", *shards, "--out", tmp_path / "merged")
+    assert early.code == 2
+    assert "shard-5" in early.err
+    for number in (5, 10):
+        assert list(shards[number - 1].rglob("part-*.parquet"))  # what it finished before it died
+        process = start(number)
+        assert process.wait() == 0, process.log.read_text()
+        assert "from an interrupted run" in process.log.read_text()
+    outcome = run("merge", *shards, "--out", tmp_path / "merged", "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out)["renumbered"] == 0
+    assert_equal_rows(whole, tmp_path / "merged")
+    assert run("verify", tmp_path / "merged").code == 0
 
 
 # Stands for Slurm's: runs each task of an array, and the job after it, at once and in order.

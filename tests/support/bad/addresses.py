@@ -21,6 +21,9 @@ REPOSITORIES = [
 ]
 PLACES = [
     "hf://",
+    "s3://",
+    "s3:///x",
+    "s3://a/../b/c",
     "hf://org/name",
     "hf://datasets/name",
     "hf://datasets/org/name@",
