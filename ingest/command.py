@@ -71,7 +71,8 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
         "--prompts",
         metavar="FILE",
         help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
-        "text (default: the 12 paired tasks); or probe:repeated, probe:sink: random words, of "
+        "text (default: the 12 paired tasks); - for stdin, records or a text a line; or "
+        "probe:repeated, probe:sink: random words, of "
         "which probe:repeated,prompts=50,length=25,seed=0 says how many",
     ),
     click.option(

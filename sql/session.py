@@ -1,4 +1,4 @@
-"""A DuckDB session over one dataset: its files as tables, the analyses as views on them."""
+"""A session over one dataset: its files as tables, the analyses as views on them."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import duckdb
 
 from ingest.dataset.reader import Dataset, open_dataset
 from ingest.kernel.errors import HeadswapError, InputError
-from sql.access.limits import Limits, check_reads, lock, within
+from sql.access.limits import Limits, lock, within
 from sql.access.refusals import query_error
+from sql.engines.duckdb_engine import DuckdbEngine
+from sql.engines.engine import Engine, EngineChoice
 from sql.graph.ancestry import Ancestry
 from sql.graph.catalog import declared, reads_of
 from sql.graph.kept import KeptRelations
-from sql.graph.literals import insert_rows
 from sql.graph.names import WORD, table_names
-from sql.graph.parameter_tables import Asked, compared_pairs, create_statement, parameter_rows
-from sql.graph.relation import Relation, create_table
-from sql.graph.stored import stored_select, stored_table
+from sql.graph.parameter_tables import Asked, as_asked, compared_pairs, parameter_rows
+from sql.graph.relation import Relation
+from sql.graph.stored import PLACED_ATTENTION, stored_select, stored_table
 from sql.parameters import Parameters, completed
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import polars as pl
-    import pyarrow as pa
 
 # What lists relations: the one query that needs them all there, though none computed.
 _CATALOG = re.compile(
@@ -43,10 +43,18 @@ T = TypeVar("T")
 
 
 class Session:
-    """An in-memory database in which a dataset's tables and all views can be queried."""
+    """A dataset's tables and all views, ready to be queried.
+
+    connection: DuckDB in this process. It reads the small files, and holds results while they are
+    printed or written; with DuckDB as the engine, all the rest as well.
+    """
 
     def __init__(
-        self, dataset: Dataset, parameters: Parameters, limits: Limits | None = None
+        self,
+        dataset: Dataset,
+        parameters: Parameters,
+        limits: Limits | None = None,
+        engine: EngineChoice | None = None,
     ) -> None:
         self.dataset = dataset
         self.parameters = completed(parameters, dataset)
@@ -63,9 +71,20 @@ class Session:
         # What several computed relations are made of, by name.
         self.shared: dict[str, Any] = {}
         self._is_listed = False
+        self._engine = self._opened(engine or EngineChoice())
         self._kept = KeptRelations(
-            dataset.path, Ancestry(self._asked), read_only=self.limits.sandbox
+            dataset.path,
+            Ancestry(self._asked, self._engine.packages),
+            read_only=self.limits.sandbox,
         )
+
+    def _opened(self, choice: EngineChoice) -> Engine:
+        if choice.name == "duckdb":
+            return DuckdbEngine(self.connection)
+        # Not at the top: a program that does not ask for Spark need not have it.
+        from sql.engines.spark_engine import open_spark
+
+        return open_spark(choice, self.dataset, self.limits, self.connection)
 
     def __enter__(self) -> Session:
         return self
@@ -76,31 +95,37 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._engine.close()
         self.connection.close()
 
     @contextmanager
-    def ask(self, sql: str) -> Iterator[duckdb.DuckDBPyRelation]:
+    def ask(self, sql: str, at_most: int | None = None) -> Iterator[duckdb.DuckDBPyRelation]:
         """Gives the result of somebody's query, which may only read, for as long as it may take.
 
+        at_most: no more rows than these are looked at; None for all.
+
         Raises: InputError where it is no single query, does not only read, has too many rows, or
-        DuckDB refuses it; HeadswapError where it takes longer than it may.
+        the engine refuses it; HeadswapError where it takes longer than it may.
         """
+        bounds = (None if self.limits.rows is None else self.limits.rows + 1, at_most)
+        looked_at = min((bound for bound in bounds if bound is not None), default=None)
         try:
-            with within(self.connection, self.limits.seconds):
-                self._build_named_in(sql)
-                check_reads(self.connection, sql)
-                relation = self.connection.sql(sql)
+            with within(self._engine, self.limits.seconds):
+                self._engine.admit(sql, lambda: self._build_named_in(sql))
+                relation = self._engine.query(sql, at_most=looked_at)
                 yield relation if self.limits.rows is None else self._bounded(relation)
-        except duckdb.Error as error:
+        except self._engine.errors as error:
             raise self._error(error, sql) from error
 
-    def _error(self, error: duckdb.Error, sql: str) -> HeadswapError:
-        """What DuckDB refuses, or why the files of a dataset that lies elsewhere do not come."""
+    def _error(self, error: Exception, sql: str) -> HeadswapError:
+        """What the engine refuses, or why files of a dataset that lies elsewhere do not come."""
         files = self.dataset.file_system
+        if files and (failure := files.pop_failure()):
+            return failure
         models = [model.name for model in self.dataset.manifest.models]
-        return (files and files.pop_failure()) or query_error(
-            error, sql, self.names_in(sql), models
-        )
+        if isinstance(error, duckdb.Error):
+            return query_error(error, sql, self.names_in(sql), models)
+        return self._engine.explained(error)
 
     def _bounded(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """A result in memory, which has no more rows than it may."""
@@ -117,12 +142,12 @@ class Session:
     def query(self, sql: str, parameters: dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """Runs one query of ours; `$name` in it takes its value from `parameters`.
 
-        Raises: InputError where DuckDB refuses it.
+        Raises: InputError where the engine refuses it.
         """
         try:
             self._build_named_in(sql)
-            return self.connection.sql(sql, params=parameters)
-        except duckdb.Error as error:
+            return self._engine.query(sql, parameters)
+        except self._engine.errors as error:
             raise self._error(error, sql) from error
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -155,14 +180,14 @@ class Session:
             self._is_listed = True
             for relation in declared().values():
                 if relation.name not in self._built:
-                    self.connection.execute(_create_listed(relation))
+                    self._engine.list_relation(relation)
 
     def _build(self, relation: Relation) -> None:
         """Makes a relation, as a table of its rows where worth it: the kept ones, or computed."""
         if relation.name in self._built:
             return
         if relation.storage == "kept" and (rows := self._kept.read(relation)) is not None:
-            self._fill(relation, rows)
+            self._engine.register(relation, rows)
         else:
             for source in reads_of(relation.name):
                 self._build(declared()[source])
@@ -171,25 +196,24 @@ class Session:
         self._built.add(relation.name)
 
     def _compute(self, relation: Relation) -> None:
-        name = relation.name
+        name, engine = relation.name, self._engine
         if relation.kind == "stored":
-            self._drop_listed(relation)
-            self.connection.execute(f'create view "{name}" as {self._stored(relation)}')
+            is_placed = name == PLACED_ATTENTION
+            typed = as_asked(relation, self._asked) if is_placed else relation
+            engine.create_view(typed, self._stored(relation))
         elif relation.kind == "parameters":
-            self._drop_listed(relation)
-            self.connection.execute(create_statement(relation, self._asked))
-            if insert := insert_rows(name, parameter_rows(name, self._asked)):
-                self.connection.execute(insert)
+            engine.create_table(as_asked(relation, self._asked), parameter_rows(name, self._asked))
         elif relation.kind == "computed":
             module, _, function = relation.definition.rpartition(".")
             compute = getattr(importlib.import_module(module), function)
-            self._fill(relation, compute(Inputs(self, relation.reads)))
+            engine.register(relation, compute(Inputs(self, relation.reads)))
+        elif relation.storage == "view":
+            engine.create_view(relation, relation.definition)
         else:
-            self._drop_listed(relation)
-            kind = "view" if relation.storage == "view" else "table"
-            self.connection.execute(f'create {kind} "{name}" as {relation.definition}')
+            engine.create_table_as(relation, relation.definition)
         if relation.storage == "kept":
-            self._kept.write(relation, self.connection.table(name).to_arrow_table())
+            rows = engine.query(f'select * from "{name}"').to_arrow_table()
+            self._kept.write(relation, rows)
 
     def _stored(self, relation: Relation) -> str:
         table = stored_table(relation)
@@ -198,21 +222,8 @@ class Session:
                 f"{self.dataset.name} has no rows of the table {table.name}",
                 hint=f"`headswap {table.made_by}` makes them",
             )
-        return stored_select(relation, self.dataset, self._asked.prompt_places())
-
-    def _fill(self, relation: Relation, rows: pa.Table) -> None:
-        """Makes a relation a table of the given rows."""
-        columns = ", ".join(column.name for column in relation.columns)
-        self._drop_listed(relation)
-        self.connection.register("given_rows", rows)
-        self.connection.execute(create_table(relation))
-        self.connection.execute(f'insert into "{relation.name}" select {columns} from given_rows')
-        self.connection.unregister("given_rows")
-
-    def _drop_listed(self, relation: Relation) -> None:
-        """Makes room for a relation that stands there only to be listed."""
-        if self._is_listed:
-            self.connection.execute(f'drop view if exists "{relation.name}"')
+        places = self._asked.prompt_places()
+        return stored_select(relation, self.dataset, places, self._engine.read_parquet)
 
 
 class Inputs:
@@ -264,25 +275,19 @@ def _announced(name: str) -> Iterator[None]:
         timer.cancel()
 
 
-def _create_listed(relation: Relation) -> str:
-    """The statement that lists a relation with its columns, without rows.
-
-    DuckDB would bind the real one at once, and with it all that it reads.
-    """
-    columns = ", ".join(f"null::{column.type} as {column.name}" for column in relation.columns)
-    return f'create view "{relation.name}" as select {columns} where false'
-
-
 def open_session(
-    place: Path | str, parameters: Parameters | None = None, limits: Limits | None = None
+    place: Path | str,
+    parameters: Parameters | None = None,
+    limits: Limits | None = None,
+    engine: EngineChoice | None = None,
 ) -> Session:
     """Opens a dataset for queries. place: its folder, or its address as in hf://datasets/ORG/NAME.
 
-    Raises: DatasetError where it is none; InputError where a parameter does not fit it;
-    HeadswapError where the network fails.
+    Raises: DatasetError where it is none; InputError where a parameter does not fit it, or the
+    engine cannot run here; HeadswapError where the network fails.
     """
     if isinstance(place, Path):
-        return Session(open_dataset(place), parameters or Parameters(), limits)
+        return Session(open_dataset(place), parameters or Parameters(), limits, engine)
     from ingest.dataset.afar.open import open_afar
 
-    return Session(open_afar(place), parameters or Parameters(), limits)
+    return Session(open_afar(place), parameters or Parameters(), limits, engine)

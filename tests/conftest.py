@@ -25,16 +25,22 @@ from reports.study.study import read_study
 from sql.parameters import Parameters, parse_claim
 from sql.session import Session, open_session
 from tests.support.running import REFERENCE, Outcome, Reference, Run
+from tests.support.services.spark_cluster import SparkCluster, running_cluster
 
 # Tests that start processes out of one that has imported torch, which takes longer than they do.
 _FORKING = {"test_disks", "test_interrupted"}
 
 
 class _ByFile(LoadFileScheduling):  # type: ignore[misc]
-    """The tests of a file run in one process, and those that fork torch in the same."""
+    """The tests of a file run in one process, those that fork torch in the same.
+
+    So do those of files that have `spark` in their names: there is one cluster for all of them.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         path = str(super()._split_scope(nodeid))
+        if "spark" in Path(path).stem:
+            return "spark"
         return "forking" if Path(path).stem in _FORKING else path
 
 
@@ -86,7 +92,10 @@ def reference_dataset(ingested_reference: Path, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("reference")
     dataset = Path(shutil.copytree(ingested_reference, folder / "dataset"))
     tasks = folder / "tasks.jsonl"
+    assert headswap.main(["ablate", str(dataset), "--pairs=L0H0+L2H1", "--pairs=L1H0+L1H3"]) == 0
     assert headswap.main(["ablate", str(dataset)]) == 0
+    estimated = ["--method=attribution", "--kind=zero", "--kind=mean", "--kind=resample"]
+    assert headswap.main(["ablate", str(dataset), *estimated]) == 0
     records = [{"task": f"Clean room {n}", "complexity": 1 + n % 3} for n in range(6)]
     tasks.write_text("\n".join(map(json.dumps, records)))
     words = ["--prompts", str(tasks), "--ablate", "L0H0", "--class", "regulation=rest;sip"]
@@ -110,3 +119,28 @@ def demo_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = [f"--model={name}={source}" for name, source in read_study("demo").models.items()]
     assert headswap.main(["ingest", *words, "--out", str(dataset)]) == 0
     return dataset
+
+
+@pytest.fixture(scope="session")
+def spark_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkCluster]:
+    """A master and two workers of one core each, and this process set up to be a driver of theirs.
+
+    For tests in files that have `spark` in their names, which run in one process.
+    """
+    with (
+        running_cluster(tmp_path_factory.mktemp("spark")) as cluster,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in cluster.environment.items():
+            patch.setenv(name, value)
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def spark_master(spark_cluster: SparkCluster) -> Iterator[str]:
+    """The address of the cluster, on which this process has one Spark that all sessions share."""
+    from sql.engines.spark_start import start_spark
+
+    _, stop = start_spark(spark_cluster.url)
+    yield spark_cluster.url
+    stop()

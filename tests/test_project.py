@@ -152,7 +152,7 @@ def pins() -> dict[str, str]:
     return versions
 
 
-@pytest.mark.parametrize("group", ["base", "models", "dev"])
+@pytest.mark.parametrize("group", ["base", "models", "spark", "dev"])
 def test_pins_satisfy_the_minimum_versions(group):
     versions = pins()
     for requirement in dependencies(group):
@@ -163,7 +163,7 @@ def test_pins_satisfy_the_minimum_versions(group):
 
 
 def test_pins_cover_all_that_the_dependencies_bring():
-    assert brought_by(dependencies("base", "models", "dev")) - pins().keys() == set()
+    assert brought_by(dependencies("base", "models", "spark", "dev")) - pins().keys() == set()
 
 
 def test_pins_cover_the_build():
@@ -176,7 +176,7 @@ def test_pins_cover_the_build():
 
 def test_dependencies_each_state_their_reason():
     lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
-    for requirement in dependencies("base", "models", "dev"):
+    for requirement in dependencies("base", "models", "spark", "dev"):
         declared = [line for line in lines if line.strip().startswith(f'"{requirement}"')]
         assert len(declared) == 1, f"{requirement} is not on one line of its own"
         assert re.search(r",  # \S", declared[0]), f"{requirement} has no reason beside it"

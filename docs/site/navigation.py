@@ -12,7 +12,13 @@ from typing import Any
 # Folder (or page): heading, and its first pages.
 SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tutorial": ("Tutorial", ("head-swap",)),
-    "howto": ("How to", ("look", "own-models", "sql", "cookbook", "figures", "effects", "share", "studies")),
+    "howto": (
+        "How to",
+        (
+            *("install", "look", "own-models", "python", "sql", "cookbook", "ask", "figures"),
+            *("effects", "share", "duckdb", "studies"),
+        ),
+    ),
     "reference": ("Reference", ("commands", "python", "dataset", "relations")),
     "explanation": ("Explanation", ("finding", "statistics", "causality")),
     "log.md": ("Log", ()),

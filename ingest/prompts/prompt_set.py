@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.kernel.errors import InputError
-from ingest.prompts.record_files import read_records
+from ingest.prompts.record_files import STDIN, read_records
 from ingest.prompts.sequence import MARKERS, sequence_text
 
 PAIRED_TASKS = Path(__file__).with_name("paired_tasks.jsonl")
@@ -123,7 +123,8 @@ def read_prompts(path: Path, variant: str = "standard", needs_steps: bool = True
 
     Raises: InputError, naming the file and the line, where a record cannot be used.
     """
-    return prompt_set_of(read_records(path), path, variant, needs_steps)
+    name = Path("stdin") if path == STDIN else path
+    return prompt_set_of(read_records(path), name, variant, needs_steps)
 
 
 def prompt_set_of(

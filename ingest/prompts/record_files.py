@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from ingest.kernel.errors import InputError
 # In CSV the steps of a record stand in one field, between these.
 STEP_SEPARATOR = "|"
 
+# In place of a file's name: what is piped in.
+STDIN = Path("-")
+
 # A record's place, as a message names it, and its fields.
 Record = tuple[str, dict[str, Any]]
 
@@ -22,10 +26,15 @@ def read_records(path: Path) -> Iterator[Record]:
     """The records of a prompt file; its ending says how to read it.
 
     `.csv`: a header line, steps separated by `|`. `.parquet`: a row a record. `.txt`: a prompt a
-    line, empty lines passed over. Anything else is JSON Lines.
+    line, empty lines passed over. Anything else is JSON Lines. `-` is stdin: JSON Lines where its
+    first character that is not blank is `{`, else a prompt a line.
 
     Raises: InputError, naming the line or row, where the file cannot be read.
     """
+    if path == STDIN:
+        content = sys.stdin.buffer.read()
+        is_json = content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+        return (_json_lines if is_json else _plain_text)(Path("stdin"), content)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -8,16 +8,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from ingest.kernel.errors import HeadswapError, InputError
 from sql.graph.names import EXPLAIN_PREFIX
 
+if TYPE_CHECKING:
+    from sql.engines.engine import Engine
+
 _MEMORY = re.compile(
     r"(?P<number>\d{1,12}(\.\d+)?)\s*(?P<unit>[KMGT]?)(?P<binary>i?)B", re.IGNORECASE
 )
+_ASK_AGAIN_SECONDS = 0.2
 _LEAST_MEMORY = 16_000_000
 EXPLAIN = "explain (format json) "
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
@@ -131,22 +135,36 @@ def _not_reading(what: str) -> InputError:
 
 
 @contextmanager
-def within(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
-    """Stops whatever a connection does, within, after so many seconds.
+def within(engine: Engine, seconds: float | None) -> Iterator[None]:
+    """Stops whatever an engine does, within, after so many seconds.
 
     Raises: HeadswapError where it was stopped.
     """
     if seconds is None:
         yield
         return
-    timer = threading.Timer(seconds, connection.interrupt)
+    is_over = False
+    is_done = threading.Event()
+
+    def stop() -> None:
+        nonlocal is_over
+        is_over = True
+        engine.interrupt()
+        # What is only about to begin does not notice that it was asked to stop.
+        while not is_done.wait(_ASK_AGAIN_SECONDS):
+            engine.interrupt()
+
+    timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
     try:
         yield
-    except duckdb.InterruptException as error:
+    except engine.errors as error:
+        if not is_over:
+            raise
         raise HeadswapError(
             f"the query was stopped after {seconds:g} s", hint="--timeout gives it longer"
         ) from error
     finally:
+        is_done.set()
         timer.cancel()

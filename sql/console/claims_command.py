@@ -12,18 +12,22 @@ import click
 
 from ingest.kernel.command_line import json_option
 from ingest.kernel.errors import InputError
-from sql.console.options import place_argument, statistics_options
+from sql.console.options import engine_options, place_argument, statistics_options
 
 if TYPE_CHECKING:
+    from sql.engines.engine import EngineChoice
     from sql.parameters import Parameters
     from sql.session import Session
 
 
 @click.command
 @place_argument
+@engine_options
 @statistics_options
 @json_option("the claims")
-def command(dataset: Path | str, parameters: Parameters, as_json: bool) -> int:
+def command(
+    dataset: Path | str, engine: EngineChoice, parameters: Parameters, as_json: bool
+) -> int:
     """Prints one line a claim; returns 1 where one does not hold.
 
     Raises: InputError where none is given.
@@ -37,7 +41,10 @@ def command(dataset: Path | str, parameters: Parameters, as_json: bool) -> int:
             hint='give one with --claim "standard:L3H0 ~ adhd:L3H5 best match"; '
             "`headswap verify` is about the data",
         )
-    with open_session(dataset, parameters) as session, interruptible(session.connection):
+    with (
+        open_session(dataset, parameters, engine=engine) as session,
+        interruptible(session.connection),
+    ):
         claims, unseen = read_claims(session), not_looked_at(session)
     return print_claims(dataset, claims, unseen, as_json)
 

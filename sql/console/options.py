@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from ingest.kernel.command_line import Decorator, gathered
 from ingest.kernel.errors import InputError
 from sql.console.completion import complete_folder, complete_head, complete_pair
 from sql.parameters import SIMILARITIES, Parameters, parse_claim, parse_model_head
+
+if TYPE_CHECKING:
+    from sql.engines.engine import EngineChoice
 
 
 def _folder(text: str) -> Path:
@@ -150,6 +153,46 @@ def parameters_from(options: Mapping[str, Any]) -> Parameters:
     )
 
 
+def engine_from(options: Mapping[str, Any]) -> EngineChoice:
+    """The engine that the values of the options state.
+
+    Raises: InputError where what is said of Spark is said of another engine.
+    """
+    from sql.engines.engine import EngineChoice
+
+    name, master, warehouse = options["engine"], options["master"], options["warehouse"]
+    for option, value in (("--master", master), ("--warehouse", warehouse)):
+        if value is not None and name != "spark":
+            raise InputError(f"{option} is for Spark alone", hint="add --engine spark")
+    return EngineChoice(name, master, warehouse)
+
+
+# What runs the queries; the command's function gets it as `engine`.
+engine_options = gathered(
+    "engine",
+    engine_from,
+    click.option(
+        "--engine",
+        type=click.Choice(("duckdb", "spark")),
+        default="duckdb",
+        help="what runs the queries: DuckDB in this process (default), or Spark, for data that one "
+        "machine does not hold",
+    ),
+    click.option(
+        "--master",
+        metavar="URL",
+        help="Spark's cluster, for instance spark://HOST:7077 (default: that of "
+        "spark-defaults.conf, else the cores of this machine)",
+    ),
+    click.option(
+        "--warehouse",
+        metavar="DIR",
+        type=Path,
+        shell_complete=complete_folder,
+        help="where Spark puts its tables while it runs; every machine of the cluster must see it "
+        "(default: the dataset's views/)",
+    ),
+)
 # What the views are asked with; the command's function gets it as `parameters`.
 parameter_options = gathered("parameters", parameters_from, *_VIEW_OPTIONS)
 # The same, and what random draws and claims are asked with.

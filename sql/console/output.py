@@ -97,7 +97,9 @@ def print_answer(session: Session, query: str, n_shown: int | None, how_to_see_m
     Raises: InputError, HeadswapError as `Session.ask`; KeyboardInterrupt after Ctrl-C.
     """
     began = time.perf_counter()
-    with interruptible(session.connection), session.ask(query) as relation:
+    # One row more than is shown tells that there are more, without computing them all.
+    at_most = None if n_shown is None else n_shown + 1
+    with interruptible(session.connection), session.ask(query, at_most) as relation:
         if list(relation.columns) == _EXPLAINED:
             for _, drawing in relation.fetchall():
                 print("\n".join(map(printable, drawing.rstrip("\n").split("\n"))))
@@ -147,7 +149,6 @@ def _print_table(relation: duckdb.DuckDBPyRelation, n_shown: int | None) -> _Sho
     if n_shown is None:
         rows: Iterable[tuple[Any, ...]] = _counted(relation.iter_rows(), shown)
     else:
-        # One row more than is shown tells that there are more, without computing them all.
         found = relation.limit(n_shown + 1).fetchall()
         rows, shown.has_more = _counted(found[:n_shown], shown), len(found) > n_shown
     for line in table_lines(relation.columns, rows, terminal_width(), shown.left_out):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,13 @@ import click
 from ingest.kernel.command_line import Settings, gathered
 from ingest.kernel.errors import InputError, run_with_messages
 from sql.console.completion import complete_file
-from sql.console.options import place_argument, statistics_options
+from sql.console.options import engine_options, place_argument, statistics_options
 
 if TYPE_CHECKING:
     from sql.access.limits import Limits
+    from sql.engines.engine import EngineChoice
     from sql.parameters import Parameters
+    from sql.session import Session
 
 # A word before which no option of ours stands: `-- why` begins a query, `--claim=a b` does not.
 _COMMENT = re.compile(r"--[^\s=]*\s")
@@ -109,6 +111,7 @@ def _limits_from(options: Mapping[str, Any]) -> Limits:
     click.option("--memory-limit", metavar="SIZE", help="what DuckDB may use, for instance 2GB"),
     click.option("--max-rows", metavar="N", type=int, help="refuse a result with more rows"),
 )
+@engine_options
 @statistics_options
 @click.pass_obj
 def command(
@@ -118,6 +121,7 @@ def command(
     output: Output,
     limits: Limits,
     parameters: Parameters,
+    engine: EngineChoice,
 ) -> int:
     """Runs one query over a dataset and prints or writes its rows; without one, a prompt."""
     if query is None and (output.format or output.file):
@@ -125,10 +129,13 @@ def command(
     if query is None and not sys.stdin.isatty():
         raise InputError("no query", hint="give one, or - to read it from stdin")
 
+    def opened() -> Session:
+        from sql.session import open_session
+
+        return open_session(dataset, parameters, limits, engine)
+
     def work() -> int:
-        if query is None:
-            return _prompt(dataset, parameters, limits)
-        return _answer(query, output, dataset, parameters, limits)
+        return _prompt(opened) if query is None else _answer(query, output, opened)
 
     if not limits.sandbox:
         return work()
@@ -143,17 +150,14 @@ def command(
     )
 
 
-def _answer(
-    query: str, output: Output, dataset: Path | str, parameters: Parameters, limits: Limits
-) -> int:
+def _answer(query: str, output: Output, opened: Callable[[], Session]) -> int:
     """Answers the one query."""
     from sql.console.output import format_for, parse_rows, print_answer, write_answer
-    from sql.session import open_session
 
     n_shown = parse_rows(output.rows)
     result_format = format_for(output.format, output.file)
     text = sys.stdin.read() if query == "-" else query
-    with open_session(dataset, parameters, limits) as session:
+    with opened() as session:
         if result_format == "table" and output.file is None:
             more = "--rows N or all shows more, -o FILE writes all"
             print_answer(session, text, n_shown, more)
@@ -162,11 +166,10 @@ def _answer(
     return 0
 
 
-def _prompt(dataset: Path | str, parameters: Parameters, limits: Limits) -> int:
+def _prompt(opened: Callable[[], Session]) -> int:
     """Answers queries that are typed in, until the input ends."""
     from sql.console.shell import line_editing, run_shell
-    from sql.session import open_session
 
-    with open_session(dataset, parameters, limits) as session, line_editing(session):
+    with opened() as session, line_editing(session):
         run_shell(session)
     return 0

@@ -41,8 +41,8 @@ _BESIDE_THE_DATA = ("card", "orphans", "views.sql", "kept views")
     metavar="FILE",
     type=Path,
     shell_complete=complete_file,
-    help="with --repair: the file that the prompts came from (default: the 12 tasks that come "
-    "with headswap)",
+    help="with --repair: the file that the prompts came from, - for stdin (default: the 12 tasks "
+    "that come with headswap)",
 )
 @json_option("the checks")
 def command(dataset: Path, quick: bool, as_json: bool) -> int:
@@ -148,11 +148,11 @@ def _absent_tables(dataset: Path) -> list[str]:
 
 
 def _views_text(dataset: Path, checks: Sequence[Check]) -> Check:
-    from sql.graph.export import VIEWS_FILE, views_text
+    from sql.graph.export import VIEWS_FILE, expected_text
 
     check = Check("views.sql", "is the text of the views over these files")
     if not problems_of(checks):  # the views cannot be written over a dataset that is not sound
-        text = views_text(dataset)
+        text = expected_text(dataset)
         check.record_text(dataset, VIEWS_FILE, text, "this headswap writes another text for it")
     return check
 

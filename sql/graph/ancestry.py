@@ -22,20 +22,25 @@ _CODE = {
     "select": [],
     "computed": sorted((_FOLDER.parent / "computed").rglob("*.py")),
 }
-_ENGINES = {
-    "stored": ("duckdb",),
-    "parameters": (),
-    "select": ("duckdb",),
-    "computed": ("numpy", "scipy"),
-}
+_COMPUTING = ("numpy", "scipy")
 _WORD = re.compile(r"\w+")
 
 
 class Ancestry:
-    """The hashes of a dataset's relations for one set of parameters."""
+    """The hashes of a dataset's relations for one set of parameters.
 
-    def __init__(self, asked: Asked) -> None:
+    engine: the packages that run a SELECT.
+    """
+
+    def __init__(self, asked: Asked, engine: Sequence[str]) -> None:
         self._asked = asked
+        packages = tuple(engine)
+        self._packages = {
+            "stored": packages,
+            "parameters": (),
+            "select": packages,
+            "computed": _COMPUTING,
+        }
         self._known: dict[str, str] = {}
 
     def sha256(self, name: str) -> str:
@@ -43,7 +48,11 @@ class Ancestry:
         if name not in self._known:
             relation = declared()[name]
             reads = reads_of(name)
-            own: list[object] = [relation.kind, relation.definition, _libraries(relation.kind)]
+            own: list[object] = [
+                relation.kind,
+                relation.definition,
+                _libraries(self._packages[relation.kind]),
+            ]
             own += [[column.name, column.type] for column in relation.columns]
             if relation.kind == "stored":
                 entries = self._asked.dataset.manifest.files_of(stored_table(relation).name)
@@ -75,8 +84,8 @@ def _code(kind: str) -> str:
 
 
 @cache
-def _libraries(kind: str) -> list[str]:
-    return [f"{name} {importlib.metadata.version(name)}" for name in _ENGINES[kind]]
+def _libraries(packages: tuple[str, ...]) -> list[str]:
+    return [f"{name} {importlib.metadata.version(name)}" for name in packages]
 
 
 def _sha256(content: Sequence[object]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ingest.dataset.reader import Dataset
 from sql.graph.literals import literal
-from sql.graph.relation import Column, Relation, create_table
+from sql.graph.relation import Column, Relation
 from sql.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -234,13 +234,13 @@ PARAMETER_TABLES: dict[str, tuple[Relation, Callable[[Asked], Rows]]] = {
 }
 
 
-def create_statement(relation: Relation, asked: Asked) -> str:
-    """The statement that makes a parameter table; places take the type that suits the dataset."""
+def as_asked(relation: Relation, asked: Asked) -> Relation:
+    """A relation of places, which have the type that suits the dataset."""
     columns = tuple(
         replace(column, type=asked.place_type) if column.type == "bigint" else column
         for column in relation.columns
     )
-    return create_table(replace(relation, columns=columns))
+    return replace(relation, columns=columns)
 
 
 def parameter_relations() -> Iterator[Relation]:

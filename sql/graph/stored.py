@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 
 from ingest.dataset.reader import Dataset
 from ingest.dataset.relations import STORED_TABLES, StoredColumn, StoredTable
 from sql.graph.literals import literal
 from sql.graph.relation import Column, Relation
 
+# The variable of a DuckDB client that says where the dataset lies, in statements that are written
+# to be run anywhere.
+PLACE_VARIABLE = "headswap_dataset"
+ReadParquet = Callable[[StoredTable, Sequence[str]], str]
 # Beside `attention`: the same weights as they are stored, with the place of their prompt.
 PLACED_ATTENTION = "attention_rows"
 
@@ -60,31 +63,32 @@ def stored_table(relation: Relation) -> StoredTable:
 
 
 def stored_select(
-    relation: Relation, dataset: Dataset, places: dict[str, str], start: Path | None = None
+    relation: Relation, dataset: Dataset, places: dict[str, str], read: ReadParquet
 ) -> str:
     """The SELECT over a stored table's files.
 
     places: what the first place of each model's prompts is, as an expression over `prompt_id`.
-    start: the folder from which paths are written, None for absolute ones.
+    read: what FROM reads files by, given their table and where they lie.
     """
     table = stored_table(relation)
     if relation.name == PLACED_ATTENTION:
+        stored = ", ".join(f'"{column.name}"' for column in table.columns if column.name != "model")
         parts = [
-            f"select {place} as prompt_place, {literal(model)} as model, * exclude (model) "
-            f"from {_read_parquet(dataset, table.name, model, start)}"
+            f"select {place} as prompt_place, {literal(model)} as model, {stored} "
+            f"from {read(table, dataset.locations(table.name, model))}"
             for model, place in places.items()
         ]
         return " union all ".join(parts)
     columns = {column.name: f'"{column.name}"::{column.type}' for column in relation.columns}
     if table.split != "model":
-        files = _read_parquet(dataset, table.name, None, start)
+        files = read(table, dataset.locations(table.name))
         return f"select {_listed(columns)} from {files}"
     # One SELECT a model, its name written out: a query for one model opens no file of another.
     # Verification checks that the rows of a model's files carry its name.
     owners = dict.fromkeys(entry.owner for entry in dataset.manifest.files_of(table.name))
     return " union all ".join(
         f"select {_listed(columns | {'model': literal(owner)})} "
-        f"from {_read_parquet(dataset, table.name, owner, start)}"
+        f"from {read(table, dataset.locations(table.name, owner))}"
         for owner in owners
     )
 
@@ -93,9 +97,10 @@ def _listed(columns: dict[str, str]) -> str:
     return ", ".join(f'{expression} as "{name}"' for name, expression in columns.items())
 
 
-def _read_parquet(dataset: Dataset, table: str, owner: str | None, start: Path | None) -> str:
-    locations = dataset.locations(table, owner)
-    if start:
-        locations = [str(Path(location).relative_to(start)) for location in locations]
-    listed = ", ".join(map(literal, locations))
-    return f"read_parquet([{listed}], hive_partitioning = false)"
+def placed(path: str) -> str:
+    """A path in the dataset as an expression, wherever the dataset lies.
+
+    >>> placed("models.parquet")
+    "getvariable('headswap_dataset') || '/models.parquet'"
+    """
+    return f"getvariable('{PLACE_VARIABLE}') || {literal(f'/{path}')}"

@@ -185,7 +185,7 @@ class _Extractor:
             return False
         names = {target_of(table, column) for column in table.columns}
         is_of_all_prompts = self._has_all_prompts or "prompts.prompt_id" not in names
-        is_of_all_layers = self._has_all_layers(model.name) or f"{table.name}.layer" not in names
+        is_of_all_layers = self._has_all_layers(model.name) or not table.layer_columns
         return is_of_all_prompts and is_of_all_layers
 
     def _kept(self, table: StoredTable, owner: str | None, rows: pa.Table) -> pa.Table:
@@ -198,7 +198,7 @@ class _Extractor:
             values: Sequence[str | int] | None = chosen.get(target_of(table, column))
             if table.split == "tokenizer" and column.name == "tokenizer":
                 values = [model.tokenizer for model in self._models]
-            if table.split == "model" and column.name == "layer":
+            if table.split == "model" and column.name in table.layer_columns:
                 values = self._layers[owner or ""]
             if values is not None:
                 rows = rows.filter(is_in(rows[column.name], values))
