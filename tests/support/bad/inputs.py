@@ -322,7 +322,6 @@ def _cases() -> Iterator[list[str]]:
     yield from (["sql", "{d}", f"--{name}=x", "1"] for name in ("timeout", "max-rows", "sandbox"))
     yield from (["sql", "{d}", "select 1", *words.split()] for words in requests.ENGINES)
     yield from (["sql", "{d}", query, "--engine=spark"] for query in requests.SPARK_QUERIES)
-    yield ["report", "{d}", "--out={t}/new", "--master=spark://127.0.0.1:9"]
     yield ["report", "{d}"]
     yield from (["report", "{d}", "--out={t}/page", *words] for words in requests.REPORTS)
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))

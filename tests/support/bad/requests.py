@@ -162,8 +162,9 @@ FIGURES = [
     "trends -o {t}/f.svg --head a:L0H0",
 ]
 
-# Of `headswap report`: the rows that travel with its page Ask.
+# Of `headswap report`: a cluster that no engine was chosen for, the rows of its page Ask.
 REPORTS = [
+    ["--master=spark://127.0.0.1:9"],
     ["--with-rows="],
     ["--with-rows=many"],
     ["--with-rows=-1"],
