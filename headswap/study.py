@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -63,14 +65,20 @@ def run_study(name: str, out: pathlib.Path | None = None, as_json: bool = False)
 
     stages = study_run.Stages(
         *(
-            functools.partial(stage, as_json=as_json)
-            for stage in (ingest_study, ablate_study, read_out_study)
+            functools.partial(_study_stage, stage, as_json)
+            for stage in (ingest_study, ablate_study, read_out_study, generate_study)
         )
     )
     return study_run.run_study(read_study(name, out), stages, __version__, as_json)
 
 
-def ingest_study(study: Study, as_json: bool = False) -> None:
+def _study_stage(stage: Callable[..., None], as_json: bool, study: Study, *which: str) -> None:
+    """What writes into a study's dataset, and then the text of the views beside the rows."""
+    stage(study, *which, as_json=as_json)
+    importlib.import_module("sql.graph.export").write_views(study.dataset)
+
+
+def ingest_study(study: Study, as_json: bool) -> None:
     """Ingests the models of a study that its dataset lacks, and prints what was done.
 
     What the study leaves open is left to the defaults of ingest.
@@ -78,7 +86,6 @@ def ingest_study(study: Study, as_json: bool = False) -> None:
     from ingest.command import ingest_and_print, prompts_named
     from ingest.models.options import LoadOptions
     from ingest.models.source import ModelSource
-    from sql.graph.export import write_views
 
     ingest_and_print(
         [ModelSource(model, source) for model, source in study.models.items()],
@@ -87,37 +94,38 @@ def ingest_study(study: Study, as_json: bool = False) -> None:
         study.prompts.structural,
         LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
         as_json,
+        study.prompts.skip_unreadable,
     )
-    write_views(study.dataset)
 
 
-def ablate_study(study: Study, as_json: bool = False) -> None:
-    """Ablates the heads of a study's models that its dataset has no such effects of, and prints it.
-
-    Runs where the models ran.
-    """
-    from ingest.ablation.command import ablate_and_print
-    from sql.graph.export import write_views
-
-    ablate_and_print(
-        study.dataset, tuple(study.models), kinds=study.effects.ablate, as_json=as_json
-    )
-    write_views(study.dataset)
+# What runs models again runs them where they ran.
+def ablate_study(study: Study, method: str, as_json: bool) -> None:
+    """Ablates the heads of a study's models, as far as that is not done; method: as of ablate."""
+    ablate = importlib.import_module("ingest.ablation.command").ablate_and_print
+    kinds = study.effects.ablate if method == "exact" else study.effects.attribution
+    ablate(study.dataset, as_json, models=tuple(study.models), kinds=kinds, method=method)
 
 
-def read_out_study(study: Study, as_json: bool = False) -> None:
-    """Reads out what a study's dataset lacks of its classes of tokens, and prints what was done.
+def read_out_study(study: Study, as_json: bool) -> None:
+    """Reads out what a study's dataset lacks of its classes of tokens, and prints what was done."""
+    read_out = importlib.import_module("ingest.readout.command").read_out_and_print
+    read_out(study.dataset, study.classes, tuple(study.models), as_json=as_json)
 
-    Runs where the models ran.
-    """
-    from ingest.readout.command import read_out_and_print
-    from sql.graph.export import write_views
 
-    classes = (study.effects.token_classes or {}).items()
-    read_out_and_print(
+def generate_study(study: Study, model: str, as_json: bool) -> None:
+    """Generates the texts of a model of a study that its dataset lacks, and prints how many."""
+    from ingest.generation.command import generate_and_print
+    from ingest.generation.sampling import Sampling
+
+    asked = study.generate
+    assert asked is not None, "the stage is called for a study with the section"
+    generate_and_print(
         study.dataset,
-        [f"{name}={';'.join(phrases)}" for name, phrases in classes],
-        tuple(study.models),
-        as_json=as_json,
+        as_json,
+        models=(model,),
+        ablations=asked.ablate.get(model, ()),
+        classes=study.classes_of_steps,
+        sampling=Sampling(**asked.given("temperature", "top_k", "max_new_tokens")),
+        prompts_file=asked.prompts,
+        **asked.given("seeds", "kind"),
     )
-    write_views(study.dataset)

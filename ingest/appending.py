@@ -28,6 +28,7 @@ from ingest.dataset.schemas import schema_of
 from ingest.dataset.writer import file_entry
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
 from ingest.kernel.files import write_text_aside, writing_to, written_aside
+from ingest.kernel.meant import choice_hint
 from ingest.producers.attention import entry_from
 from ingest.prompts.prompt_set import PromptSet, stored_prompts
 
@@ -155,9 +156,8 @@ def chosen_models(
     held = {model.name: model for model in dataset.manifest.models}
     for name in (*now_at, *names):
         if name not in held:
-            raise InputError(
-                f"{dataset.path} has no model {name!r}", hint=f"it has {', '.join(held)}"
-            )
+            hint = choice_hint(name, list(held), "it has")
+            raise InputError(f"{dataset.path} has no model {name!r}", hint=hint)
     return [held[name] for name in dict.fromkeys(names or held)]
 
 

@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.dataset.manifest import PRECISIONS
+from ingest.dataset.manifest import PRECISIONS, LeftOut
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
@@ -20,6 +21,9 @@ from ingest.models.source import ModelSource, parse_model_sources
 from ingest.producers.on_spark import OnSpark
 from ingest.prompts.probes import Probe, parse_probe
 from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
+from ingest.prompts.sequence import LEAST_TOKENS
+
+_MAX_LISTED = 5
 
 if TYPE_CHECKING:
     from ingest.pipeline import Estimate
@@ -84,7 +88,8 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
         "--prompts",
         metavar="FILE",
         help="JSON Lines, .csv, .parquet or .txt: records of pair_id, variant, task, steps, or of "
-        "text (default: the 12 paired tasks); or probe:repeated, probe:sink: random words, of "
+        "text (default: the 12 paired tasks); - for stdin, records or a text a line; or "
+        "probe:repeated, probe:sink: random words, of "
         "which probe:repeated,prompts=50,length=25,seed=0 says how many",
     ),
     click.option(
@@ -105,6 +110,12 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
     metavar="REGEX",
     help="the tokens that structural mass counts: those in which this is found (default: the "
     "markers, or a plain text's special tokens)",
+)
+@click.option(
+    "--skip-unreadable",
+    is_flag=True,
+    help="leave out, for all models, the prompts that one cannot read: longer than its context, or "
+    f"of fewer than {LEAST_TOKENS} tokens; they are counted, and the manifest lists them",
 )
 @gathered(
     "options",
@@ -149,10 +160,12 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
 )
 @click.option("--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder")
 @json_option("what was done")
-def command(
+def command(  # noqa: PLR0913 - options by name
+    *,
     models: tuple[str, ...],
     prompts: PromptSet | Probe,
     structural: str | None,
+    skip_unreadable: bool,
     options: LoadOptions,
     spark: OnSpark | None,
     out: Path,
@@ -166,7 +179,8 @@ def command(
         structural,
         options,
         as_json,
-        spark,
+        skip_unreadable,
+        spark=spark,
     )
     return 0
 
@@ -206,13 +220,15 @@ def made_prompts(
     return probe_prompts(named, sources, out, trusts_code)
 
 
-def ingest_and_print(
+def ingest_and_print(  # noqa: PLR0913 - options by name
     sources: Sequence[ModelSource],
     out: Path,
     named: PromptSet | Probe,
     structural: str | None = None,
     options: LoadOptions | None = None,
     as_json: bool = False,
+    skip_unreadable: bool = False,
+    *,
     spark: OnSpark | None = None,
 ) -> None:
     """Ingests as `ingest.pipeline.ingest`, and prints what the dataset now holds.
@@ -232,17 +248,21 @@ def ingest_and_print(
             structural,
             options,
             on_checked=lambda estimate: _print_plan(prompts, estimate),
+            skip_unreadable=skip_unreadable,
             captured=captured,
         )
+    left_out = done.manifest.left_out or ()
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}
+    _print_left_out(left_out)
     _warn_of_undefined_profiles(out, done.added)
     if as_json:
         print(
             json.dumps(
                 {
                     "dataset": str(out),
-                    "prompts": len(prompts.prompts),
+                    "prompts": done.n_prompts,
                     "left_out": prompts.left_out,
+                    "unreadable": [asdict(entry) for entry in left_out],
                     "added": {name: rows[name] for name in done.added},
                     "skipped": {name: rows[name] for name in done.skipped},
                 }
@@ -253,7 +273,18 @@ def ingest_and_print(
         print(f"{name}: {rows[name]:,} attention rows added")
     for name in done.skipped:
         print(f"{name}: in the dataset already, nothing to do")
-    print(f"{out}: {len(done.manifest.models)} models, {len(prompts.prompts)} prompts")
+    print(f"{out}: {len(done.manifest.models)} models, {done.n_prompts} prompts")
+
+
+def _print_left_out(left_out: Sequence[LeftOut]) -> None:
+    """Says on stderr which prompts no model was given."""
+    if not left_out:
+        return
+    print(f"left out for all models: {len(left_out):,} prompts", file=sys.stderr)
+    for entry in left_out[:_MAX_LISTED]:
+        print(f"  prompt {entry.prompt_id}: {entry.reason}", file=sys.stderr)
+    if len(left_out) > _MAX_LISTED:
+        print("  `headswap verify --json` lists all", file=sys.stderr)
 
 
 def _warn_of_undefined_profiles(out: Path, models: Sequence[str]) -> None:
@@ -296,7 +327,7 @@ def _print_plan(prompts: PromptSet, estimate: Estimate | None) -> None:
         )
     if estimate:
         print(
-            f"{len(prompts.prompts):,} prompts, {estimate.rows:,} rows, about "
+            f"{estimate.prompts:,} prompts, {estimate.rows:,} rows, about "
             f"{estimate.bytes / 1e6:,.1f} MB; {estimate.free_bytes / 1e9:,.1f} GB are free",
             file=sys.stderr,
         )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ingest.dataset.commit import commit
 from ingest.dataset.lock import check_unlocked, writing
@@ -36,6 +34,7 @@ from ingest.producers.attention import (
 )
 from ingest.prompts.prompt_set import PromptSet
 from ingest.prompts.sequence import encode_prompt, structural_pattern
+from ingest.readable import encode_all, encode_readable, stored_of
 
 if TYPE_CHECKING:
     from ingest.models.loaded import LoadedModel
@@ -54,6 +53,7 @@ _LEFT_BEHIND = re.compile(
 class Estimate:
     """What an ingest is about to write. free_bytes: on the disk that it goes to."""
 
+    prompts: int
     rows: int
     bytes: int
     free_bytes: int
@@ -61,11 +61,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What an ingest did. skipped: models that the dataset held already, unchanged."""
+    """What an ingest did.
+
+    skipped: models that the dataset held already, unchanged. n_prompts: that the dataset holds.
+    """
 
     manifest: Manifest
     added: tuple[str, ...]
     skipped: tuple[str, ...]
+    n_prompts: int
 
     def rows(self, model: str) -> int:
         """Attention rows of one model."""
@@ -73,13 +77,15 @@ class Ingested:
 
 
 @needing_packages()
-def ingest(
+def ingest(  # noqa: PLR0913 - options by name
     sources: Sequence[ModelSource],
     prompts: PromptSet,
     out: Path,
     structural: str | None = None,
     options: LoadOptions | None = None,
     on_checked: Callable[[Estimate | None], None] = lambda _: None,
+    skip_unreadable: bool = False,
+    *,
     captured: Captured | None = None,
 ) -> Ingested:
     """Runs models over prompts into a dataset folder, made anew or added to.
@@ -91,7 +97,9 @@ def ingest(
 
     structural: a regular expression that chooses the structural tokens by their text, in place of
     the markers or special tokens. on_checked: called once everything was found to fit, with what
-    will be written, None where nothing is. captured: as in `write_attention`.
+    will be written, None where nothing is. skip_unreadable: leave out, for all models, the prompts
+    that one of them cannot read, as `ingest.readable` says; without it such a prompt is refused. A
+    dataset that was begun so leaves out what it did then. captured: as in `write_attention`.
 
     Raises: InputError where the models, the prompts or the dataset cannot be used, or the packages
     that run models are not installed; HeadswapError where another ingest writes there, or the disk
@@ -100,7 +108,9 @@ def ingest(
     options = options or LoadOptions()
     pattern = structural_pattern(structural)
     check_unlocked(out)
-    manifest = _existing_manifest(out, prompts, structural)
+    manifest = _existing_manifest(out, prompts, structural, skip_unreadable)
+    if manifest:
+        prompts = stored_of(prompts, manifest)
     files = [find_files(source, options.trust_remote_code) for source in sources]
     new, skipped = [], []
     for source, found in zip(sources, files, strict=True):
@@ -110,7 +120,11 @@ def ingest(
         else:
             new.append((source, found))
     models = [load(source, found, options) for source, found in new]
-    encoded = [encode_all(model, prompts) for model in models]
+    left_out = manifest.left_out if manifest else None
+    if manifest or not skip_unreadable or not models:
+        encoded = [encode_all(model, prompts) for model in models]
+    else:
+        prompts, encoded, left_out = encode_readable(models, prompts)
     if not models:
         if manifest is None:
             raise InputError(
@@ -118,22 +132,23 @@ def ingest(
             )
         on_checked(None)
         commit(out, manifest)
-        return Ingested(manifest, (), tuple(skipped))
+        return Ingested(manifest, (), tuple(skipped), len(prompts.prompts))
     with writing(out):
-        if _existing_manifest(out, prompts, structural) != manifest:
+        if _existing_manifest(out, prompts, structural, skip_unreadable) != manifest:
             raise HeadswapError(
                 f"another ingest changed {out} while the models were loaded", hint="run again"
             )
         on_checked(_check_room(models, encoded, out))
         for model, tokens in zip(models, encoded, strict=True):
             if manifest is None:
-                manifest = _new_manifest(prompts, structural, out)
+                manifest = replace(_new_manifest(prompts, structural, out), left_out=left_out)
             attention = write_attention(model, prompts, tokens, out, captured)
             manifest = _with_model(manifest, model, prompts, pattern, attention, out)
         assert manifest is not None
         commit(out, manifest)
         close_journals(out, [model.name for model in manifest.models])
-    return Ingested(manifest, tuple(model.name for model in models), tuple(skipped))
+    added = tuple(model.name for model in models)
+    return Ingested(manifest, added, tuple(skipped), len(prompts.prompts))
 
 
 def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: Path) -> Estimate:
@@ -144,7 +159,7 @@ def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: 
     )
     folders = [out / model_folder(model.name) for model in models]
     there = sum(path.stat().st_size for folder in folders for path in folder.glob("*.parquet"))
-    estimate = Estimate(sum(rows), round(sum(sizes)), shutil.disk_usage(out).free)
+    estimate = Estimate(len(encoded[0]), sum(rows), round(sum(sizes)), shutil.disk_usage(out).free)
     if estimate.bytes - there > estimate.free_bytes:
         raise HeadswapError(
             f"{estimate.rows:,} rows need about {(estimate.bytes - there) / 1e9:,.1f} GB, but the "
@@ -154,7 +169,9 @@ def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: 
     return estimate
 
 
-def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) -> Manifest | None:
+def _existing_manifest(
+    out: Path, prompts: PromptSet, structural: str | None, skip_unreadable: bool
+) -> Manifest | None:
     """The manifest of the dataset at `out`, None where there is no dataset yet."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder")
@@ -173,7 +190,13 @@ def _existing_manifest(out: Path, prompts: PromptSet, structural: str | None) ->
             f"{out} was made with --structural {manifest.structural!r}, not {structural!r}",
             hint="a dataset has one choice of structural tokens",
         )
-    if manifest.prompts_sha256 != prompts.sha256:
+    if manifest.left_out and not skip_unreadable:
+        raise InputError(
+            f"{out} was made with --skip-unreadable, which left out {len(manifest.left_out):,} "
+            "of the prompts",
+            hint="give --skip-unreadable, too: the dataset's other prompts are then read",
+        )
+    if manifest.prompts_sha256 != stored_of(prompts, manifest).sha256:
         raise InputError(
             f"{out} is a dataset of other prompts than {prompts.path} (variant {prompts.variant})",
             hint="a dataset has one set of prompts; give another folder",
@@ -202,28 +225,6 @@ def load(source: ModelSource, files: ModelFiles, options: LoadOptions) -> Loaded
     from ingest.models.load import load_model  # seconds, so only where a model is to run
 
     return load_model(source, files, options)
-
-
-def encode_all(model: LoadedModel, prompts: PromptSet) -> Encoded:
-    """The token ids of every prompt as the model's tokenizer sees it.
-
-    Raises: InputError where a prompt has no token, or more than the model's context.
-    """
-    encoded = []
-    for prompt in prompts.prompts:
-        tokens = encode_prompt(model.tokenizer, prompt, None)
-        if not tokens:
-            raise InputError(
-                f"{prompt.where}: the tokenizer of {model.name!r} makes no token of it"
-            )
-        if len(tokens) > model.n_ctx:
-            raise InputError(
-                f"{prompt.where}: the prompt has {len(tokens)} tokens, "
-                f"but model {model.name!r} reads at most {model.n_ctx}",
-                hint="shorten the prompt, or leave it out",
-            )
-        encoded.append(np.array([token.token_id for token in tokens], dtype=np.int32))
-    return encoded
 
 
 def _new_manifest(prompts: PromptSet, structural: str | None, out: Path) -> Manifest:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,31 +20,49 @@ from ingest.dataset.manifest import (
     ModelEntry,
     read_manifest,
 )
-from ingest.dataset.relations import STORED_TABLES
+from ingest.dataset.relations import STORED_TABLES, StoredTable
 from ingest.dataset.writer import write_table
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
 from ingest.kernel.progress import Progress
 from ingest.models.packages import needing_packages
 from ingest.models.source import ModelSource
 from ingest.models.stored import load_stored, pinned_source
-from ingest.pipeline import encode_all, token_rows
+from ingest.pipeline import token_rows
 from ingest.probing import probe_made_again
 from ingest.producers.attention import Capture, batches_of, count_rows, part_path, versions
 from ingest.prompts.prompt_set import PAIRED_TASKS, PromptSet, read_prompts, stored_prompts
 from ingest.prompts.sequence import structural_pattern
+from ingest.readable import encode_all, stored_of
 
 # Where files are made before they are seen to be the lost ones.
 _WORKSHOP = ".repair"
+# Where files go whose rows another command makes again, and the ending that they get: neither the
+# dataset's any more nor lost.
+SET_ASIDE, _ENDING = "set-aside", ".aside"
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair did.
+
+    made: paths of the files that it made again. set_aside: of each table and model of which files
+    were set aside, a sentence that says how many and what makes their rows again.
+    """
+
+    made: list[str]
+    set_aside: list[str]
 
 
 @needing_packages()
-def repair(dataset: Path, problems: Sequence[Problem], prompts_file: Path | None) -> list[str]:
-    """Mends what a verification found and returns the paths of the files that it made again.
+def repair(dataset: Path, problems: Sequence[Problem], prompts_file: Path | None) -> Repaired:
+    """Mends what a verification found.
 
     A file is replaced only by one with the checksum that the manifest states, so that a repair that
     fails leaves the dataset as it was. Only the damaged files are made again, which takes the
-    models that the manifest names. prompts_file: where the prompts came from, needed where their
-    table is damaged (by default the 12 tasks that come with headswap).
+    models that the manifest names. What other commands than ingest wrote is set aside where a file
+    of it is damaged, with the files that mean nothing without it. prompts_file: where the prompts
+    came from, needed where their table is damaged (by default the 12 tasks that come with
+    headswap).
 
     Raises: InputError where prompts or a model are not the ones of the dataset; HeadswapError where
     what is made again differs, or another process writes there.
@@ -60,8 +79,24 @@ def repair(dataset: Path, problems: Sequence[Problem], prompts_file: Path | None
             workshop.mend_models()
         finally:
             shutil.rmtree(dataset / _WORKSHOP, ignore_errors=True)
-        commit(dataset, manifest)
-    return workshop.mended
+        sentences = workshop.set_aside()
+        commit(dataset, workshop.manifest)
+        # Only now: until the manifest is replaced, they are files of the dataset.
+        for path in workshop.aside:
+            _move(dataset / path, dataset / SET_ASIDE / f"{path}{_ENDING}")
+    return Repaired(workshop.mended, sentences)
+
+
+def _move(path: Path, target: Path) -> None:
+    """Moves a file that may be gone; an earlier one that was set aside stays what it was."""
+    if not path.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while target.exists():
+        target = target.with_name(f"{path.name}.{number}{_ENDING}")
+        number += 1
+    path.replace(target)
 
 
 def _surviving_manifest(dataset: Path) -> Manifest:
@@ -76,6 +111,7 @@ class _Workshop:
 
     def __init__(self, dataset: Path, manifest: Manifest) -> None:
         self._dataset, self._manifest = dataset, manifest
+        self.aside: list[str] = []
         self._folder = dataset / _WORKSHOP
         self._damaged = {
             entry.path: entry for entry in manifest.files() if not entry.is_intact(dataset)
@@ -94,6 +130,7 @@ class _Workshop:
                 prompts = self._probe() or read_prompts(
                     prompts_file or PAIRED_TASKS, self._manifest.variant
                 )
+                prompts = stored_of(prompts, self._manifest)
                 if prompts.sha256 != self._manifest.prompts_sha256:
                     raise InputError(
                         f"{entry.path} is damaged, and {prompts.path} holds other prompts",
@@ -119,17 +156,53 @@ class _Workshop:
             if self._is_needed(entry):
                 self._mend_model(entry, prompts)
         for path in sorted(self._damaged):
-            table = self._table_of[path]
-            if table.made_by != "ingest":
-                raise HeadswapError(
-                    f"{path} is damaged, and a repair does not make the table {table.name} again",
-                    hint=f"`headswap {table.made_by}` makes it",
-                )
+            if self._table_of[path].is_optional:
+                continue
             raise HeadswapError(
                 f"{path} cannot be made again bit for bit: it was written with "
                 f"{self._manifest.written_with}, here run {versions()}",
                 hint="use those versions, or ingest into a new folder",
             )
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest without the files that are set aside."""
+        tables = {
+            name: tuple(entry for entry in entries if entry.path not in self.aside)
+            for name, entries in self._manifest.tables.items()
+        }
+        kept = {name: entries for name, entries in tables.items() if entries}
+        return replace(self._manifest, tables=kept)
+
+    def set_aside(self) -> list[str]:
+        """Takes optional tables' damaged files out of the manifest, and says what makes them."""
+        sentences = []
+        for table, owner, entries in self._incomplete():
+            n_damaged = sum(entry.path in self._damaged for entry in entries)
+            self.aside += [entry.path for entry in entries]
+            sentences.append(
+                f"{n_damaged} of {len(entries)} files of {table.name} of {owner!r} were damaged, "
+                f"all are set aside in {SET_ASIDE}/: `headswap {table.made_by} {self._dataset}`, "
+                "with the options of before, makes their rows again"
+            )
+        return sentences
+
+    def _incomplete(self) -> Iterator[tuple[StoredTable, str, list[FileEntry]]]:
+        """Files that go together, by table and owner: a command adds what has no rows at all.
+
+        All that `readout` wrote goes together, as its tables refer to one another.
+        """
+        damaged = {
+            (self._table_of[path].name, entry.owner) for path, entry in self._damaged.items()
+        }
+        made_by = {STORED_TABLES[name].made_by for name, _ in damaged}
+        for name, entries in self._manifest.tables.items():
+            table = STORED_TABLES[name]
+            for owner in dict.fromkeys(entry.owner for entry in entries):
+                is_read_out = table.made_by == "readout" and "readout" in made_by
+                if table.is_optional and ((name, owner) in damaged or is_read_out):
+                    mine = [entry for entry in entries if entry.owner == owner]
+                    yield table, owner or "", mine
 
     def _is_needed(self, model: ModelEntry) -> bool:
         owners = (model.name, model.tokenizer)

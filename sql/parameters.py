@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ingest.kernel.errors import InputError
+from ingest.kernel.meant import choice_hint, head_hint
 
 if TYPE_CHECKING:
     from ingest.dataset.reader import Dataset
@@ -103,7 +104,7 @@ def parse_head(text: str) -> tuple[int, int]:
     """
     match = _HEAD_PATTERN.fullmatch(text)
     if match is None:
-        raise InputError(f"{text!r} names no head", hint="write layer and head, as in L3H0")
+        raise InputError(f"{text!r} names no head", hint=head_hint(text))
     return int(match[1]), int(match[2])
 
 
@@ -225,7 +226,7 @@ def check_values(parameters: Parameters) -> None:
     if parameters.similarity not in (None, *SIMILARITIES):
         raise InputError(
             f"there is no similarity {parameters.similarity!r}",
-            hint=f"there are {', '.join(SIMILARITIES)}",
+            hint=choice_hint(parameters.similarity or "", SIMILARITIES, "there are"),
         )
     for name, least in (("n_splits", 1), ("n_draws", LEAST_DRAWS)):
         value = getattr(parameters, name)
@@ -273,7 +274,7 @@ def check_model(dataset: Dataset, model: str) -> None:
     names = [entry.name for entry in dataset.manifest.models]
     if model not in names:
         raise InputError(
-            f"{dataset.name} has no model {model!r}", hint=f"it has {', '.join(names)}"
+            f"{dataset.name} has no model {model!r}", hint=choice_hint(model, names, "it has")
         )
 
 

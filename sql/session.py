@@ -16,7 +16,8 @@ import duckdb
 from ingest.dataset.reader import Dataset, open_dataset
 from ingest.kernel.errors import HeadswapError, InputError
 from sql.access.limits import Limits, lock, within
-from sql.engines.duckdb_engine import DuckdbEngine, query_error
+from sql.access.refusals import query_error
+from sql.engines.duckdb_engine import DuckdbEngine
 from sql.engines.engine import Engine, EngineChoice
 from sql.graph.ancestry import Ancestry
 from sql.graph.catalog import declared, reads_of
@@ -114,14 +115,17 @@ class Session:
                 relation = self._engine.query(sql, at_most=looked_at)
                 yield relation if self.limits.rows is None else self._bounded(relation)
         except self._engine.errors as error:
-            raise self._error(error) from error
-        except duckdb.Error as error:  # while a result is printed or written
-            raise query_error(error) from error
+            raise self._error(error, sql) from error
 
-    def _error(self, error: Exception) -> HeadswapError:
+    def _error(self, error: Exception, sql: str) -> HeadswapError:
         """What the engine refuses, or why files of a dataset that lies elsewhere do not come."""
         files = self.dataset.file_system
-        return (files and files.pop_failure()) or self._engine.explained(error)
+        if files and (failure := files.pop_failure()):
+            return failure
+        models = [model.name for model in self.dataset.manifest.models]
+        if isinstance(error, duckdb.Error):
+            return query_error(error, sql, self.names_in(sql), models)
+        return self._engine.explained(error)
 
     def _bounded(self, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
         """A result in memory, which has no more rows than it may."""
@@ -144,7 +148,7 @@ class Session:
             self._build_named_in(sql)
             return self._engine.query(sql, parameters)
         except self._engine.errors as error:
-            raise self._error(error) from error
+            raise self._error(error, sql) from error
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of one query, each as a dict by column."""

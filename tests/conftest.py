@@ -92,7 +92,10 @@ def reference_dataset(ingested_reference: Path, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("reference")
     dataset = Path(shutil.copytree(ingested_reference, folder / "dataset"))
     tasks = folder / "tasks.jsonl"
+    assert headswap.main(["ablate", str(dataset), "--pairs=L0H0+L2H1", "--pairs=L1H0+L1H3"]) == 0
     assert headswap.main(["ablate", str(dataset)]) == 0
+    estimated = ["--method=attribution", "--kind=zero", "--kind=mean", "--kind=resample"]
+    assert headswap.main(["ablate", str(dataset), *estimated]) == 0
     records = [{"task": f"Clean room {n}", "complexity": 1 + n % 3} for n in range(6)]
     tasks.write_text("\n".join(map(json.dumps, records)))
     words = ["--prompts", str(tasks), "--ablate", "L0H0", "--class", "regulation=rest;sip"]

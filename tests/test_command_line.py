@@ -102,7 +102,6 @@ def test_debug_stands_before_or_after_the_command(
     ("words", "message", "hint"),
     [
         (["sql"], "missing argument 'DATASET'", "headswap sql"),
-        (["nothing"], "no such command 'nothing'", "headswap"),
         (["views", "--bins=3"], "no such option '--bins'", "headswap views"),
         (["sql", "d", "select 1", "--bins=x"], "'x' is not a valid integer", "headswap sql"),
         (["figure", "d", "blue", "-o", "f.svg"], "'blue' is not one of", "headswap figure"),
@@ -119,6 +118,13 @@ def test_a_usage_error_is_a_line_and_a_hint(
     assert message in first
     assert second == f"Hint: `{hint} --help` explains the usage"
     assert outcome.out == ""
+
+
+def test_a_command_that_there_is_not_is_a_line_and_a_hint(run: Run) -> None:
+    hint = "`headswap --help` lists them"
+    assert run("nothing").err == f"headswap: no such command 'nothing'\nHint: {hint}\n"
+    meant = f"Hint: did you mean verify? {hint}\n"
+    assert run("verfy").err == f"headswap: no such command 'verfy'\n{meant}"
 
 
 # --- what a start loads ---------------------------------------------------------------------
@@ -155,6 +161,7 @@ def test_no_command_is_loaded_for_the_help(words: list[str]) -> None:
     assert {name for name in stages if not "ingest.kernel".startswith(name)} <= {
         "ingest.kernel.command_line",
         "ingest.kernel.errors",
+        "ingest.kernel.meant",
         "ingest.kernel.text",
     }
 

@@ -29,7 +29,7 @@ SITE = DOCS / "site"
 # These are followed word for word instead: test_readme, test_tutorial.
 FOLLOWED = {ROOT / "README.md", *(DOCS / "tutorial").glob("*.md")}
 BLOCKS = [block for page in pages() for block in blocks(page)]
-LANGUAGES = {"console", "json", "python", "sh", "sql", "text"}
+LANGUAGES = {"console", "json", "python", "sh", "sql", "text", "toml"}
 
 
 def of_language(*languages: str) -> list[Block]:

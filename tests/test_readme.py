@@ -53,6 +53,12 @@ def test_a_reader_who_follows_it_gets_what_it_shows(tmp_path: Path) -> None:
         assert f"{same['n_same_index']} of 48 heads are most alike" in TEXT
         assert f"(p = {same['p_value']:.5f}; in the twin {twin['n_same_index']} of" in TEXT
         assert f"48, p = {twin['p_value']:.2f})" in TEXT
+        (effect,) = session.rows(
+            "select mean_delta_loss_nats as change, low, high from ablation_ranking "
+            "where model = 'standard' and layer = 3 and head = 5"
+        )
+        assert f"the loss changes by {effect['change']:.3f} nats" in TEXT
+        assert effect["low"] < 0 < effect["high"]  # "an interval that includes 0"
 
 
 def test_what_to_do_with_two_models_works_with_two_models(

@@ -93,5 +93,7 @@ def test_without_extras_a_dataset_is_pushed_pulled_asked_verified_and_reported(
     assert json.loads(run(program, "verify", "name", "--json"))["sound"]
     page = json.loads(run(program, "report", "name", "--out", "report", "--json"))
     assert "<h1" in (tmp_path / page["page"]).read_text(encoding="utf-8")
+    # The wheel brings the engine, so that an install needs no npm.
+    assert (tmp_path / "report" / "ask.html").stat().st_size > 10_000_000
     absent = "import importlib.util as u; print([u.find_spec(n) for n in ('torch', 'pytest')])"
     assert run(program.with_name("python"), "-c", absent) == "[None, None]\n"

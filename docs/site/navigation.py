@@ -14,7 +14,10 @@ SECTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tutorial": ("Tutorial", ("head-swap",)),
     "howto": (
         "How to",
-        ("look", "own-models", "sql", "cookbook", "figures", "effects", "share", "studies"),
+        (
+            *("install", "look", "own-models", "python", "sql", "cookbook", "ask", "figures"),
+            *("effects", "share", "duckdb", "studies"),
+        ),
     ),
     "reference": ("Reference", ("commands", "python", "dataset", "relations")),
     "explanation": ("Explanation", ("finding", "statistics", "causality")),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ingest.ablation.controls import BatchControls, Controls
+from ingest.ablation.attribution import Estimates, estimates
+from ingest.ablation.controls import BatchControls, Controls, other_prompts
 from ingest.ablation.effects import Effects, Predictions, joined
 from ingest.ablation.readings import Reading, mask_token_of, readings_of
 from ingest.ablation.replay import Replay
@@ -17,6 +18,7 @@ from ingest.producers.batches import TOKENS_PER_BATCH, plan_batches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ingest.ablation.options import Heads
     from ingest.models.loaded import LoadedModel
 
 # Numbers that are held at once: logits of a batch (float32: 256 MiB), and outputs of all layers.
@@ -40,6 +42,10 @@ class Ablator:
             self._replay, self._prompts, model.n_heads, self._tokens_per_batch
         )
         self._is_checked = False
+
+    def check_others(self) -> None:
+        """Raises: InputError where `resample` has no other prompt to take from."""
+        other_prompts(list(self._prompts))
 
     def batches(self) -> list[list[Reading]]:
         """The readings of all prompts, those together whose rows share files."""
@@ -67,14 +73,31 @@ class Ablator:
             with torch.inference_mode():
                 self._replay.check(self._replay.whole([shortest]))
             self._is_checked = True
+        parts = [AblatedPart(self._replay, self._controls, part) for part in self._parts(readings)]
+        return AblatedBatch(readings, parts)
+
+    def prompt_batches(self) -> list[list[int]]:
+        """The prompts by id, those together whose estimates share files."""
+        ids = list(self._prompts)
+        lengths = [len(self._prompts[prompt_id]) for prompt_id in ids]
+        plan = plan_batches(lengths, self.model.n_heads, self._tokens_per_batch)
+        return [[ids[member] for member in batch.members] for batch in plan]
+
+    def estimates(self, prompt_ids: Sequence[int], kinds: Sequence[str]) -> Estimates:
+        """What attribution patching estimates of each head in some prompts.
+
+        Raises: as `estimates` of `ingest.ablation.attribution`.
+        """
+        chosen = {prompt_id: self._prompts[prompt_id] for prompt_id in prompt_ids}
+        parts = self._parts(list(readings_of(chosen, self._mask_token)))
+        return estimates(self._replay, self._controls, parts, prompt_ids, kinds)
+
+    def _parts(self, readings: Sequence[Reading]) -> list[list[Reading]]:
+        """Readings of like length, which run together."""
         lengths = [len(reading.token_ids) for reading in readings]
         limit = min(self._tokens_per_batch, _TOKENS_A_PART)
         plan = plan_batches(lengths, self.model.n_heads, limit)
-        parts = [
-            AblatedPart(self._replay, self._controls, [readings[member] for member in part.members])
-            for part in plan
-        ]
-        return AblatedBatch(readings, parts)
+        return [[readings[member] for member in part.members] for part in plan]
 
 
 class AblatedBatch:
@@ -98,9 +121,9 @@ class AblatedBatch:
         ]
         self._order = np.argsort(found)
 
-    def effects(self, kind: str, layer: int, heads: Sequence[int]) -> list[Effects]:
-        """The effects of ablating each of some heads of a layer, places in order of readings."""
-        by_part = [part.effects(kind, layer, heads) for part in self.parts]
+    def effects(self, kind: str, ablations: Sequence[Heads]) -> list[Effects]:
+        """The effects of ablations as AblatedPart.logits has them, places in order of readings."""
+        by_part = [part.effects(kind, ablations) for part in self.parts]
         return [joined(effects, self._order) for effects in zip(*by_part, strict=True)]
 
 
@@ -120,8 +143,12 @@ class AblatedPart:
         """Logits `[sequence, position, token]` of the whole model."""
         return self._kept.logits
 
-    def logits(self, kind: str, layer: int, heads: Sequence[int]) -> Iterator[torch.Tensor]:
-        """Logits `[sequence, position, token]` without each of some heads of a layer."""
+    def logits(self, kind: str, ablations: Sequence[Heads]) -> Iterator[torch.Tensor]:
+        """Logits `[sequence, position, token]` of each ablation.
+
+        ablations: the heads that each ablates together, in order; all begin in one layer.
+        """
+        ((layer, _), *_) = ablations[0]
         n_tokens = self._kept.ids.numel()
         n_logits = self._kept.logits.numel()
         together = max(1, min(_NUMBERS_AT_ONCE // n_logits, _TOKENS_AT_ONCE // n_tokens))
@@ -129,11 +156,14 @@ class AblatedPart:
             if kind not in self._controls:
                 self._controls[kind] = self._all_controls.for_batch(kind, self.readings)
             controls = self._controls[kind]
-            for start in range(0, len(heads), together):
-                chosen = [controls.of(layer, head) for head in heads[start : start + together]]
+            for start in range(0, len(ablations), together):
+                chosen = [
+                    [controls.of(*head) for head in heads]
+                    for heads in ablations[start : start + together]
+                ]
                 yield from self._replay.ablated(self._kept, layer, chosen)
 
-    def effects(self, kind: str, layer: int, heads: Sequence[int]) -> list[Effects]:
-        """The effects of ablating each of some heads of a layer."""
+    def effects(self, kind: str, ablations: Sequence[Heads]) -> list[Effects]:
+        """The effects of ablations, as `logits` has them."""
         with torch.inference_mode():
-            return [self.before.effects(logits) for logits in self.logits(kind, layer, heads)]
+            return [self.before.effects(logits) for logits in self.logits(kind, ablations)]

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ingest.ablation.options import KINDS, ZERO, Head, parse_heads
+from ingest.ablation.options import (
+    ALL_PAIRS,
+    EXACT,
+    KINDS,
+    METHODS,
+    ZERO,
+    parse_heads,
+    parse_pairs,
+)
 from ingest.kernel.command_line import json_option
 from ingest.rerun_options import (
     dataset_argument,
@@ -34,6 +42,21 @@ from ingest.rerun_options import (
     help="what stands for what the head mixes: zero, nothing (default); mean, its mean over all "
     "positions of all prompts; resample, what it mixes in another prompt; once for each",
 )
+@click.option(
+    "--pairs",
+    "pairs",
+    metavar="HEAD+HEAD",
+    multiple=True,
+    help="ablate two heads together as well as by themselves, L3H0+L3H5; once for each, or "
+    f"{ALL_PAIRS}: every two of those that --head names",
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default=EXACT,
+    help="exact: run the model without each head (default); attribution: estimate the change of "
+    "the loss for all heads at once from one gradient",
+)
 @source_option
 @device_option
 @json_option("what was done")
@@ -42,33 +65,35 @@ def command(
     models: tuple[str, ...],
     heads: tuple[str, ...],
     kinds: tuple[str, ...],
+    pairs: tuple[str, ...],
     sources: tuple[str, ...],
-    device: str | None,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Ablates, and prints how many rows were added."""
-    now_at = parse_now_at(sources)
-    ablate_and_print(dataset, models, parse_heads(heads), kinds, device, now_at, as_json)
+    ablate_and_print(
+        dataset,
+        as_json,
+        models=models,
+        heads=parse_heads(heads),
+        kinds=kinds,
+        pairs=parse_pairs(pairs),
+        now_at=parse_now_at(sources),
+        **options,
+    )
     return 0
 
 
-def ablate_and_print(
-    dataset: Path,
-    models: Sequence[str],
-    heads: Sequence[Head] = (),
-    kinds: Sequence[str] = (ZERO,),
-    device: str | None = None,
-    now_at: Mapping[str, str] | None = None,
-    as_json: bool = False,
-) -> None:
+def ablate_and_print(dataset: Path, as_json: bool = False, **request: Any) -> None:
     """Ablates as `ingest.ablation.pipeline.ablate`, and prints how many rows were added.
+
+    request: the fields of its Request.
 
     Raises: as that does.
     """
     from ingest.ablation.pipeline import Request, ablate
 
-    request = Request(tuple(models), tuple(heads), tuple(kinds), device, now_at or {})
-    done = ablate(dataset, request)
+    done = ablate(dataset, Request(**request))
     if as_json:
         print(
             json.dumps({"dataset": str(dataset), "added": done.rows, "were_there": done.were_there})

@@ -98,8 +98,8 @@ class BatchControls:
     def of(self, layer: int, head: int) -> Replacement:
         """What stands for a head."""
         if self._values is None:
-            return Replacement(head, torch.zeros(()))
-        return Replacement(head, self._values[layer][:, :, head])
+            return Replacement(layer, head, torch.zeros(()))
+        return Replacement(layer, head, self._values[layer][:, :, head])
 
 
 def other_prompts(prompt_ids: Sequence[int]) -> dict[int, int]:

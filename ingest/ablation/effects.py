@@ -39,36 +39,62 @@ def joined(parts: Sequence[Effects], order: NDArray[np.int64]) -> Effects:
     )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where a batch's readings are looked at, one entry a place, on the device of the logits.
+
+    sequence, position: of the logits. target: `[place, 1]`, id of the true token, 0 where there is
+    none; has_target: where there is one.
+    """
+
+    sequence: torch.Tensor
+    position: torch.Tensor
+    target: torch.Tensor
+    has_target: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, readings: Sequence[Reading], device: torch.device) -> Places:
+        """Those of readings that are the sequences of the logits."""
+        counts = [len(reading.positions) for reading in readings]
+        sequence = np.repeat(np.arange(len(readings)), counts)
+        position = np.concatenate([reading.positions for reading in readings]).astype(np.int64)
+        target = np.concatenate([reading.targets for reading in readings]).astype(np.int64)
+        return cls(
+            torch.from_numpy(sequence).to(device),
+            torch.from_numpy(position).to(device),
+            torch.from_numpy(target).clamp(min=0).to(device)[:, None],
+            target != NO_TARGET,
+        )
+
+    def log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """`[place, token]`, float32, of logits `[sequence, position, token]`."""
+        return self.at(logits).float().log_softmax(-1)
+
+    def at(self, tensor: torch.Tensor) -> torch.Tensor:
+        """`[place, ...]` of `[sequence, position, ...]`."""
+        return tensor[self.sequence, self.position]
+
+
 class Predictions:
     """What the whole model predicts at the places of a batch's readings."""
 
     def __init__(self, readings: Sequence[Reading], logits: torch.Tensor) -> None:
         """logits: `[sequence, position, token]`."""
-        device = logits.device
-        counts = [len(reading.positions) for reading in readings]
-        self._rows = torch.from_numpy(np.repeat(np.arange(len(readings)), counts)).to(device)
-        places = np.concatenate([reading.positions for reading in readings]).astype(np.int64)
-        self._places = torch.from_numpy(places).to(device)
-        targets = np.concatenate([reading.targets for reading in readings]).astype(np.int64)
-        self._has_target = targets != NO_TARGET
-        self._targets = torch.from_numpy(targets).clamp(min=0).to(device)[:, None]
-        self._top = self._at_places(logits).argmax(-1)
+        self._places = Places.of(readings, logits.device)
+        self._top = self._places.at(logits).argmax(-1)
         self._log = self.log_probabilities(logits)
         self._probability = self._log.exp()
-        self._log_true = self._log.gather(1, self._targets)[:, 0]
+        self._log_true = self._log.gather(1, self._places.target)[:, 0]
 
     def log_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """`[place, token]`, float32, of logits `[sequence, position, token]`."""
-        return self._at_places(logits).float().log_softmax(-1)
-
-    def _at_places(self, logits: torch.Tensor) -> torch.Tensor:
-        return logits[self._rows, self._places]
+        return self._places.log_probabilities(logits)
 
     def effects(self, logits: torch.Tensor) -> Effects:
         """What changes where the model gives these logits `[sequence, position, token]` instead."""
         log = self.log_probabilities(logits)
         top = log.argmax(-1)
-        log_true = log.gather(1, self._targets)[:, 0]
+        log_true = log.gather(1, self._places.target)[:, 0]
         # In place: the logarithms are as large as the logits, and there is one set for each head.
         kl = log.neg_().add_(self._log).mul_(self._probability).sum(-1)
         return Effects(
@@ -81,5 +107,5 @@ class Predictions:
         )
 
     def _where_true(self, values: torch.Tensor) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = np.where(self._has_target, values.cpu().numpy(), np.nan)
+        found: NDArray[np.float32] = np.where(self._places.has_target, values.cpu().numpy(), np.nan)
         return found.astype(np.float32)

@@ -1,18 +1,28 @@
-"""Ablate: every head of a model by itself, and what that changes becomes rows."""
+"""Ablate: heads one by one or two together, or their effects estimated; the changes become rows."""
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from ingest.ablation.options import KINDS, ZERO, Head
+from ingest.ablation.options import (
+    ALL_PAIRS,
+    ATTRIBUTION,
+    EXACT,
+    KINDS,
+    RESAMPLE,
+    ZERO,
+    Head,
+    Heads,
+)
 from ingest.appending import (
     Addition,
     adding,
@@ -22,6 +32,7 @@ from ingest.appending import (
     token_ids_of,
 )
 from ingest.generation.ablated import check_head
+from ingest.kernel.errors import InputError
 from ingest.kernel.progress import Progress
 from ingest.models.packages import needing_packages
 from ingest.models.stored import load_stored
@@ -35,27 +46,44 @@ if TYPE_CHECKING:
     from ingest.dataset.reader import Dataset
     from ingest.models.loaded import LoadedModel
 
-TABLE = "ablation_effects"
+TABLE, PAIRS, ESTIMATES = TABLES = ("ablation_effects", "pair_effects", "attribution_effects")
+# So many pairs are ablated unasked: each takes a run of the model, and hours where there are more.
+_MOST_PAIRS = 1000
 
 
 @dataclass(frozen=True)
 class Request:
     """What is to be ablated.
 
-    models: names, none for all. heads: none for all. device: None for the one that a model ran on
-    before. now_at: where models lie now, by name, for those that have moved.
+    models: names, none for all. heads: none for all, or where pairs are given for none but theirs.
+    pairs: heads that are ablated together as well; None for every two of the heads. Each head of a
+    pair is ablated by itself, too: only beside that do pairs mean something. method: of METHODS.
+    device: None for the one that a model ran on before. now_at: where models lie now, by name, for
+    those that have moved.
+
+    Raises: InputError where pairs are to be estimated.
     """
 
     models: tuple[str, ...] = ()
     heads: tuple[Head, ...] = ()
     kinds: tuple[str, ...] = (ZERO,)
+    pairs: tuple[Heads, ...] | None = ()
+    method: str = EXACT
     device: str | None = None
     now_at: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.method == ATTRIBUTION and self.pairs != ():
+            raise InputError(
+                f"--pairs with --method {ATTRIBUTION} would store nothing new: it estimates of a "
+                "pair the sum of its heads",
+                hint=f"ablate pairs with --method {EXACT}, the default",
+            )
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was done. rows: added, by model. were_there: heads and kinds that a model had."""
+    """What was done. rows: added, by model. were_there: ablations that a model had."""
 
     rows: dict[str, int]
     were_there: dict[str, int]
@@ -63,31 +91,33 @@ class Written:
 
 @dataclass(frozen=True)
 class _Task:
-    """Heads of a layer that are ablated one by one, and how."""
+    """Ablations that are computed together: one by one, or for a table of estimates at once.
 
+    ablations: the heads that each ablates, in order; layer: the one in which all of them begin,
+    None where they are of all layers.
+    """
+
+    table: str
     kind: str
-    layer: int
-    heads: tuple[int, ...]
+    layer: int | None
+    ablations: tuple[Heads, ...]
 
 
 @needing_packages()
 def ablate(dataset_path: Path, request: Request) -> Written:
-    """Adds the rows that a dataset lacks to its table `ablation_effects`.
+    """Adds the rows that a dataset lacks to its tables of ablations.
 
     Raises: InputError where a model or a head cannot be used; HeadswapError where another process
     writes to the dataset.
     """
     dataset = open_to_add(dataset_path)
     entries = chosen_models(dataset, request.models, request.now_at)
-    wanted = {entry.name: wanted_heads(dataset, entry, request.heads) for entry in entries}
+    wanted = {entry.name: list(_wanted(dataset, entry, request)) for entry in entries}
     tasks = {
-        entry.name: _missing(dataset, entry.name, wanted[entry.name], request.kinds)
-        for entry in entries
+        name: [lacking for task in found if (lacking := _lacking(dataset, name, task))]
+        for name, found in wanted.items()
     }
-    were_there = {
-        name: len(wanted[name]) * len(request.kinds) - sum(len(task.heads) for task in found)
-        for name, found in tasks.items()
-    }
+    were_there = {name: _count(wanted[name]) - _count(tasks[name]) for name in tasks}
     rows = dict.fromkeys(wanted, 0)
     chosen = [entry for entry in entries if tasks[entry.name]]
     if not chosen:
@@ -99,28 +129,82 @@ def ablate(dataset_path: Path, request: Request) -> Written:
     work: dict[str, object] = {
         "models": {w.model.name: [w.model.weights_sha256, w.model.device] for w in writers},
         "tasks": {
-            entry.name: [[task.kind, task.layer, *task.heads] for task in tasks[entry.name]]
+            entry.name: [
+                [task.table, task.kind, *map(list, task.ablations)] for task in tasks[entry.name]
+            ]
             for entry in chosen
         },
         "versions": versions(),
     }
-    with adding(dataset, [TABLE], work) as addition:
+    with adding(dataset, TABLES, work) as addition:
         for writer in writers:
             rows[writer.model.name] = writer.write(addition)
     return Written(rows, were_there)
 
 
-def wanted_heads(dataset: Dataset, entry: ModelEntry, heads: Sequence[Head]) -> list[Head]:
+def wanted_heads(dataset: Dataset, entry: ModelEntry, heads: Iterable[Head]) -> list[Head]:
     """The given heads of a model, all where none is given, in order.
 
     Raises: InputError where it lacks one.
     """
     shapes = {row["model"]: row for row in dataset.read_table("models").to_pylist()}
     n_layers, n_heads = (shapes[entry.name][name] for name in ("n_layers", "n_heads"))
-    for layer, head in heads:
+    given = sorted(set(heads))
+    for layer, head in given:
         check_head(layer, head, entry.name, n_layers, n_heads)
-    every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-    return sorted(set(heads)) if heads else every
+    return given or [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+
+
+def _wanted(dataset: Dataset, entry: ModelEntry, request: Request) -> Iterator[_Task]:
+    """All that was asked for of a model, whether it is there or not.
+
+    Raises: InputError where a model lacks a head, or all pairs of all heads are too many.
+    """
+    of_pairs = itertools.chain.from_iterable(request.pairs or ())
+    heads = wanted_heads(dataset, entry, [*request.heads, *of_pairs])
+    pairs = sorted(
+        set(itertools.combinations(heads, 2) if request.pairs is None else request.pairs)
+    )
+    if request.pairs is None and not request.heads and len(pairs) > _MOST_PAIRS:
+        raise InputError(
+            f"--pairs {ALL_PAIRS} of the {len(heads)} heads of {entry.name!r} are {len(pairs):,} "
+            "pairs, each a run of the model",
+            hint="name some heads with --head, for all pairs of them, or pairs with --pairs "
+            "L3H0+L3H5",
+        )
+    singles = [(head,) for head in heads]
+    for kind in (kind for kind in KINDS if kind in request.kinds):
+        if request.method == ATTRIBUTION:
+            yield _Task(ESTIMATES, kind, None, tuple(singles))
+            continue
+        for table, ablations in ((TABLE, singles), (PAIRS, pairs)):
+            for layer, group in itertools.groupby(ablations, lambda found: found[0][0]):
+                yield _Task(table, kind, layer, tuple(group))
+
+
+def _lacking(dataset: Dataset, model: str, task: _Task) -> _Task | None:
+    """The part of a task of which the dataset has no rows; None where it has them all."""
+    columns = ["kind", *itertools.chain.from_iterable(_head_columns(task))]
+    rows = stored_rows(dataset, task.table, model, columns)
+    grouped = rows.group_by(columns).aggregate([]).to_pylist()
+    there = {tuple(row[name] for name in columns) for row in grouped}
+    absent = tuple(
+        ablation
+        for ablation in task.ablations
+        if (task.kind, *itertools.chain.from_iterable(ablation)) not in there
+    )
+    return replace(task, ablations=absent) if absent else None
+
+
+def _head_columns(task: _Task) -> list[tuple[str, str]]:
+    """The columns of layer and head of each ablated head."""
+    if task.table == PAIRS:
+        return [("layer_a", "head_a"), ("layer_b", "head_b")]
+    return [("layer", "head")]
+
+
+def _count(tasks: Sequence[_Task]) -> int:
+    return sum(len(task.ablations) for task in tasks)
 
 
 def ablator_of(
@@ -136,61 +220,57 @@ def ablator_of(
     return Ablator(model, token_ids_of(dataset, entry.tokenizer))
 
 
-def _missing(
-    dataset: Dataset, model: str, heads: Sequence[Head], kinds: Sequence[str]
-) -> list[_Task]:
-    rows = stored_rows(dataset, TABLE, model, ("kind", "layer", "head"))
-    grouped = rows.group_by(["kind", "layer", "head"]).aggregate([]).to_pylist()
-    there = {(row["kind"], row["layer"], row["head"]) for row in grouped}
-    tasks = []
-    for kind in (kind for kind in KINDS if kind in kinds):
-        for layer in sorted({layer for layer, _ in heads}):
-            of_layer = (head for other, head in heads if other == layer)
-            absent = tuple(head for head in of_layer if (kind, layer, head) not in there)
-            if absent:
-                tasks.append(_Task(kind, layer, absent))
-    return tasks
-
-
 class _Writer:
-    """Ablates heads of one model and writes its files: one a batch of prompts, kind and layer."""
+    """Ablates heads of one model and writes its files.
+
+    A batch of prompts, a kind and a layer make a file; of estimates a batch of prompts.
+    """
 
     def __init__(self, ablator: Ablator, tasks: Sequence[_Task]) -> None:
         self.model: LoadedModel = ablator.model
-        self._ablator, self._tasks = ablator, tasks
+        self._ablator = ablator
+        if any(task.kind == RESAMPLE for task in tasks):
+            ablator.check_others()
+        self._exact = [task for task in tasks if task.table != ESTIMATES]
+        self._estimates = [task for task in tasks if task.table == ESTIMATES]
 
     def write(self, addition: Addition) -> int:
         """Adds the model's files and returns the number of their rows."""
         batches = self._ablator.batches()
         places = sum(len(reading.positions) for batch in batches for reading in batch)
-        n_heads = sum(len(task.heads) for task in self._tasks)
-        n_rows = 0
-        with Progress(f"{self.model.name:<14}", places * n_heads, "rows") as progress:
-            for batch in batches:
-                run = _Once(self._ablator, batch)
-                for task in self._tasks:
-                    make = partial(self._rows, run, task)
-                    entry, was_there = addition.file(TABLE, self.model.name, make)
-                    (progress.skip if was_there else progress.add)(entry.rows)
-                    n_rows += entry.rows
+        n_prompts = sum(map(len, self._ablator.prompt_batches()))
+        n_rows = places * _count(self._exact) + n_prompts * _count(self._estimates)
+        with Progress(f"{self.model.name:<14}", n_rows, "rows") as progress:
+            for table, make in self._files(batches):
+                entry, was_there = addition.file(table, self.model.name, make)
+                (progress.skip if was_there else progress.add)(entry.rows)
         print(progress.summary(), file=sys.stderr)
         return n_rows
 
+    def _files(
+        self, batches: Sequence[list[Reading]]
+    ) -> Iterator[tuple[str, Callable[[], pa.Table]]]:
+        """The table of each file, and what gives its rows."""
+        if self._exact:
+            for batch in batches:
+                run = _Once(self._ablator, batch)
+                for task in self._exact:
+                    yield task.table, partial(self._rows, run, task)
+        if self._estimates:
+            for prompt_ids in self._ablator.prompt_batches():
+                yield ESTIMATES, partial(self._estimated_rows, prompt_ids)
+
     def _rows(self, run: _Once, task: _Task) -> pa.Table:
-        found = run().effects(task.kind, task.layer, task.heads)
-        n_heads, readings = len(task.heads), run.readings
+        found = run().effects(task.kind, task.ablations)
+        readings = run.readings
         counts = [len(reading.positions) for reading in readings]
         prompts = np.repeat([reading.prompt_id for reading in readings], counts)
         positions = np.concatenate([reading.positions for reading in readings])
-        n_rows = n_heads * len(positions)
         return pa.table(
             {
-                "model": pa.repeat(self.model.name, n_rows),
-                "kind": pa.repeat(task.kind, n_rows),
-                "layer": pa.repeat(pa.scalar(task.layer, pa.int16()), n_rows),
-                "head": np.repeat(np.array(task.heads, dtype=np.int16), len(positions)),
-                "prompt_id": np.tile(prompts.astype(np.int32), n_heads),
-                "position": np.tile(positions, n_heads),
+                **self._place_columns(task, len(positions)),
+                "prompt_id": np.tile(prompts.astype(np.int32), len(task.ablations)),
+                "position": np.tile(positions, len(task.ablations)),
                 "delta_loss_nats": _or_null(found, "delta_loss_nats"),
                 "kl_nats": np.concatenate([effects.kl_nats for effects in found]),
                 "probability_before": _or_null(found, "probability_before"),
@@ -199,6 +279,36 @@ class _Writer:
                 "top_token_after": self._tokens(found, "top_token_after"),
             }
         )
+
+    def _estimated_rows(self, prompt_ids: Sequence[int]) -> pa.Table:
+        kinds = [task.kind for task in self._estimates]
+        found = self._ablator.estimates(prompt_ids, kinds)
+        parts = []
+        for task in self._estimates:
+            n_heads, of_kind = len(task.ablations), found.delta_loss_nats[task.kind]
+            values = np.concatenate([of_kind[head] for (head,) in task.ablations])
+            columns = {
+                **self._place_columns(task, len(prompt_ids)),
+                "prompt_id": np.tile(np.array(prompt_ids, dtype=np.int32), n_heads),
+                "n_positions": np.tile(found.n_positions, n_heads),
+                "estimated_delta_loss_nats": pa.array(
+                    values.astype(np.float32), mask=np.isnan(values)
+                ),
+            }
+            parts.append(pa.table(columns))
+        return pa.concat_tables(parts)
+
+    def _place_columns(self, task: _Task, n_places: int) -> dict[str, Any]:
+        """Which model, kind and heads each row is of, with so many rows an ablation."""
+        n_rows = n_places * len(task.ablations)
+        heads = np.repeat(np.array(task.ablations, dtype=np.int16), n_places, axis=0)
+        columns = {
+            "model": pa.repeat(self.model.name, n_rows),
+            "kind": pa.repeat(task.kind, n_rows),
+        }
+        for number, (layer, head) in enumerate(_head_columns(task)):
+            columns |= {layer: pa.array(heads[:, number, 0]), head: pa.array(heads[:, number, 1])}
+        return columns
 
     def _tokens(self, found: Sequence[Effects], column: str) -> pa.Array:
         """Each token decoded on its own, as in the table `tokens`."""

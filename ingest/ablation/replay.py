@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,7 @@ class Replacement:
     values: broadcasts to `[sequence, position, d_head]`.
     """
 
+    layer: int
     head: int
     values: torch.Tensor
 
@@ -74,13 +76,7 @@ class Replay:
 
         Raises: HeadswapError where a layer did not run once.
         """
-        width = max(map(len, sequences))
-        ids = torch.zeros(len(sequences), width, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
-            mask[row, : len(sequence)] = 1
-        ids, mask = ids.to(self._model.device), mask.to(self._model.device)
+        ids, mask = self._padded(sequences)
         kinds = (self._blocks, self._attentions, self._output_matrices)
         seen: list[list[Any]] = [[] for _ in kinds]
         mixed: list[torch.Tensor] = []
@@ -96,12 +92,7 @@ class Replay:
             stack.enter_context(self._model.bridge.hooks(fwd_hooks=hooks))
             logits = self._logits(ids, mask)
         for found in (*seen, mixed):
-            if len(found) != len(self._blocks):
-                raise HeadswapError(
-                    f"model {self._model.name!r} ran {len(found)} layers instead of "
-                    f"{len(self._blocks)}",
-                    hint="its architecture cannot be run from a layer on",
-                )
+            self._check_count(len(found))
         outputs, attentions, projected = seen
         known = [
             attention if torch.equal(_first(attention), own) else None
@@ -109,17 +100,57 @@ class Replay:
         ]
         return Kept(ids, mask, tuple(outputs), tuple(mixed), tuple(known), logits)
 
-    def ablated(self, kept: Kept, layer: int, replacements: Sequence[Replacement]) -> torch.Tensor:
-        """Logits `[replacement, sequence, position, token]`, each replacement by itself."""
-        n_copies = len(replacements)
-        own = kept.mixed[layer]
-        copies = own.repeat(n_copies, 1, 1, 1)
-        by_copy = copies.view(n_copies, *own.shape)
-        for copy, replacement in enumerate(replacements):
-            by_copy[copy, :, :, replacement.head] = replacement.values
+    def gradients(
+        self,
+        sequences: Sequence[NDArray[np.int32]],
+        loss_of: Callable[[torch.Tensor], torch.Tensor],
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Of each layer what its heads mix, and the gradient of a loss with respect to it.
+
+        loss_of: a number from the logits `[sequence, position, token]`. Both are `[sequence,
+        position, head, d_head]`, as in Kept.
+
+        Raises: HeadswapError where a layer did not run once, or the loss does not depend on it.
+        """
+        ids, mask = self._padded(sequences)
+        mixed: list[torch.Tensor] = []
+        changes: list[torch.Tensor] = []
+
+        def changeable(tensor: torch.Tensor, hook: Any) -> torch.Tensor:
+            mixed.append(tensor.detach())
+            # The gradient of a change that is added, here 0, is that of what it is added to.
+            changes.append(torch.zeros_like(tensor, requires_grad=True))
+            return tensor + changes[-1]
+
+        hooks = [(_mixed_hook(layer), changeable) for layer in range(len(self._blocks))]
+        with torch.enable_grad(), self._model.bridge.hooks(fwd_hooks=hooks):
+            loss = loss_of(self._forward(ids, mask))
+            found = torch.autograd.grad(loss, changes, allow_unused=True)
+        self._check_count(sum(gradient is not None for gradient in found))
+        return list(zip(mixed, found, strict=True))
+
+    def ablated(
+        self, kept: Kept, layer: int, copies: Sequence[Sequence[Replacement]]
+    ) -> torch.Tensor:
+        """Logits `[copy, sequence, position, token]`, each copy with its own replacements.
+
+        layer: the lowest of those of the replacements.
+        """
+        n_copies = len(copies)
+        by_layer: dict[int, list[tuple[int, Replacement]]] = {layer: []}
+        for copy, replacements in enumerate(copies):
+            for replacement in replacements:
+                by_layer.setdefault(replacement.layer, []).append((copy, replacement))
+        mixed = kept.mixed[layer].repeat(n_copies, 1, 1, 1)
+        _replace(mixed, n_copies, by_layer.pop(layer))
+        above = [
+            (_mixed_hook(other), partial(_replaced, n_copies=n_copies, chosen=chosen))
+            for other, chosen in by_layer.items()
+        ]
         with (
             self._giving_again(kept, layer, n_copies),
-            self._mixing(layer, copies, kept.attentions[layer]),
+            self._mixing(layer, mixed, kept.attentions[layer]),
+            self._model.bridge.hooks(fwd_hooks=above),
         ):
             logits = self._logits(kept.ids.repeat(n_copies, 1), kept.mask.repeat(n_copies, 1))
         return logits.view(n_copies, *kept.logits.shape)
@@ -131,7 +162,7 @@ class Replay:
         """
         largest = max(1.0, float(kept.logits.abs().max()))
         for layer, mixed in enumerate(kept.mixed):
-            (again,) = self.ablated(kept, layer, [Replacement(0, mixed[:, :, 0])])
+            (again,) = self.ablated(kept, layer, [[Replacement(layer, 0, mixed[:, :, 0])]])
             difference = float((again - kept.logits).abs().max())
             if not difference <= _TOLERANCE[self._model.dtype] * largest:  # also for NaN
                 raise InputError(
@@ -170,16 +201,56 @@ class Replay:
                 stack.enter_context(_giving(block, output))
             yield
 
+    def _padded(self, sequences: Sequence[NDArray[np.int32]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and mask `[sequence, position]`, padded on the right."""
+        width = max(map(len, sequences))
+        ids = torch.zeros(len(sequences), width, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, sequence in enumerate(sequences):
+            ids[row, : len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
+            mask[row, : len(sequence)] = 1
+        return ids.to(self._model.device), mask.to(self._model.device)
+
+    def _check_count(self, n_layers: int) -> None:
+        """Raises: HeadswapError where not every layer ran once."""
+        if n_layers != len(self._blocks):
+            raise HeadswapError(
+                f"model {self._model.name!r} ran {n_layers} layers instead of {len(self._blocks)}",
+                hint="its architecture cannot be run from a layer on",
+            )
+
     def _logits(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return self._forward(ids, mask)
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         # No query of a causal model sees the padding behind it.
         arguments = {} if self._model.is_causal else {"attention_mask": mask}
-        with torch.inference_mode():
-            logits: torch.Tensor = self._network(input_ids=ids, **arguments).logits
+        logits: torch.Tensor = self._network(input_ids=ids, **arguments).logits
         return logits
 
 
 def _mixed_hook(layer: int) -> str:
     return f"blocks.{layer}.attn.o.hook_in"
+
+
+def _replace(mixed: torch.Tensor, n_copies: int, chosen: Sequence[tuple[int, Replacement]]) -> None:
+    """Puts replacements into `[copy x sequence, position, head, d_head]`, each in its copy."""
+    by_copy = mixed.view(n_copies, -1, *mixed.shape[1:])
+    for copy, replacement in chosen:
+        by_copy[copy, :, :, replacement.head] = replacement.values
+
+
+def _replaced(
+    mixed: torch.Tensor,
+    hook: Any,
+    n_copies: int,
+    chosen: Sequence[tuple[int, Replacement]],
+) -> torch.Tensor:
+    """A hook that gives what heads mix with replacements in it."""
+    changed = mixed.clone(memory_format=torch.contiguous_format)
+    _replace(changed, n_copies, chosen)
+    return changed
 
 
 def _keeping(outputs: list[Any]) -> Callable[..., None]:

@@ -65,12 +65,12 @@ def top_tokens(
     """
     dataset = open_dataset(dataset_path)
     (entry,) = chosen_models(dataset, [place.model], now_at or {})
-    ((layer, head),) = wanted_heads(dataset, entry, [place.head])
+    (head,) = wanted_heads(dataset, entry, [place.head])
     position = _position(dataset, entry.tokenizer, place)
     ablator = ablator_of(dataset, entry, device, now_at or {})
     reading = ablator.reading(place.prompt_id, position)
     (batch,) = ablator.run([reading]).parts
-    (after,) = batch.logits(kind, layer, [head])
+    (after,) = batch.logits(kind, [(head,)])
     whole = batch.before.log_probabilities(batch.whole_logits)
     ablated = batch.before.log_probabilities(after)
     return TopTokens(

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ingest.dataset.nearby import dataset_hint
 from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.errors import DatasetError
 from ingest.kernel.files import sha256_of
@@ -33,7 +34,7 @@ _CHECKSUM = "sha256"
 # As hubs name licences: it becomes a line of the card's head.
 LICENCE_PATTERN = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 _MAX_ROWS_A_BYTE = 1000
-_WRITTEN_WHERE_KNOWN = ("licence", "part_of")
+_WRITTEN_WHERE_KNOWN = ("licence", "part_of", "left_out")
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,18 @@ class Part:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A prompt of the file that no model of the dataset was given, as one of them cannot read it.
+
+    prompt_id: its 0-based position in the file. model: the first that cannot; reason: why.
+    """
+
+    prompt_id: int
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a dataset holds.
 
@@ -110,7 +123,8 @@ class Manifest:
     tokens are known; tables: the files of each stored table that the dataset has, in the order in
     which they were written; licence: what its owner allows others, as hubs name it (`mit`,
     `cc-by-4.0`), None where nobody said; part_of: the dataset that it was taken out of, None for a
-    whole one.
+    whole one; left_out: the prompts that were left out of an ingest with --skip-unreadable, None
+    for one without it.
     """
 
     variant: str
@@ -122,6 +136,7 @@ class Manifest:
     written_with: dict[str, str]
     licence: str | None = None
     part_of: Part | None = None
+    left_out: tuple[LeftOut, ...] | None = None
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
 
@@ -227,12 +242,14 @@ def read_manifest(dataset: Path, name: str = MANIFEST_NAME) -> Manifest:
     if not dataset.is_dir():
         raise DatasetError(
             f"{dataset} is not a folder",
-            hint="give the folder that `headswap ingest --out` wrote",
+            hint=dataset_hint(dataset, MANIFEST_NAME)
+            or "give the folder that `headswap ingest --out` wrote",
         )
     if not path.is_file():
         raise DatasetError(
             f"{dataset} is not a dataset: it has no {name}",
-            hint="an ingest that did not finish leaves none; run `headswap ingest` again",
+            hint=dataset_hint(dataset, MANIFEST_NAME)
+            or "an ingest that did not finish leaves none; run `headswap ingest` again",
         )
     try:
         text = path.read_bytes()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ingest.kernel.errors import InputError
 
 NONE = "none"
-ZERO, MEAN = KINDS = ("zero", "mean")
 ALL_HEADS = "all"
 _HEAD = re.compile(r"[lL](\d{1,4})[hH](\d{1,4})")
 

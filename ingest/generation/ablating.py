@@ -2,59 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ingest.ablation.controls import Controls
+import torch
+
+from ingest.ablation.controls import Controls, other_prompts
+from ingest.ablation.options import RESAMPLE
 from ingest.ablation.replay import Replay
 from ingest.generation.ablated import Condition
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from ingest.models.loaded import LoadedModel
 
 # Means are taken over the dataset's prompts in batches of so many tokens.
 _TOKENS_PER_BATCH = 1024
+# Of each prompt that is continued what stands for a head, `[position, d_head]`, by its key.
+_Given = Mapping[str, torch.Tensor]
 
 
 class Ablations:
-    """What stands for ablated heads of one model, whatever position it is at.
+    """What stands for ablated heads of one model.
 
     As in `headswap ablate`: zero, nothing; mean, the mean of what the head mixes over all positions
-    of the dataset's prompts.
+    of the dataset's prompts; resample, what it mixes in another prompt of the dataset at the same
+    position, or at that prompt's last one.
     """
 
-    def __init__(self, model: LoadedModel, prompts: Mapping[int, NDArray[np.int32]]) -> None:
-        """prompts: the token ids of the dataset's prompts."""
-        self._model = model
-        self._controls = Controls(Replay(model), prompts, model.n_heads, _TOKENS_PER_BATCH)
+    def __init__(
+        self,
+        model: LoadedModel,
+        prompts: Mapping[int, NDArray[np.int32]],
+        id_of: Mapping[str, int] | None = None,
+    ) -> None:
+        """prompts: the token ids of the dataset's prompts; id_of: their numbers, by their keys."""
+        self._model, self._prompts, self._id_of = model, prompts, id_of or {}
+        self._replay = Replay(model)
+        self._controls = Controls(self._replay, prompts, model.n_heads, _TOKENS_PER_BATCH)
 
-    def intervention(self, condition: Condition) -> Callable[[], AbstractContextManager[Any]]:
-        """The context within which the model runs with the heads of a condition ablated."""
+    def intervention(self, condition: Condition, prompt_keys: Sequence[str] = ()) -> Intervention:
+        """What runs the model with the heads of a condition ablated.
+
+        prompt_keys: of the prompts that are continued, for what differs from one to the other.
+
+        Raises: InputError where the dataset has no other prompt to take from.
+        """
         if not condition.heads:
-            return nullcontext
+            return Intervention(self._model, {}, {})
+        if condition.kind == RESAMPLE:
+            return Intervention(self._model, {}, self._of_others(condition, prompt_keys))
         controls = self._controls.for_batch(condition.kind, ())
-        by_layer: dict[int, dict[int, torch.Tensor]] = {}
-        for layer, head in condition.heads:
-            by_layer.setdefault(layer, {})[head] = controls.of(layer, head).values
-        hooks = [
-            (f"blocks.{layer}.attn.o.hook_in", _replacing(values))
-            for layer, values in by_layer.items()
+        same = {place: controls.of(*place).values for place in condition.heads}
+        return Intervention(self._model, same, {})
+
+    def _of_others(
+        self, condition: Condition, prompt_keys: Sequence[str]
+    ) -> dict[tuple[int, int], _Given]:
+        """What each head mixes in the prompt that stands for each of some prompts."""
+        found: dict[tuple[int, int], dict[str, torch.Tensor]] = {}
+        kept: dict[int, list[torch.Tensor]] = {}
+        for key in dict.fromkeys(prompt_keys):
+            other = self._other_of(key)
+            if other not in kept:
+                # Alone, so that no other prompt has a part in its last bits.
+                mixed = self._replay.whole([self._prompts[other]]).mixed
+                kept[other] = [mixed[layer][0, :, head] for layer, head in condition.heads]
+            for place, values in zip(condition.heads, kept[other], strict=True):
+                found.setdefault(place, {})[key] = values
+        return dict(found)
+
+    def _other_of(self, prompt_key: str) -> int:
+        """The prompt that stands for one: of a stored prompt that of `headswap ablate`."""
+        others = other_prompts(sorted(self._prompts))
+        if prompt_key in self._id_of:
+            return others[self._id_of[prompt_key]]
+        drawn = int.from_bytes(hashlib.sha256(prompt_key.encode()).digest()[:8], "big")
+        return sorted(others)[drawn % len(others)]
+
+
+class Intervention:
+    """Heads of a model that something stands for while it runs; none where nothing is given.
+
+    same: what stands for a head wherever it is, `(layer, head)` its key. given: what depends on the
+    prompt that is continued and on the position.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        same: Mapping[tuple[int, int], torch.Tensor],
+        given: Mapping[tuple[int, int], _Given],
+    ) -> None:
+        self._model, self._given = model, given
+        self._values = dict(same)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Within, the model runs with the heads ablated."""
+        heads: dict[int, list[int]] = {}
+        for layer, head in (*self._values, *self._given):
+            heads.setdefault(layer, []).append(head)
+        hooks: list[tuple[str, Callable[..., torch.Tensor]]] = [
+            (f"blocks.{layer}.attn.o.hook_in", partial(self._replace, layer=layer, heads=found))
+            for layer, found in heads.items()
         ]
-        return lambda: self._model.bridge.hooks(fwd_hooks=hooks)
+        with self._model.bridge.hooks(fwd_hooks=hooks):
+            yield
 
+    def at(self, prompt_keys: Sequence[str], positions: torch.Tensor) -> None:
+        """Says which texts run next: of each the key of its prompt, and `[text, position]`."""
+        for place, given in self._given.items():
+            rows = []
+            for key, where in zip(prompt_keys, positions, strict=True):
+                values = given[key]
+                rows.append(values[where.clamp(max=len(values) - 1)])
+            self._values[place] = torch.stack(rows)
 
-def _replacing(values: Mapping[int, torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """A hook that puts values in place of what some heads mix, at every position."""
-
-    def replace(mixed: torch.Tensor, hook: Any) -> torch.Tensor:
+    def _replace(
+        self, mixed: torch.Tensor, hook: Any, layer: int, heads: Sequence[int]
+    ) -> torch.Tensor:
+        """A hook that puts values in place of what some heads mix."""
         changed = mixed.clone()  # [text, position, head, d_head]
-        for head, value in values.items():
-            changed[:, :, head] = value
+        for head in heads:
+            changed[:, :, head] = self._values[layer, head]
         return changed
-
-    return replace

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ingest.generation.ablated import ALL_HEADS, KINDS, parse_conditions
+from ingest.dataset.relations import ABLATION_KINDS
+from ingest.generation.ablated import ALL_HEADS, parse_conditions
 from ingest.generation.sampling import Sampling
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
@@ -37,9 +38,9 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
     "--prompts",
     "prompts_file",
     metavar="FILE",
-    help="prompts as for ingest, a task without steps being enough, or "
-    f"{_DEMO_TASKS}, 60 with complexities (default: those of the dataset). A task is continued "
-    "after <|steps|>, a text at its end",
+    help="prompts as for ingest, - for stdin, a task without steps being enough, or "
+    f"{_DEMO_TASKS}[,prompts=N], 60 with complexities (default: those of the dataset). A task is "
+    "continued after <|steps|>, a text at its end",
 )
 @click.option(
     "--variant",
@@ -58,10 +59,10 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
 )
 @click.option(
     "--kind",
-    type=click.Choice(KINDS),
+    type=click.Choice(ABLATION_KINDS),
     default="zero",
     help="what stands for what a head mixes: zero, nothing (default); mean, its mean over all "
-    "positions of the dataset's prompts",
+    "positions of the dataset's prompts; resample, what it mixes in another of these prompts",
 )
 @gathered(
     "sampling",
@@ -105,46 +106,56 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
 @source_option
 @device_option
 @json_option("what was done")
-def command(
-    dataset: Path,
-    prompts_file: str | None,
-    variant: str,
-    ablations: tuple[str, ...],
-    classes: tuple[str, ...],
-    sources: tuple[str, ...],
-    as_json: bool,
-    **options: Any,
-) -> int:
+def command(dataset: Path, sources: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Generates, and prints how many texts were added."""
+    generate_and_print(dataset, as_json, now_at=parse_now_at(sources), **options)
+    return 0
+
+
+def generate_and_print(
+    dataset: Path,
+    as_json: bool = False,
+    prompts_file: str | None = None,
+    variant: str = "standard",
+    ablations: Sequence[str] = (),
+    kind: str = "zero",
+    classes: Sequence[str] = (),
+    **request: Any,
+) -> None:
+    """Generates as `ingest.generation.pipeline.generate`, and prints how many texts were added.
+
+    prompts_file, ablations, classes: as the options name them. request: other fields of a Request.
+
+    Raises: as that does, and InputError where one of them cannot be used.
+    """
     from ingest.generation.pipeline import Request, generate
 
-    request = Request(
+    asked = Request(
         prompts=_prompts(prompts_file, variant),
-        conditions=parse_conditions(ablations, options["kind"]),
+        conditions=parse_conditions(ablations, kind),
+        kind=kind,
         regulation=_regulation(classes),
-        now_at=parse_now_at(sources),
-        **options,
+        **request,
     )
-    done = generate(dataset, request)
+    done = generate(dataset, asked)
     if as_json:
         print(json.dumps({"dataset": str(dataset), **vars(done)}))
-        return 0
+        return
     for name, count in done.texts.items():
         print(f"{name}: {count:,} texts added, {done.were_there[name]:,} were there")
-    return 0
 
 
 def _prompts(file: str | None, variant: str) -> PromptSet | None:
     if file is None:
         return None
-    if file == _DEMO_TASKS:
+    if file.startswith(_DEMO_TASKS):
         from ingest.demo.tasks import demo_tasks  # the demo's words are needed only here
 
-        return demo_tasks()
+        return demo_tasks(file)
     return read_prompts(Path(file), variant, needs_steps=False)
 
 
-def _regulation(arguments: tuple[str, ...]) -> PhraseClass | None:
+def _regulation(arguments: Sequence[str]) -> PhraseClass | None:
     classes = parse_classes(arguments)
     for found in classes:
         if found.name != REGULATION:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from ingest.generation.ablating import Intervention
 from ingest.generation.draws import chosen_token, noise_of
 from ingest.kernel.errors import HeadswapError, InputError
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 # Up to so many parameters the products of a step are done before a second thread has begun, and on
 # a busy processor waiting for it takes most of the time (docs/log.md).
 _ONE_THREAD_UP_TO = 5_000_000
-# What is done to the model while it runs: a context within which its forwards are ablated.
-Intervention = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,15 @@ class Decoder:
         model: LoadedModel,
         sampling: Sampling,
         batch_size: int,
-        intervention: Intervention = nullcontext,
+        intervention: Intervention | None = None,
     ) -> None:
-        """Raises: InputError where the model cannot generate text."""
+        """intervention: what is done to the model while it runs, None for nothing.
+
+        Raises: InputError where the model cannot generate text.
+        """
         check_generates(model)
         self._model, self._sampling, self._batch_size = model, sampling, batch_size
-        self._intervention = intervention
+        self._intervention = intervention or Intervention(model, {}, {})
         self._network: Any = model.bridge.original_model
         # Some architectures number positions themselves, some give the logits of all of them.
         self._takes = inspect.signature(self._network.forward).parameters
@@ -108,7 +110,7 @@ class Decoder:
         Raises: HeadswapError where the batch's arithmetic is too far from that of a text alone.
         """
         done: dict[int, Generated] = {}
-        with torch.inference_mode(), _few_threads(self._model), self._intervention():
+        with torch.inference_mode(), _few_threads(self._model), self._intervention.running():
             for start in range(0, len(jobs), self._batch_size):
                 batch = list(enumerate(jobs))[start : start + self._batch_size]
                 for number, text in self._generate_batch(batch):
@@ -129,7 +131,7 @@ class Decoder:
         ids, mask = ids.to(device), mask.to(device)
         cache = DynamicCache(config=self._network.config)
         while texts:
-            logits = self._next_logits(ids, mask, cache)
+            logits = self._next_logits(texts, ids, mask, cache)
             for text, row in zip(texts, logits, strict=True):
                 text.new.append(self._token(text, row))
             kept = [row for row, text in enumerate(texts) if not text.is_ended(self._limit(text))]
@@ -145,13 +147,18 @@ class Decoder:
             mask = torch.cat([mask, mask.new_ones(len(texts), 1)], 1)
 
     def _next_logits(
-        self, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache
+        self,
+        texts: Sequence[_Text],
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        cache: DynamicCache,
     ) -> NDArray[np.float64]:
-        """The logits `[text, token]` after the given tokens `[text, position]`.
+        """The logits `[text, token]` after the given tokens `[text, position]` of texts.
 
         mask: `[text, position]`, of these tokens and of those in the cache.
         """
         positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        self._intervention.at([text.job.prompt_key for text in texts], positions)
         return self._last_logits(
             input_ids=ids,
             attention_mask=mask,
@@ -173,7 +180,7 @@ class Decoder:
         if is_certain:
             return token
         self.n_recomputed += 1
-        alone = self._logits_alone([*text.job.context, *text.new])
+        alone = self._logits_alone(text)
         if (distance := float(np.abs(alone - logits).max())) > tolerance / 2:
             raise HeadswapError(
                 f"model {self._model.name!r}: logits of a batch differ by {distance:.1e} from "
@@ -182,9 +189,11 @@ class Decoder:
             )
         return chosen_token(alone, noise, self._sampling)[0]
 
-    def _logits_alone(self, token_ids: Sequence[int]) -> NDArray[np.float64]:
+    def _logits_alone(self, text: _Text) -> NDArray[np.float64]:
         """The logits `[token]` after a text that is run by itself, without a cache."""
-        ids = torch.tensor([token_ids], device=self._model.device)
+        ids = torch.tensor([[*text.job.context, *text.new]], device=self._model.device)
+        positions = torch.arange(ids.shape[1], device=ids.device)[None]
+        self._intervention.at([text.job.prompt_key], positions)
         alone: NDArray[np.float64] = self._last_logits(input_ids=ids, use_cache=False)[0]
         return alone
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ingest.ablation.options import RESAMPLE
 from ingest.appending import (
     Addition,
     adding,
@@ -115,6 +116,8 @@ def generate(dataset_path: Path, request: Request) -> Written:
     wanted = {name: len(conditions[name]) * request.seeds * len(prompts.prompts) for name in counts}
     were_there = {name: wanted[name] - counts[name] for name in counts}
     chosen = [entry for entry in entries if tasks[entry.name]]
+    if not chosen:
+        return Written(counts, were_there)
     models = [
         load_stored(entry, request.device, request.now_at.get(entry.name)) for entry in chosen
     ]
@@ -214,13 +217,19 @@ class _Writer:
         request: Request,
         stored: Mapping[int, NDArray[np.int32]],
     ) -> None:
-        """stored: the token ids of the dataset's prompts, over which means are taken."""
+        """stored: the token ids of the dataset's prompts, which mean and resample take from.
+
+        Raises: InputError where the model or a prompt cannot be used, before anything is written.
+        """
+        from ingest.ablation.controls import other_prompts
         from ingest.generation.ablating import Ablations
         from ingest.generation.decoding import check_context, check_generates
 
         check_generates(model)
+        if request.kind == RESAMPLE and request.conditions != ():
+            other_prompts(sorted(stored))
         self.model, self._prompts, self._request = model, prompts, request
-        self._ablations = Ablations(model, stored)
+        self._ablations = Ablations(model, stored, prompts.id_of)
         self._contexts: list[Context] = []
         for prompt in prompts.prompts:
             context = context_of(model.tokenizer, prompt, model.config)
@@ -255,7 +264,9 @@ class _Writer:
             )
             for task in tasks
         ]
-        intervention = self._ablations.intervention(tasks[0].condition)
+        intervention = self._ablations.intervention(
+            tasks[0].condition, [job.prompt_key for job in jobs]
+        )
         decoder = Decoder(self.model, request.sampling, request.batch_size, intervention)
         texts = decoder.generate(jobs, lambda _: progress.add(1))
         rows = [self._row(task, text) for task, text in zip(tasks, texts, strict=True)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.kernel.errors import InputError
+from ingest.kernel.meant import meant
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 HELP_WIDTH = 80
+# What click says of a value that is none of those to choose from.
+_NO_CHOICE = re.compile(r"'(?P<given>[^']*)' is not one of ")
 
 # A command's function: it gets the values of its parameters, and returns the exit code.
 CommandFunction = Callable[..., int]
@@ -76,6 +80,22 @@ class LazyGroup(click.Group):
         """Imports one command; None where there is none of that name."""
         entry = self._entries.get(cmd_name)
         return entry.load(cmd_name) if entry else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command that the first word names.
+
+        Raises: InputError where there is none, with the one that was probably meant.
+        """
+        name = args[0]
+        if not ctx.resilient_parsing and not name.startswith("-") and name not in self._entries:
+            guess = meant(name, self._entries)
+            start = f"did you mean {guess}? " if guess else ""
+            raise InputError(
+                f"no such command {name!r}", hint=f"{start}`{ctx.command_path} --help` lists them"
+            )
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Prints the help where nothing was asked for."""
@@ -165,8 +185,16 @@ def usage_errors_as_input_errors() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        message = " ".join(error.format_message().split()).removesuffix(".")
         path = error.ctx.command_path if error.ctx else "headswap"
-        raise InputError(
-            f"{message[:1].lower()}{message[1:]}", hint=f"`{path} --help` explains the usage"
-        ) from error
+        hint = f"`{path} --help` explains the usage"
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        if isinstance(error, click.NoSuchOption):
+            message = f"no such option {error.option_name!r}"
+            if guess := meant(error.option_name, error.possibilities or ()):
+                hint = f"did you mean {guess}? {hint}"
+        elif isinstance(error, click.BadParameter) and error.param is not None:
+            found = _NO_CHOICE.search(message)
+            choices = getattr(error.param.type, "choices", ())
+            if found and (guess := meant(found["given"], choices)):
+                hint = f"did you mean {guess}? {hint}"
+        raise InputError(f"{message[:1].lower()}{message[1:]}", hint=hint) from error

@@ -13,6 +13,7 @@ from ingest.dataset.manifest import MODEL_NAME_PATTERN
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
 from ingest.kernel.hub import parse_hub_id
+from ingest.kernel.meant import choice_hint
 from ingest.models.hub import fetch_snapshot
 
 DEMO_PREFIX = "demo:"
@@ -154,7 +155,7 @@ def _local_path(source: ModelSource) -> Path:
     if demo not in known:
         raise InputError(
             f"there is no demo model {demo!r}",
-            hint=f"the demo models are {', '.join([*DEMO_NAMES, *known])}"
+            hint=choice_hint(demo, [*DEMO_NAMES, *known], "the demo models are")
             if known
             else "train them first: python -m ingest.demo.train",
         )

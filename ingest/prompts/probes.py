@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from ingest.dataset.manifest import PROBE_PREFIX
 from ingest.kernel.errors import InputError
+from ingest.kernel.meant import meant
 from ingest.prompts.prompt_set import Prompt, PromptSet
 from ingest.prompts.sequence import encode_prompt
 
@@ -70,7 +71,9 @@ def parse_probe(text: str) -> Probe | None:
         return None
     kind, *settings = text.removeprefix(PROBE_PREFIX).split(",")
     if kind not in KINDS:
-        raise InputError(f"there is no probe {kind!r}; there are {', '.join(KINDS)}", hint=_HINT)
+        guess = meant(kind, KINDS)
+        hint = f"did you mean {PROBE_PREFIX}{guess}?" if guess else _HINT
+        raise InputError(f"there is no probe {kind!r}; there are {', '.join(KINDS)}", hint=hint)
     numbers: dict[str, int] = {}
     for setting in settings:
         match = re.fullmatch(rf"({'|'.join(_NUMBERS)})=(\d{{1,10}})", setting)

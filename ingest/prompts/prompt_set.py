@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ingest.kernel.errors import InputError
-from ingest.prompts.record_files import read_records
+from ingest.prompts.record_files import STDIN, read_records
 from ingest.prompts.sequence import MARKERS, sequence_text
 
 PAIRED_TASKS = Path(__file__).with_name("paired_tasks.jsonl")
@@ -85,6 +85,11 @@ class PromptSet:
             seen[content] += 1
             yield {"prompt_id": prompt.prompt_id, "prompt_key": hashed[:32], **prompt.content()}
 
+    def without(self, prompt_ids: Collection[int]) -> PromptSet:
+        """The same but for some prompts; the others keep their ids."""
+        kept = (prompt for prompt in self.prompts if prompt.prompt_id not in prompt_ids)
+        return replace(self, prompts=tuple(kept))
+
     def shard(self, number: int, count: int) -> PromptSet:
         """One of `count` shards, numbered from 1, of nearly the same number of prompts.
 
@@ -118,7 +123,8 @@ def read_prompts(path: Path, variant: str = "standard", needs_steps: bool = True
 
     Raises: InputError, naming the file and the line, where a record cannot be used.
     """
-    return prompt_set_of(read_records(path), path, variant, needs_steps)
+    name = Path("stdin") if path == STDIN else path
+    return prompt_set_of(read_records(path), name, variant, needs_steps)
 
 
 def prompt_set_of(
@@ -202,6 +208,10 @@ def _content_of(
                 f'{where}: both "text" and "task" with "steps"', hint="give one of the two"
             )
         return None, None, _text_field(record, "text", where)
+    if record.get("task") is None and record.get("steps") is None:
+        raise InputError(
+            f'{where}: neither "text" nor "task" with "steps"', hint=_field_hint(record)
+        )
     has_steps = needs_steps or record.get("steps") is not None
     if has_steps:
         if record.get("pair_id") is None:
@@ -224,6 +234,14 @@ def _content_of(
             hint="headswap adds the markers itself; give plain task and steps",
         )
     return task, tuple(steps), sequence_text(task, steps)
+
+
+def _field_hint(record: dict[str, Any]) -> str:
+    """What a record without a text probably calls it."""
+    others = [name for name in record if name not in _KNOWN_FIELDS]
+    guess = next((name for name in others if isinstance(record[name], str)), None)
+    form = 'a record is {"text": "..."}, or has "pair_id", "variant", "task" and "steps"'
+    return f'rename {guess!r} to "text"? {form}' if guess else form
 
 
 def _is_int16(value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from ingest.kernel.errors import InputError
 # In CSV the steps of a record stand in one field, between these.
 STEP_SEPARATOR = "|"
 
+# In place of a file's name: what is piped in.
+STDIN = Path("-")
+
 # A record's place, as a message names it, and its fields.
 Record = tuple[str, dict[str, Any]]
 
@@ -22,16 +26,22 @@ def read_records(path: Path) -> Iterator[Record]:
     """The records of a prompt file; its ending says how to read it.
 
     `.csv`: a header line, steps separated by `|`. `.parquet`: a row a record. `.txt`: a prompt a
-    line, empty lines passed over. Anything else is JSON Lines.
+    line, empty lines passed over. Anything else is JSON Lines. `-` is stdin: JSON Lines where its
+    first character that is not blank is `{`, else a prompt a line.
 
     Raises: InputError, naming the line or row, where the file cannot be read.
     """
+    if path == STDIN:
+        content = sys.stdin.buffer.read()
+        is_json = content.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+        return (_json_lines if is_json else _plain_text)(Path("stdin"), content)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(
             f"cannot read the prompts in {path}: {error.strerror or error}",
-            hint="give a file with --prompts, or leave --prompts out for the 12 paired tasks",
+            hint="give a file with --prompts, or leave --prompts out for the 12 paired tasks; "
+            "`headswap look` takes a sentence",
         ) from error
     return _READERS.get(path.suffix.lower(), _json_lines)(path, content)
 
@@ -42,13 +52,22 @@ def _json_lines(path: Path, content: bytes) -> Iterator[Record]:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            if line.strip() == "[":
+                raise InputError(
+                    f"{where}: a list over many lines, not JSON Lines",
+                    hint="`jq -c '.[]' FILE` writes a record a line",
+                ) from error
             raise InputError(
                 f"{where}: not JSON ({reason})",
                 hint='a line is one record: {"pair_id": 0, "variant": "standard", '
-                '"task": "Make tea", "steps": ["Boil water"]} or {"text": "..."}',
+                '"task": "Make tea", "steps": ["Boil water"]} or {"text": "..."}; in a .txt every '
+                "line is a prompt",
             ) from error
         if not isinstance(record, dict):
-            raise InputError(f"{where}: not a JSON object", hint="a line is one record in braces")
+            hint = "a line is one record in braces"
+            if isinstance(record, list):
+                hint += "; `jq -c '.[]' FILE` writes a list of records so"
+            raise InputError(f"{where}: not a JSON object", hint=hint)
         yield where, record
 
 

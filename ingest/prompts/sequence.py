@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TASK, STEPS, SEP, END, PAD = "<|task|>", "<|steps|>", "<|sep|>", "<|end|>", "<|pad|>"
 MARKERS = (TASK, STEPS, SEP, END, PAD)
+# The source's notebook leaves out shorter prompts: of so few queries a profile says nothing.
+LEAST_TOKENS = 5
 
 
 @dataclass(frozen=True)

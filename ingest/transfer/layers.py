@@ -105,7 +105,7 @@ class LayerCut:
         """The manifest with the files that were made, which then lie aside as whole ones do."""
         tables: dict[str, tuple[FileEntry, ...]] = {}
         for name, entries in manifest.tables.items():
-            has_layers = any(column.name == "layer" for column in STORED_TABLES[name].columns)
+            has_layers = bool(STORED_TABLES[name].layer_columns)
             kept: list[FileEntry] = []
             numbers: Counter[str | None] = Counter()  # of files so far, a model
             for entry in entries:
@@ -140,7 +140,9 @@ class LayerCut:
         if made is None:
 
             def change(rows: pa.Table) -> pa.Table:
-                return rows.filter(is_in(rows["layer"], model.layers or ()))
+                for column in table.layer_columns:
+                    rows = rows.filter(is_in(rows[column], model.layers or ()))
+                return rows
 
             source = aside if entry.is_intact(aside) else out  # where it lay already
             table, path = STORED_TABLES[name], STORED_TABLES[name].path(number, model.name)

@@ -8,12 +8,32 @@ Where all angles are wide, as of whitened contents, the scale starts at the smal
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import altair as alt
 
-from reports.charts.theme import LIGHT, Theme, inline, inline_text, placed, sequential, themed
-from reports.data.report import Claim, CosineMatrix, Head
-from reports.data.wording import COMPARED, digits_apart
+from reports.charts.choices import (
+    CHOSEN,
+    MATCH,
+    SAME_INDEX,
+    SAME_INDEX_BACK,
+    Mark,
+    distribution_title,
+    marks,
+    matrix_title,
+)
+from reports.charts.theme import (
+    LIGHT,
+    Theme,
+    inline,
+    inline_text,
+    placed,
+    sequential,
+    squares,
+    themed,
+)
+from reports.data.report import Claim, CosineMatrix, Head, Match
+from reports.data.wording import COMPARED
 
 _NICE_COSINES = (
     *(1, 0.999, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1),
@@ -27,6 +47,12 @@ _N_BARS = 45
 _CLAMPED_SHARE = 0.02
 # Pixels that the layers' names and the axis title take beside a matrix.
 _AXIS = 52
+# Pixels that a matrix is high at the most.
+_TALLEST = 640
+# The colours' legend fits a narrow window.
+_GRADIENT = alt.ExprRef(f"min(320, containerSize()[0] - {_AXIS + 20})")
+# The match, the pair of its head's own index, the pair of the match's.
+_DASHES = [[1, 0], [1, 0], [5, 3]]
 
 
 def angle_of(cosine: float) -> float:
@@ -45,8 +71,12 @@ def distribution_chart(
     name: str,
     theme: Theme = LIGHT,
     width: int | None = None,
+    ranking: Sequence[Match] = (),
 ) -> alt.LayerChart:
-    """How many pairs of heads are how alike, with the claim's cosines marked."""
+    """How many pairs of heads are how alike, with the cosines of the chosen head marked.
+
+    ranking: the match of every head that a page may choose; none for the claim's head alone.
+    """
     angles = sorted(angle_of(round(value, 6)) for value in matrix.defined)
     limit = _axis_limit(angles)
     first = _axis_start(angles, limit)
@@ -65,12 +95,7 @@ def distribution_chart(
                 "range": f"{_cosine(end)} to {_cosine(start)}",
             }
         )
-    spread, match = claim.spread, claim.match
-    share = spread.n_as_alike / spread.n_pairs
-    title = (
-        f"{spread.n_as_alike:,} of {spread.n_pairs:,} pairs of heads ({share:.1%}) are at least as "
-        f"alike as {match.head} and {match.best}"
-    )
+    title = distribution_title(matrix, claim.match)
     axis_scale = alt.Scale(domain=[first, limit], reverse=True, nice=False)
     bars = (
         alt.Chart(inline(values))
@@ -82,10 +107,9 @@ def distribution_chart(
             x2="end:Q",
             y=alt.Y("pairs:Q")
             .title("pairs of heads (number)")
-            # Headroom for the marks' names.
-            .scale(domain=[0, max(counts) * 1.5], nice=False)
+            .scale(domain=[0, max(counts) * 1.05], nice=False)
             .axis(tickCount=4, format="~s"),
-            color=alt.Color("start:Q", legend=None).scale(
+            fill=alt.Fill("start:Q", legend=None).scale(
                 **sequential(theme, domain=[_colour_limit(angles), first], clamp=True)
             ),
             tooltip=[
@@ -94,56 +118,64 @@ def distribution_chart(
             ],
         )
     )
-    marks = _marks(claim, limit)
-    position = alt.X("angle:Q", scale=axis_scale)
-    colour = alt.Color("kind:N", legend=None).scale(
-        domain=["match", "same index"], range=[theme.other, theme.ink]
-    )
-    layers = [bars]
-    # From right to left each name stands lower and its line starts lower: none crosses another.
-    for number, mark in enumerate(marks):
-        is_right = float(mark["angle"]) < (first + limit) / 2
-        base = alt.Chart(inline([mark])).encode(x=position, color=colour)
-        text = base.mark_text(
-            align="right" if is_right else "left",
-            dx=-6 if is_right else 6,
-            fontSize=12,
-            fontWeight=600,
-        )
-        line = base.mark_rule(strokeWidth=2)
-        y = 8 + 17 * number
-        layers.append(line.encode(y=alt.value(y - 6), y2=alt.value("height")))
-        layers.append(text.encode(y=alt.value(y), text="label:N"))
-    layered = alt.LayerChart(layer=layers).resolve_scale(color="independent")
+    lines = _lines(marks(matrix, ranking or (claim.match,), claim.is_one_shape), limit, theme)
+    layered = alt.LayerChart(
+        layer=[bars, lines.encode(x=alt.X("angle:Q", scale=axis_scale))]
+    ).add_params(*_chosen(matrix, claim.match.head))
     height = 340 if width is None else round(min(340, width * 0.7))
     chart: alt.LayerChart = placed(layered, width=width, height=height, title=title)
     return themed(chart, theme, name=name, description=f"Histogram. {title}.")
 
 
-def _marks(claim: Claim, limit: float) -> list[dict[str, float | str]]:
-    """The claim's cosines as marks on the axis, the greatest first."""
-    match = claim.match
-    digits = digits_apart(claim.cosines)
-    named = [("match", f"match {match.head.index} ↔ {match.best.index}", match.cosine)]
-    if claim.is_moved and claim.is_one_shape:
-        same_index = (
-            (match.head, claim.same_index_reference),
-            (match.best, claim.same_index_match),
-        )
-        named += [
-            ("same index", f"same index {head.index}", cosine)
-            for head, cosine in same_index
-            if cosine is not None
-        ]
-    marks: list[dict[str, float | str]] = [
+def _lines(found: Sequence[Mark], limit: float, theme: Theme) -> alt.Chart:
+    """A line at each cosine that is marked for the chosen head; the legend says which is which.
+
+    Names in the chart itself would lie across the lines of others, wherever these happen to be.
+    """
+    labels: dict[int, dict[str, str]] = {}
+    for mark in found:
+        labels.setdefault(mark.row, {})[mark.kind] = mark.label
+    rows = [
         {
-            "kind": kind,
-            "label": f"{label}: {cosine:.{digits}f}",
-            "angle": round(min(angle_of(round(cosine, 6)), limit), 6),
+            "row": mark.row,
+            "kind": mark.kind,
+            "label": mark.label,
+            "angle": round(min(angle_of(round(mark.cosine, 6)), limit), 6),
         }
-        for kind, label, cosine in named
+        for mark in found
     ]
-    return sorted(marks, key=lambda mark: mark["angle"])
+    legend = alt.Legend(
+        title=None,
+        orient="top",
+        columns=1,
+        labelLimit=0,
+        symbolType="stroke",
+        symbolSize=400,
+        values=alt.ExprRef(f"mark_kinds[{CHOSEN}]"),
+        labelExpr=f"mark_labels[{CHOSEN}][datum.value]",
+    )
+    kinds = [MATCH, SAME_INDEX, SAME_INDEX_BACK]
+    colour = alt.Color("kind:N", legend=legend).scale(
+        domain=kinds, range=[theme.other, theme.ink, theme.ink]
+    )
+    dash = alt.StrokeDash("kind:N", legend=legend).scale(domain=kinds, range=_DASHES)
+    by_row = [labels.get(row, {}) for row in range(max(labels) + 1)]
+    lines: alt.Chart = (
+        alt.Chart(inline(rows))
+        .transform_filter(f"datum.row === {CHOSEN}")
+        .mark_rule(strokeWidth=2.5)
+        .encode(color=colour, strokeDash=dash, tooltip=alt.Tooltip("label:N", title="pair"))
+        .add_params(
+            alt.param(name="mark_labels", value=by_row),
+            alt.param(name="mark_kinds", value=[list(row) for row in by_row]),
+        )
+    )
+    return lines
+
+
+def _chosen(matrix: CosineMatrix, head: Head) -> list[alt.Parameter]:
+    """The head that is chosen, at first the given one."""
+    return [alt.param(name=CHOSEN, value=matrix.heads_a.index(head))]
 
 
 def matrix_chart(
@@ -153,11 +185,11 @@ def matrix_chart(
     name: str,
     theme: Theme = LIGHT,
     width: int | None = None,
-    is_linked: bool = False,
+    ranking: Sequence[Match] = (),
 ) -> alt.LayerChart:
-    """The cosine of every head of one model with every head of another.
+    """The cosine of every head of one model with every head of another, the chosen pairs framed.
 
-    is_linked: a click on a row chooses its head, for the other charts of a page, too.
+    ranking: as in `distribution_chart`.
     """
     match = claim.match
     model_a, model_b = match.head.model, match.best.model
@@ -202,7 +234,7 @@ def matrix_chart(
                 orient="top",
                 values=_ticks(limit, first),
                 labelExpr=_COSINE_LABEL,
-                gradientLength=320 if width is None else min(320, width - _AXIS - 20),
+                gradientLength=_GRADIENT if width is None else min(320, width - _AXIS - 20),
                 gradientThickness=10,
                 offset=4,
             ),
@@ -213,47 +245,50 @@ def matrix_chart(
             ],
         )
     )
-    if is_linked:
-        cells = cells.add_params(
-            alt.selection_point(name="chosen", fields=["row"], on="click", clear=False)
-        )
     plot_width = 460 if width is None else width - _AXIS
     layers = [
         cells,
         _layer_lines(matrix.heads_b, "x", theme),
         _layer_lines(matrix.heads_a, "y", theme),
-        *_outlines(matrix, claim, theme, cell=plot_width / n_b),
+        *_frames(matrix, claim, ranking, theme, cell=plot_width / n_b),
     ]
-    title = f"{match.head} ↔ {match.best} stands at {match.cosine:.3f}, the median at "
-    title += f"{claim.spread.median:.3f}"
+    title = matrix_title(match, claim.spread.median)
     chart = alt.LayerChart(layer=layers).add_params(
+        *_chosen(matrix, match.head),
         alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
         alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),
     )
-    height = min(max(round(plot_width * n_a / n_b), 200), 640)
+    height = min(max(round(plot_width * n_a / n_b), 200), _TALLEST)
     chart = placed(chart, width=width, height=height, title=title)
+    if width is None:
+        chart = squares(chart, n_b, n_a, beside=_AXIS, tallest=_TALLEST)
     description = f"Heat map of the cosines of {n_a} by {n_b} heads. {title}."
     return themed(chart, theme, name=name, description=description)
 
 
-def _outlines(matrix: CosineMatrix, claim: Claim, theme: Theme, *, cell: float) -> list[alt.Chart]:
-    """Frames around the match and, dashed, around the same-index pair of the reference head.
+def _frames(
+    matrix: CosineMatrix, claim: Claim, ranking: Sequence[Match], theme: Theme, *, cell: float
+) -> list[alt.Chart]:
+    """Frames around the chosen head's match and, dashed, around the pair of its own index.
 
     cell: about how many pixels a cell measures; a frame leaves the inside of a small one seen.
     """
-    match = claim.match
+    found = marks(matrix, ranking or (claim.match,), claim.is_one_shape)
     thickness = 2.5 if cell >= 9 else 1.2
-    framed: list[tuple[Head, str, list[float]]] = [(match.best, theme.other, [1, 0])]
-    same_index = match.head.in_model(match.best.model)
-    if claim.is_moved and claim.is_one_shape and same_index in matrix.heads_b:
-        framed.append((same_index, theme.ink, [3, 2] if cell >= 9 else [1.5, 1]))
-    row = matrix.heads_a.index(match.head)
+    framed = {
+        MATCH: (theme.other, [1, 0]),
+        SAME_INDEX: (theme.ink, [3, 2] if cell >= 9 else [2, 1]),
+    }
     charts = []
-    for head, colour, dash in framed:
-        column = matrix.heads_b.index(head)
-        frame = {"x": column, "x_end": column + 1, "y": row, "y_end": row + 1}
+    for kind, (colour, dash) in framed.items():
+        columns = {m.row: matrix.heads_b.index(m.head_b) for m in found if m.kind == kind}
+        rows = [
+            {"row": row, "x": column, "x_end": column + 1, "y": row, "y_end": row + 1}
+            for row, column in columns.items()
+        ]
         charts.append(
-            alt.Chart(inline([frame]))
+            alt.Chart(inline(rows))
+            .transform_filter(f"datum.row === {CHOSEN}")
             .mark_rect(
                 filled=False, stroke=colour, strokeWidth=thickness, strokeDash=dash, tooltip=False
             )
@@ -280,6 +315,7 @@ def _layer_axis(heads: tuple[Head, ...], theme: Theme) -> alt.Axis:
         grid=False,
         domain=False,
         labelColor=theme.muted,
+        labelOverlap=True,
     )
 
 

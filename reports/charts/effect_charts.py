@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from reports.charts.theme import LIGHT, Theme, inline, placed, themed
+from reports.charts.theme import LIGHT, Theme, inline, legend_columns, placed, themed
 from reports.data.effect_wording import effect_sentence, grid_title, readout_title
 from reports.data.effects import Ablated, Readout, Work
 from reports.data.report import Head
@@ -36,6 +36,7 @@ def effects_chart(
             "layer": effect.head.layer,
             "head": effect.head.head,
             "name": effect.head.index,
+            "place": effect.head.place,
             "change": round(effect.loss_nats, 6),
             "low": effect.low,
             "high": effect.high,
@@ -52,7 +53,7 @@ def effects_chart(
         x=x.axis(orient="top", labelAngle=0, domain=False, ticks=False, grid=False),
         y=y.axis(domain=False, ticks=False, grid=False),
     )
-    squares = base.mark_rect(stroke=theme.grid, strokeWidth=1).encode(
+    squares = base.mark_rect(stroke=theme.grid, strokeWidth=1, cursor="pointer").encode(
         color=alt.Color("change:Q")
         .scale(
             domain=[-limit, 0, limit],
@@ -79,7 +80,7 @@ def effects_chart(
     layers = [squares]
     if ablated.n_heads <= _MOST_NUMBERED[0] and ablated.n_layers <= _MOST_NUMBERED[1]:
         layers.append(
-            base.mark_text(fontSize=10).encode(
+            base.mark_text(fontSize=10, cursor="pointer").encode(
                 text="label:N",
                 color=alt.condition("datum.strong", alt.value(theme.paper), alt.value(theme.ink)),
             )
@@ -109,11 +110,15 @@ def _label(change: float, digits: int) -> str:
 def strip_chart(work: Work, *, name: str, theme: Theme = LIGHT) -> alt.LayerChart:
     """The reference head and its match, each beside all other ablated heads of its model."""
     marked = (work.head, work.match)
+    changes = [effect.loss_nats for found in (work.mine, work.theirs) for effect in found.heads]
+    middle = (min(changes) + max(changes)) / 2
     rows = [
         {
             "model": found.model,
             "name": str(effect.head),
+            "place": effect.head.place,
             "change": round(effect.loss_nats, 6),
+            "is_right": effect.loss_nats > middle,
             "role": role if effect.head in marked else "other heads",
         }
         for found, role in ((work.mine, "reference"), (work.theirs, "match"))
@@ -123,10 +128,7 @@ def strip_chart(work: Work, *, name: str, theme: Theme = LIGHT) -> alt.LayerChar
         x=alt.X("change:Q")
         .title("change of the loss when a head is ablated (nats)")
         .axis(tickCount=6),
-        y=alt.Y("model:N")
-        .sort([work.head.model, work.other])
-        .title(None)
-        .axis(labelLimit=200, labelFontSize=12, ticks=False, domain=False, grid=False),
+        y=alt.Y("model:N").sort([work.head.model, work.other]).axis(None),
         color=alt.Color("role:N", legend=None).scale(
             domain=["reference", "match", "other heads"],
             range=[theme.reference, theme.other, theme.muted],
@@ -137,10 +139,24 @@ def strip_chart(work: Work, *, name: str, theme: Theme = LIGHT) -> alt.LayerChar
         ],
     )
     is_other = alt.datum.role == "other heads"
-    ticks = base.transform_filter(is_other).mark_tick(opacity=0.6, size=22, thickness=1.5)
+    linked: dict[str, Any] = {"cursor": "pointer"}
+    ticks = base.transform_filter(is_other).mark_tick(opacity=0.6, size=22, thickness=1.5, **linked)
     own = base.transform_filter(~is_other)
-    labels = own.mark_text(dy=-26, fontSize=11, fontWeight=600).encode(text="name:N")
-    layers = alt.LayerChart(layer=[ticks, own.mark_tick(size=34, thickness=4), labels])
+    # A name reaches to the side where there is room; the models' names stand above their lines.
+    labels = own.mark_text(
+        dy=28,
+        fontSize=11,
+        fontWeight=600,
+        align=alt.ExprRef("datum.is_right ? 'right' : 'left'"),
+        **linked,
+    ).encode(text="name:N")
+    models = (
+        base.transform_aggregate(groupby=["model"])
+        .mark_text(align="left", dy=-28, fontSize=12)
+        .encode(x=alt.value(0), text="model:N", color=alt.value(theme.ink), tooltip=alt.value(None))
+    )
+    marks = own.mark_tick(size=34, thickness=4, **linked)
+    layers = alt.LayerChart(layer=[ticks, marks, labels, models])
     text = effect_sentence(work) or f"Ablating {work.head}, beside the other heads"
     chart = placed(layers, width=None, height=170, title=text.partition(" (")[0])
     return themed(chart, theme, name=name, description=f"Strip chart of heads. {text}.")
@@ -165,6 +181,7 @@ def readout_chart(
     colours = [theme.reference, *shades] if reference in models else shades
     last_layer = max(point.layer for point in readout.points)
     legend: dict[str, Any] = {"orient": "top", "title": None, "labelLimit": 240}
+    legend["columns"] = legend_columns(shown)
     base = alt.Chart(inline(rows)).encode(
         x=alt.X("layer:Q")
         .title("layer after which the residual stream is read out")

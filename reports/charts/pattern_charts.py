@@ -7,7 +7,16 @@ from typing import Any
 
 import altair as alt
 
-from reports.charts.theme import LIGHT, Theme, inline, placed, sequential, themed
+from reports.charts.theme import (
+    LIGHT,
+    Theme,
+    inline,
+    legend_columns,
+    placed,
+    sequential,
+    squares,
+    themed,
+)
 from reports.data.report import Pattern, Profile
 from reports.data.wording import shortened, visible
 
@@ -50,10 +59,13 @@ def profile_chart(
         for profile in profiles
         for bin_, (mass, n_queries) in enumerate(zip(profile.mass, profile.n_queries, strict=True))
     ]
+    columns: int | alt.ExprRef = legend_columns(heads)
+    if width is not None:
+        columns = 1 if sum(map(len, heads)) > _LEGEND_LENGTH else len(heads)
     legend = alt.Legend(
         title=None,
         orient="top",
-        columns=1 if sum(map(len, heads)) > _LEGEND_LENGTH else len(heads),
+        columns=columns,
         labelLimit=260,
         symbolSize=400,
         symbolType="stroke",
@@ -123,7 +135,7 @@ def pattern_chart(
     axis: dict[str, Any] = {
         # The position makes the place on the axis, so that equal tokens stay apart.
         "labelExpr": "token_labels[datum.value]",
-        "labelFontSize": min(11, max(step - 1, 7)),
+        **({} if width is None else {"labelFontSize": min(11, max(step - 1, 7))}),
         "labelFontWeight": _if_structural("bold", "normal"),
         "labelColor": _if_structural(theme.ink, theme.muted),
         "labelLimit": 90,
@@ -173,6 +185,8 @@ def pattern_chart(
         )
     )
     chart: alt.Chart = placed(cells, width=width, height=round(step * n_tokens), title=title)
+    if width is None:
+        chart = squares(chart, n_tokens, n_tokens, beside=_AXIS, has_labels=True)
     description = f"Heat map of {n_tokens} by {n_tokens} tokens. {title}."
     return themed(chart, theme, name=name, description=description)
 

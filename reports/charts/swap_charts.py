@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 import altair as alt
 
-from reports.charts.theme import LIGHT, Theme, inline, inline_text, placed, themed
+from reports.charts.choices import CHOSEN, nearest_title
+from reports.charts.theme import (
+    LIGHT,
+    Theme,
+    inline,
+    inline_text,
+    legend_columns,
+    placed,
+    themed,
+)
 from reports.data.report import Claim, CosineMatrix, Head, Pair
 from reports.data.verdicts import p_text
 from reports.data.wording import COMPARED, compared_by, digits_apart
@@ -17,8 +27,8 @@ _N_NEAREST = 10
 _LEGEND_WIDTH = 420
 # From this many heads on, only matches beyond chance are drawn until all are asked for.
 _MANY_HEADS = 144
-# The number of the head whose matches are shown, that several charts of a page share.
-CHOSEN = "chosen_row"
+# Pixels of a line of the chance chart, and how far its point stands below its middle.
+_LINES, _BELOW = 52, 10
 
 
 def chance_chart(
@@ -56,8 +66,7 @@ def chance_chart(
     domain = [max(floor, round(least - reach * 0.15, 3)), min(1.0, round(most + reach * 0.15, 3))]
     x = alt.X("cosine:Q").scale(domain=domain, nice=False, zero=False)
     x = x.title(f"cosine of two {COMPARED[claim.similarity]}")
-    y = alt.Y("pair:N").sort([row["pair"] for row in values]).title(None)
-    y = y.axis(labelLimit=170, labelFontSize=12, ticks=False, domain=False, grid=False)
+    y = alt.Y("pair:N").sort([row["pair"] for row in values]).axis(None)
     colour = alt.Color("kind:N", legend=None).scale(
         domain=["match", "same index"], range=[theme.other, theme.ink]
     )
@@ -72,8 +81,10 @@ def chance_chart(
         .encode(x="from:Q", x2="to:Q", tooltip=tooltip)
     )
     base = alt.Chart(inline(values)).encode(y=y, color=colour)
-    intervals = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, opacity=0.5)
-    points = base.mark_point(filled=True, opacity=1, size=110).encode(
+    intervals = base.transform_filter("isValid(datum.low)").mark_rule(
+        strokeWidth=3, opacity=0.5, yOffset=_BELOW
+    )
+    points = base.mark_point(filled=True, opacity=1, size=110, yOffset=_BELOW).encode(
         x=x,
         tooltip=[
             alt.Tooltip("pair:N", title="pair"),
@@ -82,10 +93,16 @@ def chance_chart(
             alt.Tooltip("high:Q", title="to", format=".4f"),
         ],
     )
-    texts = base.mark_text(dy=-13, fontSize=12, fontWeight=600).encode(
-        x="cosine:Q", text=alt.Text("cosine:Q", format=f".{digits}f")
+    # Name and number stand above the point, at the chart's edges: beside it they would leave it no
+    # room in a narrow window.
+    written: dict[str, Any] = {"dy": -_BELOW - 2, "fontSize": 12, "fontWeight": 600}
+    names = base.mark_text(align="left", **written).encode(x=alt.value(4), text="pair:N")
+    numbers = base.mark_text(align="right", dx=-4, **written).encode(
+        x=alt.value("width"), text=alt.Text("cosine:Q", format=f".{digits}f")
     )
-    layers = alt.LayerChart(layer=[bands, intervals.encode(x="low:Q", x2="high:Q"), points, texts])
+    layers = alt.LayerChart(
+        layer=[bands, intervals.encode(x="low:Q", x2="high:Q"), points, names, numbers]
+    )
     pair_name = f"{match.head} ↔ {match.best}"
     if match.p_value is None:
         standing = "above" if match.cosine > chance.high else "within"
@@ -96,7 +113,7 @@ def chance_chart(
         beyond = "beyond chance" if match.p_value <= level else "not beyond chance"
         title = f"{pair_name}: {beyond} ({p_text(match.p_value)})"
     title += " (grey: chance, its mean to 5 % above)"
-    chart = placed(layers, width=width, height=44 * len(values) + 20, title=title)
+    chart = placed(layers, width=width, height=_LINES * len(values), title=title)
     return themed(chart, theme, name=name, description=f"Dot chart of cosines. {title}.")
 
 
@@ -105,7 +122,7 @@ def migration_chart(
 ) -> alt.LayerChart:
     """A line from every head of one model to its best match in the other.
 
-    A head that is chosen on the page stands out; a click on a line chooses its head. level: p
+    A head that is chosen on the page stands out. level: p
     values at most this high are beyond chance: of many heads only these are drawn at first.
     """
     heads_a, heads_b = pair.matrix.heads_a, pair.matrix.heads_b
@@ -129,9 +146,10 @@ def migration_chart(
     is_many = max(len(heads_a), len(heads_b)) >= _MANY_HEADS
     box = alt.binding_checkbox(name="also matches within chance ") if is_many else alt.Undefined
     shows_all = alt.param(name="shows_all", value=not is_many, bind=box)
-    columns = 1 if width is not None and width < _LEGEND_WIDTH else len(kinds)
+    columns: int | alt.ExprRef = 1 if width is not None and width < _LEGEND_WIDTH else len(kinds)
+    if width is None:
+        columns = legend_columns(kinds)
     y = alt.Y("a:Q").scale(domain=[1, 0], nice=False).axis(None)
-    chosen = alt.selection_point(name="chosen", fields=["row"], on="click", clear=False)
     is_chosen = f"{CHOSEN} === datum.row"
     lines = (
         alt.Chart(inline(values))
@@ -149,7 +167,7 @@ def migration_chart(
                 orient="top",
                 symbolType="stroke",
                 symbolSize=300,
-                offset=26,
+                offset=42,
                 columns=columns,
             ),
             opacity=alt.condition(is_chosen, alt.value(1), alt.value(0.55)),
@@ -161,7 +179,7 @@ def migration_chart(
                 alt.Tooltip("kind:N", title="match"),
             ],
         )
-        .add_params(alt.param(name=CHOSEN, value=-1), chosen, shows_all)
+        .add_params(alt.param(name=CHOSEN, value=-1), shows_all)
     )
     sides: list[tuple[str, dict[Head, float], int, Literal["left", "right"], int]] = [
         (model_a, rows_a, 0, "right", -6),
@@ -169,13 +187,24 @@ def migration_chart(
     ]
     names = []
     for model, places, side, align, dx in sides:
-        rows = ({"head": head.index, "a": place} for head, place in places.items())
-        text = alt.Chart(inline(rows)).mark_text(align=align, dx=dx, fontSize=10, color=theme.ink)
-        names.append(text.encode(x=alt.XDatum(side), y=y, text="head:N"))
-        text = alt.Chart(inline([{"model": model, "a": 0}])).mark_text(
-            align=align, dx=dx, dy=-14, fontSize=12, fontWeight=600, color=theme.ink
+        rows = (
+            {"head": head.index, "a": height, "place": head.place}
+            for head, height in places.items()
         )
-        names.append(text.encode(x=alt.XDatum(side), y=y, text="model:N"))
+        text = alt.Chart(inline(rows)).mark_text(
+            align=align, dx=dx, fontSize=10, color=theme.ink, cursor="pointer"
+        )
+        names.append(text.encode(x=alt.XDatum(side), y=y, text="head:N"))
+        # One above the other: each may take the whole width.
+        text = alt.Chart(inline([{"model": model, "a": 0}])).mark_text(
+            align="right" if side else "left",
+            dy=-14 if side else -29,
+            fontSize=12,
+            fontWeight=600,
+            color=theme.ink,
+        )
+        edge = alt.value("width" if side else 0)
+        names.append(text.encode(x=edge, y=y, text="model:N"))
     height = max(len(heads_a), len(heads_b)) * 13
     chart = placed(alt.LayerChart(layer=[lines, *names]), width=width, height=height, title=title)
     return themed(chart, theme, name=name, description=f"Lines between two columns. {title}.")
@@ -222,9 +251,9 @@ def nearest_chart(
     name: str,
     theme: Theme = LIGHT,
     width: int | None = None,
-) -> alt.LayerChart:
+) -> alt.Chart:
     """The heads of the other model that are most like the chosen head: at first the reference."""
-    model_a, model_b = matrix.heads_a[0].model, matrix.heads_b[0].model
+    model_b = matrix.heads_b[0].model
     values = [
         {
             "row": row,
@@ -232,12 +261,8 @@ def nearest_chart(
         }
         for row, cosines in enumerate(matrix.cosines)
     ]
-    n_shown = min(_N_NEAREST, len(matrix.heads_b))
-    low, high = _nearest_range(matrix, n_shown)
-    span = high - low
-    # Room for the names before the bars and for the numbers after them.
-    domain = [low - 0.42 * span, high + 0.16 * span]
-    base = (
+    n_shown = n_nearest(matrix)
+    dots: alt.Chart = (
         alt.Chart(inline_text(values))
         .transform_filter(f"datum.row === {CHOSEN}")
         .transform_calculate(column=f"sequence({len(matrix.heads_b)})")
@@ -245,41 +270,45 @@ def nearest_chart(
         .transform_filter("isValid(datum.cosine)")
         .transform_window(rank="row_number()", sort=[{"field": "cosine", "order": "descending"}])
         .transform_filter(f"datum.rank <= {n_shown}")
-        .transform_calculate(pair="heads_a[datum.row] + ' ↔ ' + heads_b[datum.column]")
-        .encode(y=alt.Y("rank:O").axis(None))
+        .transform_calculate(
+            pair="heads_a[datum.row] + ' ↔ ' + heads_b[datum.column]",
+            place=f"{json.dumps(model_b)} + ':' + heads_b[datum.column]",
+            line="heads_b[datum.column] + '   ' + format(datum.cosine, '.4f')",
+        )
+        # Dots, for the axis is cut to the cosines that are shown: bars would have to start at 0,
+        # where most of these end within the width of a line.
+        .mark_point(filled=True, opacity=1, size=90, cursor="pointer")
+        .encode(
+            y=alt.Y("line:N")
+            .sort(field="rank")
+            .title(None)
+            .axis(domain=False, ticks=False, grid=True, labelFontSize=11, labelLimit=0),
+            x=alt.X("cosine:Q")
+            .scale(zero=False, nice=True, padding=12)
+            .axis(tickCount=5, grid=False, labelOverlap="greedy")
+            .title(
+                [f"cosine of two {COMPARED[matrix.similarity]}", "(axis cut to the values shown)"]
+            ),
+            color=alt.condition(
+                "datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)
+            ),
+            tooltip=[
+                alt.Tooltip("pair:N", title="pair"),
+                alt.Tooltip("cosine:Q", format=".4f"),
+                alt.Tooltip("rank:Q", title="rank"),
+            ],
+        )
+        .add_params(
+            alt.param(name=CHOSEN, value=matrix.heads_a.index(reference)),
+            alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
+            alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),
+        )
     )
-    bars = base.mark_bar().encode(
-        x=alt.X("cosine:Q")
-        .scale(domain=domain, nice=False)
-        .axis(values=[round(low + part * span / 4, 6) for part in range(5)], format=".2~r")
-        .title(f"cosine of two {COMPARED[matrix.similarity]}"),
-        x2=alt.X2Datum(low),
-        color=alt.condition("datum.rank === 1", alt.value(theme.other), alt.value(theme.reference)),
-        tooltip=[
-            alt.Tooltip("pair:N", title="pair"),
-            alt.Tooltip("cosine:Q", format=".4f"),
-            alt.Tooltip("rank:Q", title="rank"),
-        ],
-    )
-    values_text = base.mark_text(align="left", dx=5, color=theme.ink, fontSize=11).encode(
-        x="cosine:Q", text=alt.Text("cosine:Q", format=".4f")
-    )
-    names = base.mark_text(align="right", dx=-6, color=theme.ink, fontSize=11).encode(
-        x=alt.XDatum(low), text="pair:N"
-    )
-    title = f"The {n_shown} heads of {model_b} that are most like the chosen head of {model_a}"
-    layers = alt.LayerChart(layer=[bars, values_text, names]).add_params(
-        alt.param(name=CHOSEN, value=matrix.heads_a.index(reference)),
-        alt.param(name="heads_a", value=[head.index for head in matrix.heads_a]),
-        alt.param(name="heads_b", value=[head.index for head in matrix.heads_b]),
-    )
-    chart = placed(layers, width=width, height=24 * n_shown, title=title)
-    return themed(chart, theme, name=name, description=f"Bar chart. {title}.")
+    title = nearest_title(n_shown, model_b, reference)
+    chart: alt.Chart = placed(dots, width=width, height=24 * n_shown, title=title)
+    return themed(chart, theme, name=name, description=f"Dot chart. {title}.")
 
 
-def _nearest_range(matrix: CosineMatrix, n_shown: int) -> tuple[float, float]:
-    """From where to where bars reach, whichever head is chosen; to 1 where cosines are high."""
-    high = max(matrix.defined)
-    rows = [sorted((v for v in row if v is not None), reverse=True) for row in matrix.cosines]
-    low = min((row[min(n_shown, len(row)) - 1] for row in rows if row), default=0.0)
-    return min(0.0, low), 1.0 if high > 0.5 else max(high, 0.01)
+def n_nearest(matrix: CosineMatrix) -> int:
+    """How many heads are shown as the most alike ones."""
+    return min(_N_NEAREST, len(matrix.heads_b))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -42,6 +42,11 @@ _SEQUENTIAL: Final = "yellowgreenblue"
 _TITLE_LENGTH = 46
 # A figure's title in pixels, and how wide its bold letters are on average, rather more than less.
 _TITLE_SIZE, _TITLE_LETTER = 12, 7.0
+
+# Pixels of a legend's letters on average, and of its symbol with the gap to the next entry.
+_LEGEND_LETTER, _LEGEND_SYMBOL = 6.6, 44
+# The largest a cell of a map gets, in pixels.
+_CELL = 36
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart)
 
@@ -90,6 +95,38 @@ def placed(chart: AnyChart, *, width: int | None, height: int, title: str) -> An
         # Above the axis labels too, so that a title has all of a narrow figure's width.
         title=alt.TitleParams(title_lines(title, width), frame="bounds", fontSize=_TITLE_SIZE),
     )
+
+
+def legend_columns(labels: Sequence[str]) -> alt.ExprRef:
+    """How many of a legend's entries stand beside each other in the width of a page."""
+    entry = round(_LEGEND_LETTER * max(map(len, labels), default=0)) + _LEGEND_SYMBOL
+    return alt.ExprRef(f"max(1, min({len(labels)}, floor(containerSize()[0] / {entry})))")
+
+
+def squares(
+    chart: AnyChart,
+    n_columns: int,
+    n_rows: int,
+    *,
+    beside: int,
+    has_labels: bool = False,
+    tallest: int | None = None,
+) -> AnyChart:
+    """A map of cells that a page makes as high as its cells are squares in the width at hand.
+
+    beside: pixels that the axis beside it takes. has_labels: each row and column has a label, whose
+    size follows the cells'. tallest: pixels, None for as high as it takes.
+    """
+    cells = {
+        "x": n_columns,
+        "y": n_rows,
+        "beside": beside,
+        "labels": has_labels,
+        "most": _CELL,
+        "tallest": tallest,
+    }
+    made: AnyChart = chart.properties(usermeta={"cells": cells})
+    return made
 
 
 def colours(theme: Theme) -> dict[str, str]:

@@ -8,6 +8,7 @@ import altair as alt
 
 from reports.charts.theme import LIGHT, Theme, inline, placed, themed
 from reports.data.trends import Trend
+from reports.data.wording import with_unit
 
 # Scores that are shares: their axis ends at 0 and 1 at the most.
 _UNBOUNDED = ("entropy", "distance")
@@ -52,7 +53,7 @@ def trend_chart(
     limit = min(top, highest * 1.08) or 1.0
     value = (
         alt.Y("value:Q")
-        .title(trend.name)
+        .title(with_unit(trend.score))
         .scale(domain=[0, limit], nice=False)
         .axis(tickCount=5, format=".2~g")
     )
@@ -69,7 +70,7 @@ def trend_chart(
         tooltip=[
             alt.Tooltip("head:N", title="head"),
             alt.Tooltip("step:Q", title="step", format=","),
-            alt.Tooltip("value:Q", title=trend.name, format=".4f"),
+            alt.Tooltip("value:Q", title=trend.score, format=".4f"),
             alt.Tooltip("low:Q", title="95 % low", format=".4f"),
             alt.Tooltip("high:Q", title="95 % high", format=".4f"),
             alt.Tooltip("model:N", title="model"),

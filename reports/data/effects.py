@@ -6,15 +6,29 @@ import itertools
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ingest.dataset.relations import ABLATION_KINDS
+from reports.data.interventions.estimates import Estimated, Pairs, read_estimates, read_pairs
+from reports.data.interventions.texts import (
+    Example,
+    SeedChange,
+    SeedCorrelations,
+    changes_of,
+    read_correlations,
+    read_examples,
+)
 from reports.data.report import Head
 from reports.data.rounding import rounded, rounded_or_none
 from sql.session import Session
 
 # The tables of which the page shows something; a dataset may lack each.
-TABLES = ("ablation_effects", "generations", "layer_readouts")
+TABLES = (
+    "ablation_effects",
+    "attribution_effects",
+    "pair_effects",
+    "generations",
+    "layer_readouts",
+)
 # Changes of the most probable token that the page lists for a head.
 _N_TOKENS = 5
 
@@ -119,27 +133,6 @@ class Work:
 
 
 @dataclass(frozen=True)
-class SeedCorrelations:
-    """Spearman's correlation of complexity and steps, seed by seed, of one model and ablation.
-
-    values: where it is defined, of n_seeds. The rest compares with the whole model over seeds, and
-    is None for the whole model, and where it is undefined for all of them.
-    """
-
-    model: str
-    prompt_set: str
-    sampling: str
-    ablation: str
-    kind: str
-    n_seeds: int
-    values: tuple[float, ...]
-    median: float | None
-    median_change: float | None
-    p_sign: float | None
-    smallest_p: float | None
-
-
-@dataclass(frozen=True)
 class ReadoutPoint:
     """How probable a class of tokens is where steps begin, read out after one layer."""
 
@@ -169,8 +162,16 @@ class Effects:
     absent: tuple[str, ...]
     ablated: tuple[Ablated, ...]
     works: tuple[Work, ...]
+    estimated: tuple[Estimated, ...]
+    pairs: tuple[Pairs, ...]
     correlations: tuple[SeedCorrelations, ...]
+    examples: tuple[Example, ...]
     readouts: tuple[Readout, ...]
+
+    @property
+    def seed_changes(self) -> tuple[SeedChange, ...]:
+        """Complexity and steps of each ablation beside those of its whole model."""
+        return changes_of(self.correlations)
 
     @property
     def kind(self) -> str | None:
@@ -202,7 +203,10 @@ def read_effects(session: Session, reference: Head, others: list[str]) -> Effect
         absent=absent,
         ablated=ablated,
         works=tuple(_works(session, reference, others, ablated)),
-        correlations=() if "generations" in absent else tuple(_correlations(session)),
+        estimated=() if "attribution_effects" in absent else tuple(read_estimates(session)),
+        pairs=() if "pair_effects" in absent else tuple(read_pairs(session)),
+        correlations=() if "generations" in absent else tuple(read_correlations(session)),
+        examples=() if "generations" in absent else tuple(read_examples(session)),
         readouts=() if "layer_readouts" in absent else tuple(_readouts(session)),
     )
 
@@ -291,36 +295,6 @@ def _top_tokens(session: Session, head: Head, kind: str) -> TopTokens:
             for row in changed[:_N_TOKENS]
         ),
     )
-
-
-def _correlations(session: Session) -> Iterator[SeedCorrelations]:
-    keys = ("model", "prompt_set", "sampling", "ablation", "kind")
-    changes = {
-        tuple(row[key] for key in keys): row
-        for row in session.rows("select * from spearman_changes")
-    }
-    rows = session.rows(
-        "select * from spearman_complexity_steps order by model, prompt_set, sampling, "
-        "ablation <> 'none', ablation, kind, seed"
-    )
-    for place, group in itertools.groupby(rows, lambda row: tuple(row[key] for key in keys)):
-        values = [row["spearman"] for row in group]
-        defined = [rounded(value) for value in values if value is not None]
-        change: dict[str, Any] = changes.get(place, {})
-        model, prompt_set, sampling, ablation, kind = place
-        yield SeedCorrelations(
-            model=model,
-            prompt_set=prompt_set,
-            sampling=sampling,
-            ablation=ablation,
-            kind=kind,
-            n_seeds=len(values),
-            values=tuple(defined),
-            median=rounded(statistics.median(defined)) if defined else None,
-            median_change=rounded_or_none(change.get("median_change")),
-            p_sign=rounded_or_none(change.get("p_sign")),
-            smallest_p=rounded_or_none(change.get("smallest_p")),
-        )
 
 
 def _readouts(session: Session) -> Iterator[Readout]:

@@ -33,12 +33,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Provenance:
-    """dataset_sha256: of the manifest. commands: as typed in a shell. citation: a BibTeX entry."""
+    """How a dataset and its report were made.
+
+    dataset_sha256: of the manifest. commands: as typed in a shell. citation: a BibTeX entry.
+    n_unreadable: prompts that an ingest left out, as a model cannot read them.
+    """
 
     dataset_sha256: str
     checks: tuple[Check, ...]
     commands: tuple[str, ...]
     citation: str
+    n_unreadable: int
 
 
 def read_provenance(session: Session, report: Report) -> Provenance:
@@ -50,6 +55,7 @@ def read_provenance(session: Session, report: Report) -> Provenance:
         checks=tuple(checks[model.name] for model in manifest.models),
         commands=(*_ingest_commands(manifest), _report_command(session, report)),
         citation=_citation(manifest),
+        n_unreadable=len(manifest.left_out or ()),
     )
 
 
@@ -60,6 +66,7 @@ def _ingest_commands(manifest: Manifest) -> list[str]:
         given = ["--prompts", manifest.variant]
     if manifest.structural is not None:
         given += ["--structural", manifest.structural]
+    given += ["--skip-unreadable"] if manifest.left_out else []
     commands = [
         f"# {model.name} was imported from {printable(model.source)}: no command runs it again"
         for model in manifest.models

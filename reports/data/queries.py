@@ -362,10 +362,10 @@ def read_profile(session: Session, head: Head) -> Profile:
 def _head_masses(session: Session, model: str) -> tuple[HeadMass, ...]:
     """The heads of a model, the one with the most structural mass in the later half first."""
     rows = session.rows(
-        "select layer, head, avg(mass) as mean_mass, any_value(late_mass) as late_mass "
+        "select layer, head, avg(mass) as mean_mass, late_mass "
         "from profiles inner join late_mass using (model, layer, head) "
-        "where model = $model group by layer, head "
-        "order by round(any_value(late_mass), 9) desc, layer, head",
+        "where model = $model group by layer, head, late_mass "
+        "order by round(late_mass, 9) desc, layer, head",
         {"model": model},
     )
     return tuple(

@@ -22,6 +22,15 @@ class Head:
         """
         return f"L{self.layer}H{self.head}"
 
+    @property
+    def place(self) -> str:
+        """The head as an address or an option names it.
+
+        >>> Head("standard", 3, 0).place
+        'standard:L3H0'
+        """
+        return f"{self.model}:{self.index}"
+
     def __str__(self) -> str:
         return f"{self.model} {self.index}"
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from reports.data.report import Head
 from reports.data.rounding import rounded, rounded_or_none
-from reports.data.wording import SCORES
 from sql.session import Session
 
 # What a page shows of each run; a figure may be of any score.
@@ -55,16 +54,11 @@ class Trend:
     n_changed: int | None
 
     @property
-    def name(self) -> str:
-        """The score as people read it."""
-        return SCORES.get(self.score, self.score)
-
-    @property
     def title(self) -> str:
         """What the highest head did, as a description."""
         head = self.heads[0]
         first, last = head.points[0], head.points[-1]
-        text = f"{self.name}: {head.head.index} goes from {first.value:.2f} to {last.value:.2f}"
+        text = f"{self.score}: {head.head.index} goes from {first.value:.2f} to {last.value:.2f}"
         if head.emergence_step is None:
             return text
         return f"{text}, half of it by step {head.emergence_step:,}"
@@ -73,8 +67,9 @@ class Trend:
 def runs(session: Session) -> list[str]:
     """The runs of which there are two checkpoints or more, that with the most first."""
     found = session.rows(
-        "select run from checkpoints group by run having count(distinct step) > 1 "
-        "order by count(distinct step) desc, run"
+        "with counted as ("
+        "select run, count(distinct step) as n_steps from checkpoints group by run) "
+        "select run from counted where n_steps > 1 order by n_steps desc, run"
     )
     return [row["run"] for row in found]
 

@@ -13,7 +13,7 @@ def read_verdict(session: Session, reference: Head, other: str) -> Verdict:
     level = session.parameters.significance_level
     pair = {"model": reference.model, "other": other}
     (counts,) = session.rows(
-        "select any_value(similarity) as similarity, count(*) as n_heads, "
+        "select min(similarity) as similarity, count(*) as n_heads, "
         "count(p_family) as n_tested, min(p_family) as smallest_p, "
         "count(*) filter (where is_beyond_chance) as n_beyond "
         "from verdicts where model_a = $model and model_b = $other",

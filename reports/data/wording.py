@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from reports.data.report import Claim, Criterion, Head, Report
 from reports.data.verdicts import count_sentence, groups_sentence, match_sentence
@@ -183,24 +183,54 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-# What the views' scores are called where people read them, with their units.
-SCORES = {
-    "structural_late": "structural tokens, later half",
-    "structural": "structural tokens",
-    "previous_token": "previous token",
-    "current_token": "current token",
-    "first_token": "first token",
-    "first_token_again": "first token again",
-    "duplicate_token": "earlier equal tokens",
-    "induction": "induction",
-    "marker": "markers",
-    "task": "task tokens",
-    "step": "step tokens",
-    "own_step": "its own step",
-    "previous_step": "the step before",
-    "entropy": "entropy (bits)",
-    "distance": "mean distance (tokens)",
+# The scores of the views, under their names there, by what they measure; what a value is of.
+_SHARE = "share of attention"
+SCORE_GROUPS = {
+    "Structure of the text": {
+        "late_mass": f"{_SHARE} on structural tokens, mean over the later half of the profile",
+        "structural": f"{_SHARE} on structural tokens",
+        "marker": f"{_SHARE} on markers",
+        "task": f"{_SHARE} on tokens of the task",
+        "step": f"{_SHARE} on tokens of steps",
+        "own_step": f"{_SHARE} on the query's own step",
+        "previous_step": f"{_SHARE} on the step before the query's",
+    },
+    "Position": {
+        "previous_token": f"{_SHARE} on the token before the query",
+        "current_token": f"{_SHARE} on the query itself",
+        "first_token": f"{_SHARE} on the first token",
+        "distance": "mean distance to the keys, in tokens",
+    },
+    "Repetition": {
+        "duplicate_token": f"{_SHARE} on earlier tokens equal to the query's",
+        "induction": f"{_SHARE} on tokens that follow earlier ones equal to the query's",
+        "first_token_again": f"{_SHARE} on later copies of the first token",
+    },
+    "Concentration": {"entropy": "entropy of a query's weights, in bits"},
 }
+_UNITS = {"entropy": "bits", "distance": "tokens"}
+
+
+def with_unit(score: str) -> str:
+    """A score with the unit of its values.
+
+    >>> with_unit("entropy"), with_unit("induction")
+    ('entropy (bits)', 'induction (share)')
+    """
+    return f"{score} ({_UNITS.get(score, 'share')})"
+
+
+def grouped_scores(names: Collection[str]) -> dict[str, dict[str, str]]:
+    """Those of some scores by group, with what each measures; groups without any are left out.
+
+    >>> grouped_scores(["entropy"])
+    {'Concentration': {'entropy': "entropy of a query's weights, in bits"}}
+    """
+    found = {
+        group: {score: text for score, text in scores.items() if score in names}
+        for group, scores in SCORE_GROUPS.items()
+    }
+    return {group: scores for group, scores in found.items() if scores}
 
 
 def visible(text: str) -> str:

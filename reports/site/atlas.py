@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reports.data.patterns import MAX_TOKENS
 from reports.data.report import Head
 from reports.data.rounding import rounded
-from reports.data.wording import shortened, visible
+from reports.data.wording import grouped_scores, shortened, visible
 from sql.session import Session
 
 # A page holds the patterns of as many prompts as fit: two bytes a weight before they are packed.
@@ -23,7 +23,7 @@ MOST_WEIGHTS = 3_000_000
 N_MATCHES = 3
 # Weights are stored as whole numbers of this unit: as exact as a page shows them.
 WEIGHT_UNIT = 1e-4
-LATE_MASS = "structural_late"
+LATE_MASS = "late_mass"
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,7 @@ def read_atlas(session: Session) -> Atlas:
     """The atlas of a dataset, over its analysed prompts."""
     table = {row["model"]: row for row in session.rows("select * from models")}
     names = [entry.name for entry in session.dataset.manifest.models]
-    scores = [
-        row["score"]
-        for row in session.rows("select distinct score from head_scores where value is not null")
-    ]
-    score_names = (LATE_MASS, *sorted(scores))
+    score_names = _score_names(session)
     models = tuple(
         AtlasModel(
             name=name,
@@ -139,6 +135,21 @@ def read_atlas(session: Session) -> Atlas:
         n_analysed=len(analysed),
         patterns=_patterns(session, models, [prompt.prompt_id for prompt in prompts]),
     )
+
+
+def _score_names(session: Session) -> tuple[str, ...]:
+    """The scores that mean something for these prompts, group by group.
+
+    What is 0 for every head, as attention to steps in a text without steps, says nothing of any.
+    """
+    found = {
+        row["score"]
+        for row in session.rows(
+            "select score from head_scores group by score having max(abs(value)) > 0 "
+            f"union all select '{LATE_MASS}' from late_mass having max(late_mass) > 0"
+        )
+    }
+    return tuple(score for group in grouped_scores(found).values() for score in group)
 
 
 def _heads(session: Session, model: str, score_names: tuple[str, ...]) -> Iterator[HeadFacts]:
@@ -210,7 +221,7 @@ def _patterns(
     parts = []
     for model in models:
         relation = session.query(
-            "select round(weight / $unit)::usmallint as units from attention where model = $m "
+            "select round(weight / $unit)::integer as units from attention where model = $m "
             "and prompt_id in (select unnest($ids)) and query < $n and key < $n "
             "order by layer, head, prompt_id, query, key",
             {"unit": WEIGHT_UNIT, "m": model.name, "ids": prompt_ids, "n": MAX_TOKENS},
@@ -228,6 +239,10 @@ def as_json(atlas: Atlas) -> dict[str, Any]:
     }
     return {
         "scores": atlas.score_names,
+        "groups": [
+            [group, list(scores.items())]
+            for group, scores in grouped_scores(atlas.score_names).items()
+        ],
         "unit": WEIGHT_UNIT,
         "models": [
             {

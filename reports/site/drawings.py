@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 import altair as alt
 from markupsafe import Markup
 
+from reports.charts.choices import distribution_title, matrix_title, nearest_title
 from reports.charts.cosine_charts import distribution_chart, matrix_chart
 from reports.charts.effect_charts import effects_chart, readout_chart, strip_chart
 from reports.charts.group_charts import groups_chart
+from reports.charts.intervention_charts import agreement_chart, seeds_chart
 from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
-from reports.charts.swap_charts import chance_chart, migration_chart, nearest_chart
+from reports.charts.swap_charts import chance_chart, migration_chart, n_nearest, nearest_chart
 from reports.charts.trend_charts import trend_chart
 from reports.data import wording
 from reports.data.effects import Effects
@@ -49,15 +51,44 @@ def swaps(report: Report) -> dict[str, list[Figure]]:
         chart = migration_chart(pair, name=f"migration_{number}", level=report.verdicts[0].level)
         figures[f"map:{other}"] = [figure_of(chart)]
         figures[f"cosines:{other}"] = [
-            figure_of(matrix_chart(pair.matrix, claim, name=f"matrix_{number}", is_linked=True)),
+            figure_of(
+                matrix_chart(pair.matrix, claim, name=f"matrix_{number}", ranking=pair.ranking)
+            ),
             figure_of(nearest_chart(pair.matrix, claim.match.head, name=f"nearest_{number}")),
-            figure_of(distribution_chart(pair.matrix, claim, name=f"distribution_{number}")),
+            figure_of(
+                distribution_chart(
+                    pair.matrix, claim, name=f"distribution_{number}", ranking=pair.ranking
+                )
+            ),
         ]
     return figures
 
 
+def captions(report: Report) -> dict[str, list[str]]:
+    """What the charts of all heads are titled for each head that may be chosen, by their ids."""
+    found: dict[str, list[str]] = {}
+    for number, pair in enumerate(report.pairs):
+        matches = {match.head: match for match in pair.ranking}
+        heads, other = pair.matrix.heads_a, pair.claim.match.best.model
+        median, n_shown = pair.claim.spread.median, n_nearest(pair.matrix)
+        for head in heads:
+            match = matches.get(head)
+            none = f"{head} has no match in {other}"
+            titles = {
+                "matrix": matrix_title(match, median) if match else none,
+                "nearest": nearest_title(n_shown, other, head) if match else none,
+                "distribution": distribution_title(pair.matrix, match) if match else none,
+            }
+            for name, title in titles.items():
+                found.setdefault(f"{name}_{number}", []).append(title)
+    return found
+
+
 def effects(found: Effects) -> dict[str, list[Figure]]:
-    """The charts of what heads do: `grid:KIND:MODEL`, `work:MODEL`, and `readouts`."""
+    """The charts of what heads do.
+
+    `grid:KIND:MODEL`, `work:MODEL`, `agreement:KIND:MODEL`, `seeds` and `readouts`.
+    """
     marked = {work.other: work.match for work in found.works}
     marked[found.reference.model] = found.reference
     figures = {
@@ -68,6 +99,16 @@ def effects(found: Effects) -> dict[str, list[Figure]]:
     }
     for number, work in enumerate(found.works):
         figures[f"work:{work.other}"] = [figure_of(strip_chart(work, name=f"work_{number}"))]
+    for number, estimated in enumerate(found.estimated):
+        if estimated.n_both:
+            chart = agreement_chart(
+                estimated, marked.get(estimated.model), name=f"agreement_{number}"
+            )
+            figures[f"agreement:{estimated.kind}:{estimated.model}"] = [figure_of(chart)]
+    figures["seeds"] = [
+        figure_of(seeds_chart(change, name=f"seeds_{number}"))
+        for number, change in enumerate(found.seed_changes)
+    ]
     figures["readouts"] = [
         figure_of(readout_chart(readout, found.reference.model, name=f"readout_{number}"))
         for number, readout in enumerate(found.readouts)
@@ -80,7 +121,7 @@ def trends(found: Sequence[Trend]) -> dict[str, list[Figure]]:
     figures: dict[str, list[Figure]] = {}
     for number, trend in enumerate(found):
         chart = trend_chart(trend, name=f"trend_{number}")
-        figures.setdefault(trend.run, []).append(figure_of(chart))
+        figures.setdefault(trend.run, []).append(figure_of(chart, trend.heads[0].head.model))
     return figures
 
 
@@ -130,7 +171,7 @@ def _profile_figures(report: Report, pair: Pair, number: int) -> Iterator[Figure
                 title=f"{words}: cosine {cosine:.{digits}f}",
                 mass_limit=_mass_limit(report),
             )
-            yield figure_of(chart)
+            yield figure_of(chart, best.model)
 
 
 def _mass_limit(report: Report) -> float:

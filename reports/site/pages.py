@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import write_text_aside, write_texts_aside
 from ingest.kernel.progress import Progress
+from reports.ask.engine import HOW_TO_GET, read_engine
+from reports.ask.page import ask_page
+from reports.ask.rows import RowChoice, check_condition, read_rows
 from reports.data import effect_wording, wording
 from reports.data.effects import read_effects
 from reports.data.prompt_texts import read_prompt_texts
@@ -18,67 +22,104 @@ from reports.data.report import Report
 from reports.data.trends import read_trends
 from reports.site import drawings
 from reports.site.atlas import as_json, read_atlas
-from reports.site.rendering import MENU, Page, document, fill, script_json
+from reports.site.links import HeadLinks
+from reports.site.rendering import GENERATOR, MENU, Page, document, fill, script_json
 from reports.study.runs import HISTORY_NAME, Run, changes, read_runs
 from sql.session import Session
 
 PAGE_NAME = "index.html"
 # The page of the runs lists the latest.
 _MOST_RUNS = 200
+# Characters of a page within which it says who made it.
+_HEAD_LENGTH = 300
+_SOME_ROWS = RowChoice()
 
 
 def write_report(
-    session: Session, out: Path, single_file: bool = False, report: Report | None = None
+    session: Session,
+    out: Path,
+    single_file: bool = False,
+    report: Report | None = None,
+    rows: RowChoice | None = _SOME_ROWS,
 ) -> Path:
     """Writes the pages of a dataset into a folder; returns the path of the first, `index.html`.
 
     single_file: all of them in that one file. report: what `read_report` read of this session, None
-    to read it. The same dataset, parameters and earlier runs give the same bytes.
+    to read it. rows: those that travel with the page Ask, None for no such page. The same dataset,
+    parameters and earlier runs give the same bytes, the packed rows of Ask aside, which DuckDB
+    writes in another order of their words each time.
 
-    Raises: InputError where no stored prompt is of the variant that was asked for, or `out` is a
-    file; HeadswapError where a page cannot be written.
+    Raises: InputError where no stored prompt is of the variant that was asked for, the condition on
+    rows is refused, or `out` is a file; HeadswapError where a page cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder with --out")
+    if rows is not None:
+        check_condition(session, rows)
     pages = []
+    links = HeadLinks((model.name for model in session.dataset.manifest.models), single_file)
     with Progress("report", len(MENU), "pages") as progress:
         for page in itertools.chain(
-            _pages(session, report or read_report(session)), [_history(read_runs(out))]
+            _pages(session, report or read_report(session), links, rows),
+            [_history(read_runs(out), links)],
         ):
             pages.append(page)
             progress.add(1)
     site = [page.name for page in pages]
     if single_file:
-        write_text_aside(out / PAGE_NAME, document(pages, site))
+        texts = {out / PAGE_NAME: document(pages, site, links)}
     else:
-        texts = {out / f"{page.name}.html": document([page], site) for page in pages}
-        # The first page last: whoever finds it finds the others.
-        write_texts_aside(dict(reversed(texts.items())))
+        texts = {out / f"{page.name}.html": document([page], site, links) for page in pages}
+    # The first page last: whoever finds it finds the others.
+    write_texts_aside(dict(reversed(texts.items())))
+    _remove_others(out, kept=texts.keys())
     return out / PAGE_NAME
+
+
+def _remove_others(out: Path, kept: Collection[Path]) -> None:
+    """Deletes the pages that an earlier report left, nothing that headswap did not write."""
+    for name in MENU:
+        path = out / f"{name}.html"
+        if path in kept or not path.is_file():
+            continue
+        with path.open(encoding="utf-8", errors="replace") as file:
+            if GENERATOR in file.read(_HEAD_LENGTH):
+                path.unlink()
 
 
 def write_history(out: Path) -> None:
     """Writes the page of the runs anew, from the runs that a report folder remembers."""
-    page = _history(read_runs(out))
+    runs = read_runs(out)
+    # Of the dataset that the pages beside it are about.
+    links = HeadLinks(runs[-1].models if runs else (), is_single=False)
+    page = _history(runs, links)
     site = [name for name in MENU if name == page.name or (out / f"{name}.html").is_file()]
-    write_text_aside(out / HISTORY_NAME, document([page], site))
+    write_text_aside(out / HISTORY_NAME, document([page], site, links))
 
 
-def _pages(session: Session, report: Report) -> Iterator[Page]:
+def _pages(
+    session: Session, report: Report, links: HeadLinks, rows: RowChoice | None
+) -> Iterator[Page]:
     atlas, trends = read_atlas(session), read_trends(session)
     others = [verdict.other for verdict in report.verdicts]
     effects = read_effects(session, report.reference.head, others)
-    shared = (("atlas", script_json(as_json(atlas))), ("scores", script_json(wording.SCORES)))
+    shared = (("atlas", script_json(as_json(atlas))),)
     yield Page(
         "index",
         wording.headline(report),
-        fill("finding.html", report=report, effects=effects, figures=drawings.finding(report)),
+        fill(
+            "finding.html",
+            link=links,
+            report=report,
+            effects=effects,
+            figures=drawings.finding(report),
+        ),
         has_charts=True,
     )
     yield Page(
         "heads",
         wording.heads_title(report, atlas.n_heads),
-        fill("heads.html", atlas=atlas, trends=trends, figures=drawings.trends(trends)),
+        fill("heads.html", link=links, atlas=atlas, trends=trends, figures=drawings.trends(trends)),
         scripts=("atlas.js", "heads.js"),
         has_charts=True,
         data=shared,
@@ -87,8 +128,8 @@ def _pages(session: Session, report: Report) -> Iterator[Page]:
     yield Page(
         "head",
         str(report.reference.head),
-        fill("head.html", atlas=atlas),
-        scripts=("atlas.js", "head.js"),
+        fill("head.html", link=links, atlas=atlas),
+        scripts=("atlas.js", "looks.js", "head.js"),
         has_charts=True,
         data=(
             *shared,
@@ -101,33 +142,54 @@ def _pages(session: Session, report: Report) -> Iterator[Page]:
         yield Page(
             "swaps",
             wording.swaps_title(report),
-            fill("swaps.html", report=report, figures=drawings.swaps(report)),
-            scripts=("tables.js", "swaps.js"),
+            fill("swaps.html", link=links, report=report, figures=drawings.swaps(report)),
+            scripts=("swaps.js",),
             has_charts=True,
+            data=(("swap_captions", script_json(_linked_captions(report, links))),),
         )
     if effects:
         yield Page(
             "effects",
             effect_wording.title(effects),
-            fill("effects.html", effects=effects, figures=drawings.effects(effects)),
+            fill("effects.html", link=links, effects=effects, figures=drawings.effects(effects)),
             has_charts=True,
         )
     texts = read_prompt_texts(session)
     yield Page(
         "prompts",
         wording.prompts_title(texts.n_shown),
-        fill("prompts.html", texts=texts),
+        fill("prompts.html", link=links, texts=texts),
         scripts=("prompts.js",),
     )
+    if rows is not None:
+        engine = read_engine()
+        if engine is None:
+            print(HOW_TO_GET, file=sys.stderr)
+        else:
+            yield ask_page(engine, read_rows(session, rows, engine.size))
     provenance = read_provenance(session, report)
-    body = fill("data.html", report=report, provenance=provenance)
+    body = fill("data.html", link=links, report=report, provenance=provenance)
     yield Page("data", wording.data_title(report), body)
 
 
-def _history(runs: tuple[Run, ...]) -> Page:
+def _linked_captions(report: Report, links: HeadLinks) -> dict[str, list[str]]:
+    """The titles of the charts of Swaps for each head, as HTML in which heads are links."""
+    return {
+        name: [str(links.text(title)) for title in titles]
+        for name, titles in drawings.captions(report).items()
+    }
+
+
+def _history(runs: tuple[Run, ...], links: HeadLinks) -> Page:
     found = changes(runs)
     return Page(
         "history",
         wording.history_title(runs, found),
-        fill("history.html", runs=runs[::-1][:_MOST_RUNS], n_runs=len(runs), changes=found[::-1]),
+        fill(
+            "history.html",
+            link=links,
+            runs=runs[::-1][:_MOST_RUNS],
+            n_runs=len(runs),
+            changes=found[::-1],
+        ),
     )

@@ -18,8 +18,13 @@ from markupsafe import Markup
 from reports.charts.theme import DARK, FONT, LIGHT, colours
 from reports.charts.vega import vega_bundle
 from reports.data import effect_wording, verdicts, wording
+from reports.data.interventions import intervention_wording
+from reports.site.links import HeadLinks
 
 _TEMPLATES = Path(__file__).parent / "templates"
+# What a page says of who made it: only such files are ever deleted.
+GENERATOR = '<meta name="generator" content="headswap">'
+_ON_EVERY_PAGE = ("address.js", "site.js", "tables.js")
 # Every page that a site may have, in the order of its menu.
 MENU = {
     "index": "Finding",
@@ -28,6 +33,7 @@ MENU = {
     "swaps": "Swaps",
     "effects": "Effects",
     "prompts": "Prompts",
+    "ask": "Ask",
     "data": "Data",
     "history": "History",
 }
@@ -35,11 +41,17 @@ MENU = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart on a page: its element's id, its Vega-Lite specification as JSON, its alt text."""
+    """A chart on a page: its element's id, its Vega-Lite specification as JSON, its alt text.
+
+    caption: its title, which the page shows as text of its own: there it wraps and holds links.
+    model: whose a head is that the caption names by its index alone.
+    """
 
     id: str
     spec: Markup
     description: str
+    caption: str
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,10 @@ class Page:
     """One page of a site. name: as in MENU; title: what it found, its heading.
 
     scripts: the files that it runs, after those that every page does. has_charts: needs Vega.
-    data: what its scripts read, by the element's id.
+    data: what its scripts read, by the element's id. styles: its sheets, after those of every page.
+    libraries: texts of scripts that run before its own. packed: bytes in base 64 that its scripts
+    unpack when they need them, by the element's id. policy: what its scripts may do beyond what
+    those of every page may, by the directive.
     """
 
     name: str
@@ -56,13 +71,24 @@ class Page:
     scripts: tuple[str, ...] = ()
     has_charts: bool = False
     data: tuple[tuple[str, Markup], ...] = ()
+    styles: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    packed: tuple[tuple[str, str], ...] = ()
+    policy: tuple[tuple[str, str], ...] = ()
 
 
-def figure_of(chart: alt.Chart | alt.LayerChart) -> Figure:
+def figure_of(chart: alt.Chart | alt.LayerChart, model: str | None = None) -> Figure:
     """A chart as a page holds it."""
     # Its parts were validated as they were made.
     spec: dict[str, Any] = chart.to_dict(validate=False)
-    return Figure(id=spec["name"], spec=script_json(spec), description=spec["description"])
+    # A template has none: its page says what it is of.
+    return Figure(
+        caption=" ".join(spec.pop("title", ())),
+        id=spec["name"],
+        spec=script_json(spec),
+        description=spec["description"],
+        model=model,
+    )
 
 
 def fill(template: str, **values: Any) -> Markup:
@@ -70,26 +96,31 @@ def fill(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(**values))
 
 
-def document(pages: Sequence[Page], site: Sequence[str]) -> str:
+def document(pages: Sequence[Page], site: Sequence[str], links: HeadLinks) -> str:
     """Pages as one HTML file. site: the names of all, those in files beside it, too."""
-    names = list(dict.fromkeys(name for page in pages for name in ("site.js", *page.scripts)))
-    scripts = [(_TEMPLATES / name).read_text(encoding="utf-8") for name in names]
+    names = list(dict.fromkeys(name for page in pages for name in (*_ON_EVERY_PAGE, *page.scripts)))
+    scripts = [library for page in pages for library in page.libraries]
+    scripts += [(_TEMPLATES / name).read_text(encoding="utf-8") for name in names]
     if any(page.has_charts for page in pages):
         scripts.insert(0, vega_bundle())
+    styles = dict.fromkeys(sheet for page in pages for sheet in page.styles)
     palettes = {"light": colours(LIGHT), "dark": colours(DARK)}
     return fill(
         "shell.html",
+        link=links,
+        generator=Markup(GENERATOR),
         pages=pages,
         menu={name: label for name, label in MENU.items() if name in site},
         is_single=len(pages) > 1,
         palettes=script_json(palettes),
         data=dict(entry for page in pages for entry in page.data),
+        packed={name: Markup(text) for page in pages for name, text in page.packed},
         scripts=[Markup(script) for script in scripts],
         # Only these scripts run, and nothing is ever fetched: the browser itself sees to it.
-        policy=_policy(scripts),
+        policy=_policy(scripts, [entry for page in pages for entry in page.policy]),
         style=Markup("").join(
             fill(sheet, font=Markup(FONT), palettes=palettes)
-            for sheet in ("site.css", "browse.css", "print.css")
+            for sheet in ("site.css", "browse.css", "charts.css", *styles, "print.css")
         ),
     )
 
@@ -109,15 +140,21 @@ def _environment() -> Environment:
     environment.globals["wording"] = wording
     environment.globals["verdicts"] = verdicts
     environment.globals["effect_wording"] = effect_wording
+    environment.globals["intervention_wording"] = intervention_wording
     return environment
 
 
-def _policy(scripts: Sequence[str]) -> Markup:
+def _policy(scripts: Sequence[str], more: Sequence[tuple[str, str]]) -> Markup:
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()) for script in scripts]
-    sources = " ".join(f"'sha256-{hash_.decode()}'" for hash_ in hashes)
-    return Markup(
-        f"default-src 'none'; script-src {sources}; style-src 'unsafe-inline'; img-src data:"
-    )
+    directives = {
+        "default-src": "'none'",
+        "script-src": " ".join(f"'sha256-{hash_.decode()}'" for hash_ in hashes),
+        "style-src": "'unsafe-inline'",
+        "img-src": "data:",
+    }
+    for name, source in more:
+        directives[name] = " ".join(filter(None, (directives.get(name), source)))
+    return Markup("; ".join(f"{name} {sources}" for name, sources in directives.items()))
 
 
 def script_json(value: Any) -> Markup:

@@ -5,6 +5,8 @@ They are shown, and never read again: a run calls functions with the study's val
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reports.study.study import Study
 from sql.engines.engine import EngineChoice
 from sql.parameters import Parameters
@@ -18,21 +20,42 @@ def ingest_command(study: Study) -> list[str]:
     options |= study.prompts.given("variant", "structural")
     options |= study.run.given("device", "dtype", "precision")
     words += [f"--{name}={value}" for name, value in options.items()]
+    words += ["--skip-unreadable"] if study.prompts.skip_unreadable else []
     words += ["--trust-remote-code"] if study.run.trust_remote_code else []
     return ["headswap", "ingest", *words, f"--out={study.dataset}"]
 
 
 def ablate_command(study: Study) -> list[str]:
     """`headswap ablate` of every head of the study's models."""
+    return _ablate_command(study, study.effects.ablate)
+
+
+def attribution_command(study: Study) -> list[str]:
+    """`headswap ablate` that estimates what ablating each head changes."""
+    return [*_ablate_command(study, study.effects.attribution), "--method=attribution"]
+
+
+def _ablate_command(study: Study, kinds: Sequence[str]) -> list[str]:
     words = [f"--model={name}" for name in study.models]
-    words += [f"--kind={kind}" for kind in study.effects.ablate]
+    words += [f"--kind={kind}" for kind in kinds]
     return ["headswap", "ablate", str(study.dataset), *words]
+
+
+def generate_command(study: Study, model: str) -> list[str]:
+    """`headswap generate` of the texts of one of the study's models."""
+    asked = study.generate
+    assert asked is not None, "called for a study with the section"
+    words = [] if asked.prompts is None else [f"--prompts={asked.prompts}"]
+    words += [f"--ablate={heads}" for heads in asked.ablate.get(model, ())]
+    options = asked.given("kind", "seeds", "temperature", "top_k", "max_new_tokens")
+    words += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    words += [f"--class={found}" for found in study.classes_of_steps]
+    return ["headswap", "generate", str(study.dataset), f"--model={model}", *words]
 
 
 def readout_command(study: Study) -> list[str]:
     """`headswap readout` of the study's classes of tokens and of what heads write."""
-    classes = study.effects.token_classes or {}
-    words = [f"--class={name}={';'.join(phrases)}" for name, phrases in classes.items()]
+    words = [f"--class={found}" for found in study.classes]
     words += [f"--model={name}" for name in study.models]
     return ["headswap", "readout", str(study.dataset), *words]
 

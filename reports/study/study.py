@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from ingest.dataset.manifest import PROBE_PREFIX
 from ingest.dataset.relations import ABLATION_KINDS, TOKEN_CLASS_NAME
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import sha256_of
-from ingest.kernel.typed import MismatchError, Place, convert, path_of
+from ingest.kernel.meant import choice_hint
+from ingest.kernel.typed import MismatchError, convert, path_of
 from reports.study.built_in import STUDIES_FOLDER, built_in_studies
+from reports.study.lines import errors_at, where
 from sql.engines.engine import EngineChoice, EngineName
 from sql.parameters import (
     Parameters,
@@ -31,8 +34,9 @@ from sql.parameters import (
 
 _HINT = "`headswap init` writes an example with every key"
 _UNTRAINED = re.compile(r"untrained:(\d+:)?")
-_HEADER = re.compile(r"""\s*\[\s*["']?(?P<name>[^\]"']+?)["']?\s*\]""")
-_SETTING = r"""\s*["']?{}["']?\s*[=.]"""
+# The class of tokens with whose phrases the steps begin that generated texts are counted by.
+_REGULATION = "regulation"
+_HEADS = re.compile(r"[lL]\d{1,4}[hH]\d{1,4}(\+[lL]\d{1,4}[hH]\d{1,4})*")
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +54,7 @@ class Prompts(_Section, frozen=True):
     file: str | None = None
     variant: str | None = None
     structural: str | None = None
+    skip_unreadable: bool = False
 
     @property
     def is_file(self) -> bool:
@@ -69,12 +74,30 @@ class RunOptions(_Section, frozen=True):
 class Effects(_Section, frozen=True):
     """What is done to the models beside watching them; by default nothing.
 
-    ablate: kinds, each of every head. token_classes: the phrases of each class that is read out;
-    without any only what heads write is stored, and None is no read-out at all.
+    ablate: kinds, each of every head; attribution: kinds of which the effects are estimated.
+    token_classes: the phrases of each class that is read out; without any only what heads write is
+    stored, and None is no read-out at all.
     """
 
     ablate: tuple[str, ...] = ()
+    attribution: tuple[str, ...] = ()
     token_classes: dict[str, tuple[str, ...]] | None = None
+
+
+class Generate(_Section, frozen=True):
+    """Texts that the models write, whole and with heads ablated.
+
+    prompts: a file or tasks of the demo, None for the prompts of the dataset. ablate: by model the
+    heads that are ablated, `L3H5`, or `L2H0+L3H5` for two together.
+    """
+
+    prompts: str | None = None
+    seeds: int = 5
+    ablate: dict[str, tuple[str, ...]] = {}
+    kind: str = "zero"
+    temperature: float = 1.0
+    top_k: int | None = None
+    max_new_tokens: int = 256
 
 
 class _Analysis(_Section, frozen=True):
@@ -98,6 +121,7 @@ class _File(_Section, frozen=True):
     prompts: Prompts = Prompts()
     run: RunOptions = RunOptions()
     effects: Effects = Effects()
+    generate: Generate | None = None
     analysis: _Analysis = _Analysis()
 
 
@@ -116,9 +140,21 @@ class Study:
     prompts: Prompts
     run: RunOptions
     effects: Effects
+    generate: Generate | None
     analysis: Parameters
     engine: EngineChoice
     text_sha256: str
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes of tokens, each as `--class` takes it."""
+        classes = self.effects.token_classes or {}
+        return [f"{name}={';'.join(phrases)}" for name, phrases in classes.items()]
+
+    @property
+    def classes_of_steps(self) -> list[str]:
+        """That of them by which the steps of generated texts are counted."""
+        return [found for found in self.classes if found.startswith(f"{_REGULATION}=")]
 
     def sha256(self) -> str:
         """What identifies its content: the hash of its text and of the prompts' file.
@@ -160,6 +196,7 @@ def _study_from(path: Path, sources: Path, results: Path) -> Study:
         prompts=prompts,
         run=file.run,
         effects=_checked_effects(file.effects, text, path),
+        generate=_checked_generate(file, sources, text, path),
         analysis=_parameters(file, text, path),
         engine=_engine(file.analysis, results, text, path),
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
@@ -172,7 +209,7 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError as error:
         raise InputError(
             f"there is no study {path}",
-            hint=f"give a TOML file, or one of {', '.join(built_in_studies())}",
+            hint=choice_hint(str(path), built_in_studies(), "give a TOML file, or one of"),
         ) from error
     except (OSError, ValueError) as error:  # a ValueError: not UTF-8, or no path
         reason = getattr(error, "strerror", None) or "not UTF-8"
@@ -190,8 +227,8 @@ def _checked_file(text: str, path: Path) -> _File:
         section, *inner = error.place
         name = f"{path_of(inner)!r} in [{section}]" if inner else repr(section)
         what = f"unknown key {name}" if error.known else f"{name} {error.reason}"
-        hint = f"known are {', '.join(error.known)}" if error.known else _HINT
-        raise InputError(f"{_where(error.place, text, path)}: {what}", hint=hint) from error
+        hint = choice_hint(str(error.place[-1]), error.known, "known are") if error.known else _HINT
+        raise InputError(f"{where(error.place, text, path)}: {what}", hint=hint) from error
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{path}: no valid TOML: {reason}", hint=_HINT) from error
@@ -205,19 +242,48 @@ def _checked_effects(given: Effects, text: str, path: Path) -> Effects:
 
     Raises: InputError, naming the line, where a kind is none or a class cannot be one.
     """
-    with _errors_at(_where(("effects", "ablate"), text, path)):
-        for kind in given.ablate:
-            if kind not in ABLATION_KINDS:
-                raise InputError(
-                    f"there is no kind of ablation {kind!r}",
-                    hint=f"choose of {', '.join(ABLATION_KINDS)}",
-                )
-        if len(set(given.ablate)) < len(given.ablate):
-            raise InputError("a kind of ablation is named twice", hint="name each once")
-    with _errors_at(_where(("effects", "token_classes"), text, path)):
+    for key in ("ablate", "attribution"):
+        with errors_at(where(("effects", key), text, path)):
+            _check_kinds(getattr(given, key))
+    with errors_at(where(("effects", "token_classes"), text, path)):
         for name, phrases in (given.token_classes or {}).items():
             _check_class(name, phrases)
     return given
+
+
+def _checked_generate(file: _File, sources: Path, text: str, path: Path) -> Generate | None:
+    """The section, sound, its prompts named from where headswap runs.
+
+    Numbers out of their range are found out when texts are generated.
+
+    Raises: InputError, naming the line, where a model, a head or a kind is none.
+    """
+    given = file.generate
+    if given is None:
+        return None
+    with errors_at(where(("generate", "kind"), text, path)):
+        _check_kinds([given.kind])
+    with errors_at(where(("generate", "ablate"), text, path)):
+        _check_models(list(given.ablate), file.models)
+        for heads in itertools.chain.from_iterable(given.ablate.values()):
+            if not _HEADS.fullmatch(heads):
+                raise InputError(
+                    f"{heads!r} names no heads", hint='for example ["L3H5", "L2H0+L3H5"]'
+                )
+    if given.prompts is None or given.prompts.startswith("demo:"):
+        return given
+    return msgspec.structs.replace(given, prompts=str(sources / given.prompts))
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
+    for kind in kinds:
+        if kind not in ABLATION_KINDS:
+            raise InputError(
+                f"there is no kind of ablation {kind!r}",
+                hint=choice_hint(kind, ABLATION_KINDS, "choose of"),
+            )
+    if len(set(kinds)) < len(kinds):
+        raise InputError("a kind of ablation is named twice", hint="name each once")
 
 
 def _check_class(name: str, phrases: Sequence[str]) -> None:
@@ -247,7 +313,7 @@ def _parameters(file: _File, text: str, path: Path) -> Parameters:
     given = file.analysis
 
     def naming_the_line(key: str) -> contextlib.AbstractContextManager[None]:
-        return _errors_at(_where(("analysis", key), text, path))
+        return errors_at(where(("analysis", key), text, path))
 
     with naming_the_line("bins"):
         check_values(Parameters(bins=given.bins))
@@ -284,8 +350,8 @@ def _engine(given: _Analysis, results: Path, text: str, path: Path) -> EngineCho
     """Raises: InputError, naming the line, where another engine is told what is for Spark."""
     for key in ("master", "warehouse"):
         if getattr(given, key) is not None and given.engine != "spark":
-            where = _where(("analysis", key), text, path)
-            raise InputError(f"{where}: {key} is for Spark alone", hint='add engine = "spark"')
+            place = where(("analysis", key), text, path)
+            raise InputError(f"{place}: {key} is for Spark alone", hint='add engine = "spark"')
     warehouse = None if given.warehouse is None else results / given.warehouse
     return EngineChoice(given.engine, given.master, warehouse)
 
@@ -304,44 +370,9 @@ def _check_models(names: Sequence[str], models: Mapping[str, str]) -> None:
     for name in names:
         if name not in models:
             raise InputError(
-                f"{name!r} is not one of the models", hint=f"they are {', '.join(models)}"
+                f"{name!r} is not one of the models",
+                hint=choice_hint(name, list(models), "they are"),
             )
-
-
-@contextlib.contextmanager
-def _errors_at(where: str) -> Iterator[None]:
-    """Puts a place of the file before the messages of errors."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{where}: {error}", hint=error.hint) from error
-
-
-def _where(place: Place, text: str, path: Path) -> str:
-    """The file, and the line that sets a key of it where that is found."""
-    line = _line_of([str(key) for key in place[:2]], text)
-    return f"{path}, line {line}" if line else str(path)
-
-
-def _line_of(keys: Sequence[str], text: str) -> int | None:
-    r"""The line, counted from 1, that sets a key or opens a section.
-
-    >>> _line_of(["run", "dtype"], "dtype = 1\n[run]\ndtype = 2")
-    3
-
-    keys: a key, or a section and a key. For a key in a form that is not looked for, such as an
-    inline table, the line of its section; None where that is not found either.
-    """
-    *section, key = keys
-    inside: list[str] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if header := _HEADER.match(line):
-            inside = [header["name"]]
-            if inside in (list(keys), [".".join(keys)]):
-                return number
-        elif inside == section and re.match(_SETTING.format(re.escape(key)), line):
-            return number
-    return _line_of(section, text) if section else None
 
 
 def _source(source: str, folder: Path) -> str:

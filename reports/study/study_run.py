@@ -40,16 +40,17 @@ class Stages:
     """
 
     ingest: Callable[[Study], None]
-    ablate: Callable[[Study], None]
+    ablate: Callable[[Study, str], None]
     read_out: Callable[[Study], None]
+    generate: Callable[[Study, str], None]
 
 
 def run_study(study: Study, stages: Stages, version: str, as_json: bool = False) -> int:
     """Does what the commands of a study would do, shows them on stderr, and records the run.
 
-    The ingest always runs, and compares the models with their sources; ablations and read-outs add
-    what the dataset lacks of them. What follows is done only where something changed since the last
-    run: the dataset is verified, pages and claims are read from one session.
+    The ingest always runs, and compares the models with their sources; ablations, read-outs and
+    generated texts add what the dataset lacks of them. What follows is done only where something
+    changed since the last run: the dataset is verified, pages and claims are read from one session.
 
     stages: what writes into the study's dataset. version: that of headswap. as_json: a line of
     JSON for each stage, and one of the run.
@@ -65,10 +66,16 @@ def run_study(study: Study, stages: Stages, version: str, as_json: bool = False)
     stages.ingest(study)
     if study.effects.ablate:
         _show(commands.ablate_command(study))
-        stages.ablate(study)
+        stages.ablate(study, "exact")
+    if study.effects.attribution:
+        _show(commands.attribution_command(study))
+        stages.ablate(study, "attribution")
     if study.effects.token_classes is not None:
         _show(commands.readout_command(study))
         stages.read_out(study)
+    for model in study.models if study.generate else ():
+        _show(commands.generate_command(study, model))
+        stages.generate(study, model)
     basis = basis_of(open_dataset(study.dataset), study.sha256(), version)
     if earlier and is_unchanged(earlier[-1], basis, study.report):
         run = replace(earlier[-1], unchanged=True, **_times(began))

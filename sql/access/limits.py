@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _MEMORY = re.compile(
     r"(?P<number>\d{1,12}(\.\d+)?)\s*(?P<unit>[KMGT]?)(?P<binary>i?)B", re.IGNORECASE
 )
+_ASK_AGAIN_SECONDS = 0.2
 _LEAST_MEMORY = 16_000_000
 EXPLAIN = "explain (format json) "
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
@@ -143,11 +144,15 @@ def within(engine: Engine, seconds: float | None) -> Iterator[None]:
         yield
         return
     is_over = False
+    is_done = threading.Event()
 
     def stop() -> None:
         nonlocal is_over
         is_over = True
         engine.interrupt()
+        # What is only about to begin does not notice that it was asked to stop.
+        while not is_done.wait(_ASK_AGAIN_SECONDS):
+            engine.interrupt()
 
     timer = threading.Timer(seconds, stop)
     timer.daemon = True
@@ -161,4 +166,5 @@ def within(engine: Engine, seconds: float | None) -> Iterator[None]:
             f"the query was stopped after {seconds:g} s", hint="--timeout gives it longer"
         ) from error
     finally:
+        is_done.set()
         timer.cancel()

@@ -27,34 +27,89 @@ def ablation_ranking(inputs: Inputs) -> pa.Table:
 
     Returns: the columns of the relation `ablation_ranking`.
     """
-    unit_of = dict(inputs.query("select prompt_id, block from blocks").fetchall())
-    effects = inputs.query(
+    rows = _means(
+        inputs,
         "select model, kind, layer, head, prompt_id, mean_delta_loss_nats, mean_kl_nats "
-        "from prompt_effects where mean_delta_loss_nats is not null "
-        "order by model, kind, layer, head, prompt_id"
-    ).fetchall()
-    by_head: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for model, kind, layer, head, prompt_id, loss, divergence in effects:
-        of_head = by_head.setdefault((model, kind, layer, head), [])
-        of_head.append((unit_of[prompt_id], loss, divergence))
-    rows = []
-    for place, found in by_head.items():
-        units = np.array([unit for unit, _, _ in found])
-        intervals = [
-            number
-            for column in (1, 2)
-            for number in mean_interval(np.array([row[column] for row in found]), units)
+        "from prompt_effects where mean_delta_loss_nats is not null",
+        n_values=2,
+    )
+    return rows_table(_ranked(rows), _RANKING)
+
+
+def attribution_ranking(inputs: Inputs) -> pa.Table:
+    """The mean estimated effect of each head over prompts, with its interval.
+
+    Returns: the columns of the relation `attribution_ranking`.
+    """
+    rows = _means(
+        inputs,
+        "select model, kind, layer, head, prompt_id, estimated_delta_loss_nats "
+        "from attribution_effects inner join analysed_prompts using (prompt_id) "
+        "where estimated_delta_loss_nats is not null",
+        n_values=1,
+    )
+    schema = pa.schema(
+        [
+            *list(_RANKING)[:6],
+            ("mean_estimated_delta_loss_nats", pa.float64()),
+            *list(_RANKING)[7:9],
         ]
-        rows.append((*place, len(found), *intervals))
+    )
+    return rows_table(_ranked(rows), schema)
+
+
+def pair_interactions(inputs: Inputs) -> pa.Table:
+    """What ablating two heads together changes beyond what each does by itself, with its interval.
+
+    Returns: the columns of the relation `pair_interactions`.
+    """
+    rows = _means(
+        inputs,
+        "select model, kind, layer_a, head_a, layer_b, head_b, prompt_id, joint_delta_loss_nats, "
+        "delta_loss_a_nats + delta_loss_b_nats as sum_of_singles, interaction_nats "
+        "from prompt_pair_effects where interaction_nats is not null",
+        n_values=3,
+    )
+    # Of the joint change and of the sum only the means.
+    return rows_table([(*row[:8], row[10], *row[13:]) for row in rows], _INTERACTIONS)
+
+
+def _means(inputs: Inputs, query: str, n_values: int) -> list[tuple[Any, ...]]:
+    """Means over prompts, in order of what they are of.
+
+    query: its rows are what a value is of, the prompt, and n_values values of it.
+
+    Returns: what they are of, the number of prompts, then of each value its mean and 95 % interval.
+    """
+    unit_of = dict(inputs.query("select prompt_id, block from blocks").fetchall())
+    found: dict[tuple[Any, ...], list[tuple[int, ...]]] = {}
+    for row in inputs.query(query).fetchall():
+        place, (prompt_id, *values) = row[: -n_values - 1], row[-n_values - 1 :]
+        found.setdefault(place, []).append((prompt_id, *values))
+    rows = []
+    for place, of_place in sorted(found.items()):
+        of_place.sort()  # the order of a sum decides its last bits
+        units = np.array([unit_of[prompt_id] for prompt_id, *_ in of_place])
+        columns = np.array([values for _, *values in of_place], dtype=np.float64).T
+        intervals = [number for column in columns for number in mean_interval(column, units)]
+        rows.append((*place, len(of_place), *intervals))
+    return rows
+
+
+def _ranked(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows of (model, kind, layer, head, n_prompts, mean, ...) with the rank by the mean.
+
+    Ranks are put after the head, and begin anew in each model and kind.
+    """
     # Rounded, so that what is equal but for its last bits ranks alike on every machine.
-    rows.sort(key=lambda row: (row[0], row[1], -round(row[5], 9), row[2], row[3]))
+    rows = sorted(rows, key=lambda row: (row[0], row[1], -round(row[5], 9), row[2], row[3]))
     ranked: list[tuple[Any, ...]] = []
     before, rank = (), 0
     for row in rows:
         rank = rank + 1 if row[:2] == before else 1
         before = row[:2]
         ranked.append((*row[:4], rank, *row[4:]))
-    return rows_table(ranked, _RANKING)
+    return ranked
 
 
 _RANKING = pa.schema(
@@ -71,6 +126,24 @@ _RANKING = pa.schema(
         ("mean_kl_nats", pa.float64()),
         ("kl_low", pa.float64()),
         ("kl_high", pa.float64()),
+    ]
+)
+
+
+_INTERACTIONS = pa.schema(
+    [
+        ("model", pa.string()),
+        ("kind", pa.string()),
+        ("layer_a", pa.int32()),
+        ("head_a", pa.int32()),
+        ("layer_b", pa.int32()),
+        ("head_b", pa.int32()),
+        ("n_prompts", pa.int32()),
+        ("mean_joint_delta_loss_nats", pa.float64()),
+        ("mean_sum_of_singles_nats", pa.float64()),
+        ("interaction_nats", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
     ]
 )
 

@@ -1,13 +1,13 @@
-"""Query results as text for people and as files for machines."""
+"""Query results as tables for people and as files for machines."""
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import sys
 import tempfile
-import unicodedata
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,62 @@ import duckdb
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.kernel.files import written_aside
 from ingest.kernel.text import printable
+from sql.access.absent_values import absent_values
+from sql.access.interrupts import interruptible
+from sql.console.tables import table_lines, terminal_width
+from sql.session import Session
 
-FORMATS = ("table", "csv", "json", "parquet")
+_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".txt": "table"}
+_NAMES = {"csv": "CSV", "json": "JSON", "parquet": "Parquet", "table": "a table of text"}
 _COPY_OPTIONS = {
     "csv": "format csv, header",
     "json": "format json, array true",
     "parquet": "format parquet, compression zstd",
 }
-_MAX_CELL_WIDTH = 60
 # Of a table that is printed, unless more are asked for.
 SHOWN_ROWS = 50
-_ALIGNED_ROWS = 1000
+# The columns of what EXPLAIN answers: the second holds a drawing.
+_EXPLAINED = ["explain_key", "explain_value"]
+
+
+@dataclass
+class _Shown:
+    """What was printed of a result. left_out: columns for which the terminal has no room."""
+
+    n_rows: int = 0
+    has_more: bool = False
+    left_out: list[str] = field(default_factory=list)
 
 
 def format_for(chosen: str | None, path: Path | None) -> str:
-    """The output format: the one chosen, else that of the file's ending, else a table."""
-    if chosen:
-        return chosen
-    ending = path.suffix.removeprefix(".").lower() if path else ""
-    return ending if ending in FORMATS else "table"
+    """The output format: the one chosen, or that of the file's ending; on stdout a table.
+
+    >>> (
+    ...     format_for(None, Path("heads.parquet")),
+    ...     format_for("csv", Path("heads")),
+    ...     format_for(None, None),
+    ... )
+    ('parquet', 'csv', 'table')
+
+    Raises: InputError where the file's ending names no format, or another than the one chosen.
+    """
+    if path is None:
+        return chosen or "table"
+    by_ending = _ENDINGS.get(path.suffix.lower())
+    known = ", ".join(f"{ending} ({_NAMES[name]})" for ending, name in _ENDINGS.items())
+    if not (chosen or by_ending):
+        raise InputError(
+            f"the name {path} does not say what to write",
+            hint=f"end it in one of {known}, or choose with --format",
+        )
+    if chosen and by_ending and chosen != by_ending:
+        raise InputError(
+            f"{path} is the name of {_NAMES[by_ending]}, but {_NAMES[chosen]} is asked for",
+            hint=f"leave --format and --json out, or end the name in one of {known}",
+        )
+    format_name = chosen or by_ending
+    assert format_name is not None
+    return format_name
 
 
 def parse_rows(text: str) -> int | None:
@@ -52,58 +89,101 @@ def parse_rows(text: str) -> int | None:
     return int(text)
 
 
-def write_result(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path | None) -> None:
-    """Writes a query's whole result to a file, replaced in one step, or to stdout.
+def print_answer(session: Session, query: str, n_shown: int | None, how_to_see_more: str) -> None:
+    """Prints the answer to a query as a table to stdout, and to stderr how many rows it has.
 
-    Raises: InputError for Parquet on a terminal, HeadswapError where the file cannot be written.
+    n_shown: the most rows, None for all. how_to_see_more: said where there are more.
+
+    Raises: InputError, HeadswapError as `Session.ask`; KeyboardInterrupt after Ctrl-C.
     """
-    if path is not None:
-        with written_aside(path) as partial:
-            if result_format == "table":
-                _write_lines(table_lines(relation.columns, relation.iter_rows()), partial)
-            else:
-                _copy(relation, result_format, partial)
-    elif result_format == "table":
-        print_table(relation, None)
-    elif result_format == "parquet" and sys.stdout.isatty():
-        raise InputError("Parquet is not for a terminal", hint="name a file with -o FILE")
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "result"
-            _copy(relation, result_format, file)
-            sys.stdout.flush()
-            with file.open("rb") as content:
-                shutil.copyfileobj(content, sys.stdout.buffer)
-
-
-def print_table(relation: duckdb.DuckDBPyRelation, n_shown: int | None, hint: str = "") -> None:
-    """Prints a query's result as a table.
-
-    n_shown: the most rows, None for all. hint: printed on stderr where there are more.
-    """
-    if n_shown is None:
-        for line in table_lines(relation.columns, relation.iter_rows()):
-            print(line)
-        return
+    began = time.perf_counter()
     # One row more than is shown tells that there are more, without computing them all.
-    rows = relation.limit(n_shown + 1).fetchall()
-    for line in table_lines(relation.columns, rows[:n_shown]):
+    at_most = None if n_shown is None else n_shown + 1
+    with interruptible(session.connection), session.ask(query, at_most) as relation:
+        if list(relation.columns) == _EXPLAINED:
+            for _, drawing in relation.fetchall():
+                print("\n".join(map(printable, drawing.rstrip("\n").split("\n"))))
+            return
+        shown = _print_table(relation, n_shown)
+        seconds = time.perf_counter() - began
+        notes = absent_values(session, query) if not shown.n_rows else []
+    sys.stdout.flush()
+    if shown.left_out:
+        names = ", ".join(map(printable, shown.left_out))
+        print(f"no room for {names}: widen the terminal, or name fewer columns", file=sys.stderr)
+    counted = f"{_rows(shown.n_rows)} in {_seconds(seconds)}"
+    more = f"the first {counted}, there are more: {how_to_see_more}"
+    print(more if shown.has_more else counted, file=sys.stderr)
+    for note in notes:
+        print(printable(note), file=sys.stderr)
+
+
+def write_answer(session: Session, query: str, result_format: str, path: Path | None) -> None:
+    """Writes the whole answer to a query to a file, replaced in one step, or to stdout.
+
+    Of a file, says on stderr what was written.
+
+    Raises: InputError for Parquet on a terminal, or as `Session.ask`; HeadswapError where the file
+    cannot be written.
+    """
+    if path is None and result_format == "parquet" and sys.stdout.isatty():
+        raise InputError("Parquet is not for a terminal", hint="name a file with -o FILE")
+    began = time.perf_counter()
+    with interruptible(session.connection), session.ask(query) as relation:
+        if path is None:
+            n_rows = _to_stdout(relation, result_format)
+        else:
+            with written_aside(path) as partial:
+                n_rows = _write(relation, result_format, partial)
+        notes = absent_values(session, query) if not n_rows else []
+    if path is not None:
+        what = f"{_rows(n_rows)} as {_NAMES[result_format]}"
+        seconds = time.perf_counter() - began
+        print(f"{printable(str(path))}: {what} in {_seconds(seconds)}", file=sys.stderr)
+    for note in notes:
+        print(printable(note), file=sys.stderr)
+
+
+def _print_table(relation: duckdb.DuckDBPyRelation, n_shown: int | None) -> _Shown:
+    shown = _Shown()
+    if n_shown is None:
+        rows: Iterable[tuple[Any, ...]] = _counted(relation.iter_rows(), shown)
+    else:
+        found = relation.limit(n_shown + 1).fetchall()
+        rows, shown.has_more = _counted(found[:n_shown], shown), len(found) > n_shown
+    for line in table_lines(relation.columns, rows, terminal_width(), shown.left_out):
         print(line)
-    if len(rows) > n_shown:
+    return shown
+
+
+def _counted(rows: Iterable[tuple[Any, ...]], shown: _Shown) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        shown.n_rows += 1
+        yield row
+
+
+def _to_stdout(relation: duckdb.DuckDBPyRelation, result_format: str) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "result"
+        n_rows = _write(relation, result_format, file)
         sys.stdout.flush()
-        print(f"the first {n_shown:,} rows, there are more: {hint}", file=sys.stderr)
+        with file.open("rb") as content:
+            shutil.copyfileobj(content, sys.stdout.buffer)
+    return n_rows
 
 
-def _write_lines(lines: Iterable[str], path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-
-
-def _copy(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path) -> None:
+def _write(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path) -> int:
+    """Writes a result to a file and returns its number of rows."""
+    if result_format == "table":
+        shown = _Shown()
+        rows = _counted(relation.iter_rows(), shown)
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in table_lines(relation.columns, rows))
+        return shown.n_rows
     target = str(path).replace("'", "''")
     statement = f"copy headswap_result to '{target}' ({_COPY_OPTIONS[result_format]})"
     try:
-        relation.query("headswap_result", statement)
+        counted = relation.query("headswap_result", statement)
     except duckdb.IOException as error:
         if str(path) not in str(error):
             raise  # a file that the query reads
@@ -111,66 +191,15 @@ def _copy(relation: duckdb.DuckDBPyRelation, result_format: str, path: Path) -> 
             f"cannot write the result: {str(error).splitlines()[0]}",
             hint="check that the folder is writable and has room, then run again",
         ) from error
+    assert counted is not None  # DuckDB answers a COPY with the number of rows
+    ((n_rows,),) = counted.fetchall()
+    return int(n_rows)
 
 
-def table_lines(columns: list[str], rows: Iterable[tuple[Any, ...]]) -> Iterator[str]:
-    r"""Rows as the lines of an aligned table; numbers stand on the right.
-
-    The widths are those of the first 1,000 rows, so that no more of a long result is held at once.
-
-    >>> print("\n".join(table_lines(["head", "cosine"], [("L3H0", 0.5), ("L3H10", None)])))
-    head   cosine
-    -----  ------
-    L3H0      0.5
-    L3H10    null
-    """
-    rest = iter(rows)
-    first = list(itertools.islice(rest, _ALIGNED_ROWS))
-    cells = [list(map(_cell, row)) for row in first]
-    widths = [
-        max([_width(name), *(_width(row[index]) for row in cells)])
-        for index, name in enumerate(columns)
-    ]
-    is_number = [
-        any(_is_number(row[index]) for row in first)
-        and all(row[index] is None or _is_number(row[index]) for row in first)
-        for index in range(len(columns))
-    ]
-    yield _line(columns, widths, is_number)
-    yield "  ".join("-" * width for width in widths)
-    for row in itertools.chain(cells, (list(map(_cell, row)) for row in rest)):
-        yield _line(row, widths, is_number)
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
-def _line(cells: list[str], widths: list[int], is_number: list[bool]) -> str:
-    padded = [
-        " " * (width - _width(cell)) + cell if right else cell + " " * (width - _width(cell))
-        for cell, width, right in zip(cells, widths, is_number, strict=True)
-    ]
-    return "  ".join(padded).rstrip()
-
-
-def _cell(value: Any) -> str:
-    """One value, short and without anything that a terminal would act on."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = printable(str(value)[: _MAX_CELL_WIDTH + 1])
-    return text if len(text) <= _MAX_CELL_WIDTH else text[: _MAX_CELL_WIDTH - 1] + "…"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _width(text: str) -> int:
-    """Columns that a terminal gives to a text: wide characters take two, combining ones none."""
-    return sum(
-        0
-        if unicodedata.combining(character)
-        else 1 + (unicodedata.east_asian_width(character) in "WF")
-        for character in text
-    )
+def _seconds(seconds: float) -> str:
+    """A time as a person wants it: two digits below 10 s."""
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:,.0f} s"

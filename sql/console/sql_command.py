@@ -78,7 +78,7 @@ def _limits_from(options: Mapping[str, Any]) -> Limits:
     click.option(
         "--format",
         type=click.Choice(("table", "csv", "json", "parquet")),
-        help="default: the ending of FILE, else table",
+        help="default: by the ending of FILE, on stdout table",
     ),
     click.option("--json", "as_json", is_flag=True, help="short for --format json"),
     click.option(
@@ -87,7 +87,8 @@ def _limits_from(options: Mapping[str, Any]) -> Limits:
         metavar="FILE",
         type=Path,
         shell_complete=complete_file,
-        help="write the whole result to a file",
+        help="write the whole result to a file, in the form that its name ends in: .csv, .json, "
+        ".parquet or .txt",
     ),
     click.option(
         "--rows",
@@ -151,22 +152,17 @@ def command(
 
 def _answer(query: str, output: Output, opened: Callable[[], Session]) -> int:
     """Answers the one query."""
-    from sql.access.interrupts import interruptible
-    from sql.console.output import format_for, parse_rows, print_table, write_result
+    from sql.console.output import format_for, parse_rows, print_answer, write_answer
 
     n_shown = parse_rows(output.rows)
     result_format = format_for(output.format, output.file)
     text = sys.stdin.read() if query == "-" else query
-    is_shown = result_format == "table" and output.file is None
-    with (
-        opened() as session,
-        interruptible(session.connection),
-        session.ask(text, n_shown + 1 if is_shown and n_shown else None) as relation,
-    ):
-        if is_shown:
-            print_table(relation, n_shown, "--rows N or all shows more, -o FILE writes all")
+    with opened() as session:
+        if result_format == "table" and output.file is None:
+            more = "--rows N or all shows more, -o FILE writes all"
+            print_answer(session, text, n_shown, more)
         else:
-            write_result(relation, result_format, output.file)
+            write_answer(session, text, result_format, output.file)
     return 0
 
 
@@ -174,6 +170,6 @@ def _prompt(opened: Callable[[], Session]) -> int:
     """Answers queries that are typed in, until the input ends."""
     from sql.console.shell import line_editing, run_shell
 
-    with opened() as session, line_editing():
+    with opened() as session, line_editing(session):
         run_shell(session)
     return 0

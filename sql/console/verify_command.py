@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ingest.dataset.checks import Check, Problem
+from ingest.dataset.manifest import LeftOut
 from ingest.dataset.relations import STORED_TABLES
 from ingest.kernel.command_line import json_option
 from ingest.kernel.errors import DatasetError
@@ -40,8 +41,8 @@ _BESIDE_THE_DATA = ("card", "orphans", "views.sql", "kept views")
     metavar="FILE",
     type=Path,
     shell_complete=complete_file,
-    help="with --repair: the file that the prompts came from (default: the 12 tasks that come "
-    "with headswap)",
+    help="with --repair: the file that the prompts came from, - for stdin (default: the 12 tasks "
+    "that come with headswap)",
 )
 @json_option("the checks")
 def command(dataset: Path, quick: bool, as_json: bool) -> int:
@@ -90,10 +91,12 @@ def not_looked_at(checks: Sequence[Check]) -> list[str]:
 
 def print_checks(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
     """Prints the checks to stdout and, where something is wrong, how much to stderr."""
+    left_out = _left_out(dataset)
     problems, absent, unseen = problems_of(checks), _absent_tables(dataset), not_looked_at(checks)
     if as_json:
         listed = [asdict(check) for check in checks]
         found = {"dataset": str(dataset), "checks": listed, "absent": absent}
+        found["left_out"] = [asdict(entry) for entry in left_out]
         print(json.dumps(found | {"not_looked_at": unseen, "sound": not problems}))
     else:
         for check in checks:
@@ -102,6 +105,10 @@ def print_checks(dataset: Path, checks: Sequence[Check], as_json: bool) -> None:
             print(f"{check.name:<10}  {verdict:<9}  {check.n_checked:>7,} checked  {check.promise}")
         for line in (line for check in checks if not check.problems for line in check.measured):
             print(printable(line))
+        if left_out:
+            print(f"left out by --skip-unreadable: {len(left_out):,} prompts")
+        for entry in left_out[:_MAX_LISTED]:
+            print(printable(f"  prompt {entry.prompt_id}: {entry.reason}"))
         for name in absent:
             print(f"absent: {name} (`headswap {STORED_TABLES[name].made_by}` makes it)")
         for what in unseen:
@@ -120,6 +127,16 @@ def _is_unread(check: Check) -> bool:
     return not (check.n_checked or check.problems or check.name in _MAY_FIND_NONE)
 
 
+def _left_out(dataset: Path) -> list[LeftOut]:
+    """The prompts that an ingest left out; none where the manifest cannot be read."""
+    from ingest.dataset.manifest import read_manifest
+
+    try:
+        return list(read_manifest(dataset).left_out or ())
+    except DatasetError:
+        return []
+
+
 def _absent_tables(dataset: Path) -> list[str]:
     """The tables that a dataset may have and this one lacks; none where it cannot be read."""
     from ingest.dataset.manifest import read_manifest
@@ -131,11 +148,11 @@ def _absent_tables(dataset: Path) -> list[str]:
 
 
 def _views_text(dataset: Path, checks: Sequence[Check]) -> Check:
-    from sql.graph.export import VIEWS_FILE, views_text
+    from sql.graph.export import VIEWS_FILE, expected_text
 
     check = Check("views.sql", "is the text of the views over these files")
     if not problems_of(checks):  # the views cannot be written over a dataset that is not sound
-        text = views_text(dataset)
+        text = expected_text(dataset)
         check.record_text(dataset, VIEWS_FILE, text, "this headswap writes another text for it")
     return check
 

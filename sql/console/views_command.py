@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 @json_option("the relations")
 def command(view: str | None, as_json: bool) -> int:
     """Prints the relations, or one with its columns."""
-    from sql.graph.catalog import declared, relations
+    from sql.graph.catalog import declared, relation_hint, relations
 
     if view is not None and view not in declared():
-        raise InputError(f"there is no relation {view!r}", hint="`headswap views` lists them")
+        raise InputError(f"there is no relation {view!r}", hint=relation_hint(view))
     if as_json:
         chosen = [relations()[view]] if view is not None else relations().values()
         print(json.dumps([asdict(relation) for relation in chosen]))

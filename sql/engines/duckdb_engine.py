@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from ingest.kernel.errors import HeadswapError, InputError
-from sql.access.limits import EXPLAIN, check_reads
-from sql.graph.catalog import declared
+from sql.access.limits import check_reads
 from sql.graph.literals import insert_rows, literal
 from sql.graph.relation import Relation, create_table
 
@@ -19,13 +15,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ingest.dataset.relations import StoredTable
+    from ingest.kernel.errors import HeadswapError
 
-_MISSING = re.compile(r"Table with name (\w+) does not exist")
 
-
-def read_parquet(files: Sequence[str]) -> str:
-    """What FROM reads files by."""
-    return f"read_parquet([{', '.join(map(literal, files))}], hive_partitioning = false)"
+def read_parquet(files: Iterable[str]) -> str:
+    """What FROM reads files by, each an expression."""
+    return f"read_parquet([{', '.join(files)}], hive_partitioning = false)"
 
 
 class DuckdbEngine:
@@ -39,7 +34,7 @@ class DuckdbEngine:
         self._listed: set[str] = set()
 
     def read_parquet(self, table: StoredTable, files: Sequence[str]) -> str:
-        return read_parquet(files)
+        return read_parquet(map(literal, files))
 
     def create_table(self, relation: Relation, rows: Sequence[Sequence[object]]) -> None:
         self._drop_listed(relation.name)
@@ -89,26 +84,7 @@ class DuckdbEngine:
         self._connection.interrupt()
 
     def explained(self, error: Exception) -> HeadswapError:
-        assert isinstance(error, duckdb.Error)
-        return query_error(error)
+        raise AssertionError("DuckDB raises no errors but its own") from error
 
     def close(self) -> None:
         self._connection.close()
-
-
-def query_error(error: duckdb.Error) -> InputError:
-    """DuckDB's refusal of a query as one message.
-
-    A query that fails is the user's to mend, whether it does not parse or runs out of memory.
-    """
-    message, _, where = str(error).partition("\n\nLINE ")
-    first_line = " ".join(message.split("\n", 1)[0].split())
-    suggestion = message.partition("Candidate bindings: ")[2].split("\n", 1)[0]
-    if missing := _MISSING.search(first_line):
-        suggestion = next(iter(difflib.get_close_matches(missing[1], declared())), "")
-    hint = f"did you mean {suggestion}?" if suggestion else None
-    if missing:
-        hint = " ".join(filter(None, (hint, "`headswap views` lists the relations")))
-    line = where.partition(": ")[2].split("\n", 1)[0].removeprefix(EXPLAIN).strip()
-    place = f" (at {line[:80]})" if line else ""
-    return InputError(f"the query failed: {first_line}{place}", hint=hint)

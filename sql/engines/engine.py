@@ -37,7 +37,8 @@ class Engine(Protocol):
     """Makes relations and answers queries, both written in DuckDB's SQL.
 
     packages: what the rows of a SELECT rest on beside the SELECT: their versions are part of what
-    a kept relation is known by. errors: what it raises where it refuses something.
+    a kept relation is known by. errors: what it raises where it refuses something, DuckDB's among
+    them, which the session explains: rows are handed on as DuckDB's relations.
     """
 
     packages: tuple[str, ...]
@@ -90,7 +91,7 @@ class Engine(Protocol):
         ...
 
     def explained(self, error: Exception) -> HeadswapError:
-        """One of `errors` as a message."""
+        """One of `errors` that is not DuckDB's as a message."""
         ...
 
     def close(self) -> None:

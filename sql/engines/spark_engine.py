@@ -22,9 +22,8 @@ import duckdb
 from ingest.dataset.manifest import KEPT_FOLDER
 from ingest.dataset.relations import SQL_TYPES
 from ingest.kernel.errors import HeadswapError, InputError
-from sql.engines.duckdb_engine import query_error
-from sql.engines.shadow import Shadow
 from ingest.kernel.spark_start import check_installed, start_spark
+from sql.engines.shadow import Shadow
 from sql.graph.relation import Relation
 
 if TYPE_CHECKING:
@@ -215,8 +214,6 @@ class SparkEngine:
             self._spark.sparkContext.cancelAllJobs()
 
     def explained(self, error: Exception) -> HeadswapError:
-        if isinstance(error, duckdb.Error):
-            return query_error(error)
         java = getattr(error, "java_exception", None)
         text = error.getMessage() if hasattr(error, "getMessage") else str(java or error)
         first_line = " ".join(str(text).strip().split("\n", 1)[0].split())

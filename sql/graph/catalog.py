@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 
 from ingest.dataset.relations import STORED_TABLES, StoredTable
+from ingest.kernel.meant import meant
 from sql.graph.names import table_names
 from sql.graph.parameter_tables import parameter_relations
 from sql.graph.relation import Relation
@@ -46,6 +47,12 @@ def with_ancestors(name: str) -> list[str]:
 
     visit(name)
     return list(found)
+
+
+def relation_hint(name: str) -> str:
+    """A hint for a name that is none of a relation."""
+    guess = meant(name, declared())
+    return f"{f'did you mean {guess}? ' if guess else ''}`headswap views` lists the relations"
 
 
 def missing_table(name: str, absent: Sequence[str]) -> StoredTable | None:

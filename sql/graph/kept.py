@@ -58,15 +58,21 @@ class KeptRelations:
 
         A damaged file is reported on stderr and removed.
         """
+        if path := self.path(relation):
+            # As long to load as DuckDB, and most queries need none of it.
+            import pyarrow.parquet as pq
+
+            return pq.read_table(path, columns=[column.name for column in relation.columns])
+        return None
+
+    def path(self, relation: Relation) -> Path | None:
+        """The file of a relation, as `read` finds it."""
         ancestry = self._ancestry.sha256(relation.name)
         for path in sorted(self._folder.glob(f"{relation.name}-{ancestry[:_SHORT]}-*.parquet")):
             if not is_own(path, ancestry, self._key):
                 continue
             if is_intact(path):
-                # As long to load as DuckDB, and most queries need none of it.
-                import pyarrow.parquet as pq
-
-                return pq.read_table(path, columns=[column.name for column in relation.columns])
+                return path
             print(f"{path} is damaged: {relation.name} is computed again", file=sys.stderr)
             if not self._is_read_only:
                 path.unlink(missing_ok=True)

@@ -33,16 +33,21 @@ def table_names(sql: str) -> frozenset[str]:
     >>> sorted(table_names("select count(*) as claims from models -- matches"))
     ['models']
     """
-    bare = EXPLAIN_PREFIX.sub("", sql, count=1)
-    show = f"select json_serialize_sql(?, {_OPTIONS})"
     try:
         # A statement that cannot be shown is refused where it is run, with DuckDB's message.
-        ((text,),) = _connection().execute(show, [bare]).fetchall()
-        statements = json.loads(text).get("statements", [])
+        statements = json.loads(serialized(sql)).get("statements", [])
         return frozenset(_names_in(statements, frozenset()) if len(statements) == 1 else ())
     except RecursionError:
         # Deeper than Python's stack, as a sum of 900 terms is: every word may be a name.
-        return frozenset(WORD.findall(bare.lower()))
+        return frozenset(WORD.findall(EXPLAIN_PREFIX.sub("", sql, count=1).lower()))
+
+
+def serialized(sql: str) -> str:
+    """A statement as DuckDB's parser sees it, as JSON; of EXPLAIN, what it explains."""
+    bare = EXPLAIN_PREFIX.sub("", sql, count=1)
+    show = f"select json_serialize_sql(?, {_OPTIONS})"
+    ((text,),) = _connection().execute(show, [bare]).fetchall()
+    return str(text)
 
 
 @cache

@@ -57,7 +57,10 @@ class Relation:
     made_by: str | None = None
 
 
-def create_table(relation: Relation) -> str:
-    """The statement that makes an empty table with a relation's columns."""
+def create_table(relation: Relation, again: bool = False) -> str:
+    """The statement that makes an empty table with a relation's columns.
+
+    again: in place of one of that name, if there is one.
+    """
     columns = ", ".join(f'"{column.name}" {column.type}' for column in relation.columns)
-    return f'create table "{relation.name}" ({columns})'
+    return f'create {"or replace " * again}table "{relation.name}" ({columns})'

@@ -9,6 +9,9 @@ from ingest.dataset.relations import STORED_TABLES, StoredColumn, StoredTable
 from sql.graph.literals import literal
 from sql.graph.relation import Column, Relation
 
+# The variable of a DuckDB client that says where the dataset lies, in statements that are written
+# to be run anywhere.
+PLACE_VARIABLE = "headswap_dataset"
 ReadParquet = Callable[[StoredTable, Sequence[str]], str]
 # Beside `attention`: the same weights as they are stored, with the place of their prompt.
 PLACED_ATTENTION = "attention_rows"
@@ -92,3 +95,12 @@ def stored_select(
 
 def _listed(columns: dict[str, str]) -> str:
     return ", ".join(f'{expression} as "{name}"' for name, expression in columns.items())
+
+
+def placed(path: str) -> str:
+    """A path in the dataset as an expression, wherever the dataset lies.
+
+    >>> placed("models.parquet")
+    "getvariable('headswap_dataset') || '/models.parquet'"
+    """
+    return f"getvariable('{PLACE_VARIABLE}') || {literal(f'/{path}')}"

@@ -10,7 +10,7 @@ from tests.benchmarks.measure import HEADER, Figure
 
 PARTS = (
     *("start-up", "queries", "scores", "statistics", "memory", "growth", "ingest", "ablate"),
-    "generate",
+    *("generate", "ask"),
 )
 
 
@@ -48,6 +48,10 @@ def _figures(arguments: argparse.Namespace) -> Iterator[Figure]:
         yield from statistics.figures(min(arguments.rounds, 3))
     if "memory" in parts:
         yield from memory.figures()
+    if "ask" in parts:
+        from tests.benchmarks import ask
+
+        yield from ask.figures()
     if {"growth", "ingest"} & set(parts):
         from tests.benchmarks import ingest  # torch
 

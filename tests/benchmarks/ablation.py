@@ -21,7 +21,7 @@ def sweep(work: Work) -> None:
     for readings in ablator.batches():
         run = ablator.run(readings)
         for layer in range(RELEASED.n_layers):
-            run.effects(ZERO, layer, range(RELEASED.n_heads))
+            run.effects(ZERO, [((layer, head),) for head in range(RELEASED.n_heads)])
 
 
 def forwards(work: Work) -> None:

@@ -41,7 +41,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dataset(sound: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(sound, tmp_path / "dataset")
+    copy = shutil.copytree(sound, tmp_path / "dataset")
+    write_views(copy)  # which name the folder that they lie in
+    return copy
 
 
 def _problems(dataset: Path, quick: bool = False) -> dict[str, list[str]]:

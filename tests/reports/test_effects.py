@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from markupsafe import escape
 
 import headswap
 from reports.data import effect_wording
@@ -18,9 +17,9 @@ from reports.data.effects import Effects, Work, read_effects
 from reports.data.queries import read_reference
 from reports.site.pages import write_report
 from sql.session import Session, open_session
-from tests.support.services.browser import running_browser
+from tests.support.page_text import text_of
+from tests.support.services.browser import AXE, running_browser
 
-AXE = Path(__file__).parents[1] / "fixtures" / "axe" / "axe.min.js"
 DRAWN = "document.documentElement.dataset.charts === 'drawn'"
 
 
@@ -68,7 +67,7 @@ def points_in(page: str, chart: str) -> list[dict[str, Any]]:
 def heading(page: str) -> str:
     found = re.search(r"<h1.*?>(.*?)</h1>", page)
     assert found
-    return found[1]
+    return text_of(found[1])
 
 
 def mean_effects(session: Session) -> dict[tuple[str, int, int], float]:
@@ -125,7 +124,7 @@ def test_grid_and_table_hold_the_ranking(model: str, session: Session, page: str
         for value in (row["mean_delta_loss_nats"], row["low"], row["high"], row["mean_kl_nats"])
     ]
     assert numbers_in(table[0]) == pytest.approx(expected, abs=1e-6)
-    names = re.findall(r'<th scope="row">(L\d+H\d+)', table[0])
+    names = re.findall(r'<th scope="row"><a [^>]+>(L\d+H\d+)</a>', table[0])
     assert names == [f"L{row['layer']}H{row['head']}" for row in rows[:10]]
 
 
@@ -145,11 +144,11 @@ def test_planted_twins_do_the_same_work(
     assert sentence.startswith(
         f"{work.match}, its match by attention, does the work of {work.head}"
     )
-    finding = (site / "index.html").read_text(encoding="utf-8")
-    for text in (page, finding):
-        assert str(escape(sentence)) in text
+    finding = text_of((site / "index.html").read_text(encoding="utf-8"))
+    for text in (text_of(page), finding):
+        assert sentence in text
         assert "Of 12 ablated heads of standard, 12 have" in text
-        assert str(escape(effect_wording.effect_sentence(work))) in text
+    assert (effect_wording.effect_sentence(work) or "–") in text_of(page)
     assert "Not measured" not in finding
 
 

@@ -24,6 +24,7 @@ from reports.data import wording
 from reports.data.queries import read_report
 from reports.site.pages import write_report
 from sql.session import open_session
+from tests.support.page_text import text_of
 from tests.support.running import Run
 
 TEXT = """The kettle is on the stove, and the water is warm.
@@ -148,11 +149,11 @@ def test_what_is_said_of_models_without_a_head_in_common_is_true(
         verdicts = session.rows("select * from verdicts where model_a = 'one'")
     title = wording.headline(report)
     assert re.fullmatch(kind.title, title), title
-    page = (tmp_path / "pages" / "index.html").read_text(encoding="utf-8")
-    assert f">{title}</h1>" in page
+    page = text_of((tmp_path / "pages" / "index.html").read_text(encoding="utf-8"))
+    assert title in page
     assert ("Profiles are undefined here" in page) != has_structure
     has_same_index = kind.is_one_shape and kind.tested > 0
-    assert ("Not asked: the two models differ" in page) != has_same_index
+    assert ("At the same place?" in page) == has_same_index
     assert {row["similarity"] for row in verdicts} == {kind.similarity}
     assert summary["n_tested"] == kind.tested
     assert summary["n_beyond_chance"] == (0 if kind.tested else None)

@@ -200,9 +200,14 @@ def test_command_prints_the_path_of_the_page(run: Run, tmp_path: Path) -> None:
     path = write_synthetic_dataset(tmp_path / "dataset", [SMALL])
     outcome = run("report", path, "--out", tmp_path / "out", "--json")
     assert outcome.code == 0, outcome.err
-    assert json.loads(outcome.out) == {"page": str(tmp_path / "out" / "index.html")}
+    with open_session(path) as session:
+        finding = wording.headline(read_report(session))
+    assert json.loads(outcome.out) == {
+        "finding": finding,
+        "page": str(tmp_path / "out" / "index.html"),
+    }
     # One model: no page of swaps.
-    names = {"index", "heads", "head", "prompts", "data", "history"}
+    names = {"index", "heads", "head", "prompts", "ask", "data", "history"}
     assert {file.stem for file in (tmp_path / "out").iterdir()} == names
 
 
@@ -340,7 +345,7 @@ def test_page_of_one_model_says_that_a_swap_needs_two(browser: Browser, tmp_path
         page = browser.open(write_report(opened, tmp_path / "out"))
     text = page.evaluate("document.body.innerText")
     assert "This dataset holds one model, standard." in text
-    assert page.evaluate("document.querySelectorAll('#heads tbody tr').length") == 6
+    assert page.evaluate("document.querySelectorAll('#model-heads tbody tr').length") == 6
     assert page.evaluate("document.querySelectorAll('.chart.vega-embed').length") == 2
     assert page.errors == []
 

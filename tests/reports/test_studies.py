@@ -17,8 +17,9 @@ from ingest.demo.text import load_corpus
 from ingest.prompts.classes import PhraseClass, parse_classes
 from reports.study import commands
 from reports.study.built_in import EXAMPLE, built_in_studies
-from reports.study.study import Study, read_study
-from sql.console.options import parameters_from
+from reports.study.study import Generate, Study, read_study
+from sql.console.options import engine_from, parameters_from
+from sql.engines.engine import EngineChoice
 from sql.parameters import Parameters, parse_claim
 from tests.support.running import REFERENCE, Run
 
@@ -138,7 +139,10 @@ def test_init_writes_an_example_that_reads_and_overwrites_nothing(
 def opened_example(tmp_path: Path) -> Study:
     """The example with its comments opened, so that every key has a value."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    opened = [line.removeprefix("# ") if " = " in line else line for line in lines]
+    opened = [
+        line.removeprefix("# ") if " = " in line or line.startswith("# [") else line
+        for line in lines
+    ]
     assert opened != lines
     path = tmp_path / "study.toml"
     path.write_text("\n".join(line for line in opened if "NAME = " not in line))
@@ -157,10 +161,20 @@ def test_every_setting_of_the_example_is_read(opened_example: Study, tmp_path: P
         "precision": "float32",
         "trust_remote_code": False,
     }
-    assert opened_example.effects.given("ablate", "token_classes") == {
+    assert opened_example.effects.given("ablate", "attribution", "token_classes") == {
         "ablate": ("zero",),
+        "attribution": ("zero",),
         "token_classes": {"rest": ("deep breath", "pause")},
     }
+    assert opened_example.generate == Generate(
+        prompts=str(tmp_path / "tasks.jsonl"),
+        seeds=5,
+        ablate={"standard": ("L3H5",), "adhd": ("L1H1", "L0H0+L1H1")},
+        kind="zero",
+        temperature=1.0,
+        top_k=40,
+        max_new_tokens=256,
+    )
     assert opened_example.analysis == Parameters(
         bins=20,
         reference_model="standard",
@@ -170,6 +184,9 @@ def test_every_setting_of_the_example_is_read(opened_example: Study, tmp_path: P
         groups=(("one", ("standard", "standard-twin")), ("two", ("adhd", "adhd-twin"))),
         similarity="profile_centred",
         claims=(parse_claim("standard:L3H0 ~ adhd:L3H5 above same index"),),
+    )
+    assert opened_example.engine == EngineChoice(
+        "spark", "spark://HOST:7077", tmp_path / "warehouse"
     )
 
 
@@ -198,6 +215,18 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     assert (ablate["kinds"], ablate["heads"]) == (study.effects.ablate, ())
     assert parse_classes(readout["classes"]) == [PhraseClass("rest", ("deep breath", "pause"))]
 
+    attribution = options_of(commands.attribution_command(study))
+    assert (attribution["kinds"], attribution["method"]) == (("zero",), "attribution")
+    asked = study.generate
+    assert asked is not None
+    for model in study.models:
+        generate = options_of(commands.generate_command(study, model))
+        ablations = asked.ablate.get(model, ())
+        assert (generate["models"], generate["ablations"]) == ((model,), ablations)
+        assert generate["prompts_file"] == asked.prompts
+        given = asked.given("seeds", "kind", "temperature", "top_k", "max_new_tokens")
+        assert given.items() <= generate.items()
+
     verify = options_of(commands.verify_command(study))
     report = options_of(commands.report_command(study))
     claims = options_of(commands.claims_command(study))
@@ -205,6 +234,7 @@ def test_the_commands_shown_mean_what_the_study_says(opened_example: Study) -> N
     assert report["out"] == study.report
     assert parameters_from(report) == replace(study.analysis, claims=())
     assert parameters_from(claims) == study.analysis
+    assert engine_from(report) == engine_from(claims) == study.engine
     assert not verify["quick"]
 
 

@@ -153,3 +153,77 @@ def test_a_study_prints_a_line_of_json_for_each_effect(run: Run, study: Path) ->
     # Without classes only what heads write.
     assert set(read["added"]["layer_readouts"].values()) == {0}
     assert all(read["added"]["head_writes"].values())
+
+
+GENERATE = """
+[generate]
+prompts = "tasks.jsonl"
+seeds = 2
+max_new_tokens = 12
+ablate = {standard = ["L0H0"], adhd = ["L1H1", "L0H2+L0H0"]}
+kind = "mean"
+"""
+
+
+def test_a_study_estimates_and_generates_what_is_missing(run: Run, study: Path) -> None:
+    folder = study.parent
+    (folder / "tasks.jsonl").write_text(json.dumps({"task": "Make soup", "complexity": 2}))
+    text = STUDY.replace('["zero"]', '[]\nattribution = ["zero", "mean"]').replace(
+        "rest =", "regulation ="
+    )
+    study.write_text(text + GENERATE)
+    first = run("run", study)
+    assert first.code == 0, first.err
+    stages = ["ingest", "ablate", "readout", "generate", "generate"]
+    shown = commands_in(first.err)
+    assert [words[0] for words in shown] == [*stages, "verify", "report"]
+    with open_session(folder / "rows") as session:
+        texts = session.rows(
+            "select model, ablation, kind, regulation_phrases, count(*) as n from generations "
+            "group by all order by model, ablation"
+        )
+        estimates = session.rows("select distinct kind from attribution_effects order by 1")
+    assert [(row["model"], row["ablation"], row["kind"]) for row in texts] == [
+        ("adhd", "L0H0+L0H2", "mean"),
+        ("adhd", "L1H1", "mean"),
+        ("adhd", "none", "none"),
+        ("standard", "L0H0", "mean"),
+        ("standard", "none", "none"),
+    ]
+    assert all((row["n"], row["regulation_phrases"]) == (2, ["close", "the"]) for row in texts)
+    assert [row["kind"] for row in estimates] == ["mean", "zero"]
+
+    before = content(folder / "rows")
+    assert {"torch", "transformers"} & modules_of_a_run(study) == set()
+    second = run("run", study)
+    assert "nothing changed since" in second.err
+    for words in shown[1:5]:
+        again = run(*words, "--json")
+        assert again.code == 0, again.err
+        done = json.loads(again.out.splitlines()[0])
+        assert n_added(done.get("added") or done["texts"]) == 0
+    assert content(folder / "rows") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (('["L0H0"]', '["H0"]'), "'H0' names no heads"),
+        (("{standard", "{twin"), "'twin' is not one of the models"),
+        (('"mean"', '"half"'), "there is no kind of ablation 'half'"),
+        (("seeds = 2", "seed = 2"), "unknown key 'seed'"),
+        (("seeds = 2", "seeds = 0"), "--seeds 0 is not possible"),
+        (("tasks.jsonl", "nothing.jsonl"), "nothing.jsonl"),
+        (("tasks.jsonl", "demo:nothing"), "demo:nothing"),
+    ],
+)
+def test_a_study_that_cannot_generate_is_told(
+    change: tuple[str, str], what: str, run: Run, study: Path
+) -> None:
+    (study.parent / "tasks.jsonl").write_text(json.dumps({"task": "Make soup"}))
+    study.write_text(STUDY.partition("[effects]")[0] + GENERATE.replace(*change))
+    outcome = run("run", study)
+    assert outcome.code == 2
+    lines = [line for line in outcome.err.splitlines() if what in line and line[:1] != "$"]
+    assert len(lines) == 1, outcome.err
+    assert "Traceback" not in outcome.err

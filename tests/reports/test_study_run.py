@@ -22,6 +22,7 @@ from reports.study.runs import Change, PairNumbers, changes, read_runs
 from reports.study.study import read_study
 from sql.parameters import Parameters
 from sql.session import open_session
+from tests.support.page_text import text_of
 from tests.support.running import REFERENCE, Run
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
@@ -249,9 +250,10 @@ def test_json_has_a_line_a_stage_and_one_of_the_run(run: Run, folder: Path) -> N
     ingested, checked, reported, claims, remembered = map(json.loads, full.out.splitlines())
     assert len(ingested["skipped"]) == len(claims["claims"]) == 2
     assert checked == json.loads(run("verify", folder / "rows", "--json").out)
-    assert reported == {"page": page}
+    assert (reported.keys(), reported["page"]) == ({"finding", "page"}, page)
+    assert reported["finding"] in text_of(Path(page).read_text(encoding="utf-8"))
     again = run("run", folder / "study.toml", "--json")
-    assert json.loads(again.out.splitlines()[1]) == {"page": page}
+    assert json.loads(again.out.splitlines()[1]) == reported
     unchanged = json.loads(again.out.splitlines()[2])
     lines = _runs_file(folder).read_text().splitlines()
     assert [json.loads(line) for line in lines[1:]] == [remembered, unchanged]

@@ -50,7 +50,8 @@ def test_the_page_of_heads_shows_the_views_numbers(dataset: Path, tmp_path: Path
         ]
     text = (tmp_path / "pages" / "heads.html").read_text(encoding="utf-8")
     rows = re.findall(
-        r'<td>(L\d+H\d+)</td><td class="count"><data value="([\d.e-]+)">[\d.]+</data></td>'
+        r"<td><a [^>]+>(L\d+H\d+)</a></td>"
+        r'<td class="count"><data value="([\d.e-]+)">[\d.]+</data></td>'
         r'<td class="count"><data value="([\d.e-]+)">[\d.]+</data></td>'
         r'<td class="count">(?:<span class="none">–</span>|([\d,]+))</td>',
         text,

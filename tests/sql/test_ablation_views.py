@@ -96,3 +96,68 @@ def test_heads_that_were_not_ablated_match_nothing(tmp_path: Path) -> None:
     assert (rows[0]["layer_b"], rows[0]["head_b"], rows[0]["correlation"]) == (0, 3, None)
     assert rows[0]["is_best"] is False
     assert [row["p_value"] for row in rows] == [1, 1]
+
+
+def test_estimates_rank_and_agree_as_scipy_says(reference_session: Session) -> None:
+    ranking = reference_session.rows("select * from attribution_ranking order by rank")
+    assert len(ranking) == 2 * 3 * 12
+    estimates: dict[tuple[str, Head], list[float]] = defaultdict(list)
+    for row in reference_session.rows("select * from attribution_effects order by prompt_id"):
+        head = (row["model"], row["layer"], row["head"])
+        estimates[row["kind"], head].append(row["estimated_delta_loss_nats"])
+    for row in ranking:
+        values = estimates[row["kind"], (row["model"], row["layer"], row["head"])]
+        low, high = scipy.stats.t.interval(
+            0.95, len(values) - 1, np.mean(values), scipy.stats.sem(values)
+        )
+        found = [row[name] for name in ("mean_estimated_delta_loss_nats", "low", "high")]
+        assert found == pytest.approx([np.mean(values), low, high], abs=1e-9)
+    effects = by_prompt(reference_session, "delta_loss_nats")
+    rows = reference_session.rows("select * from attribution_agreement order by model")
+    # Only zero was also ablated exactly.
+    assert [(row["model"], row["kind"]) for row in rows] == [("adhd", "zero"), ("standard", "zero")]
+    for row in rows:
+        heads = [head for head in effects if head[0] == row["model"]]
+        exact = np.array([np.mean(effects[head]) for head in heads])
+        estimated = np.array([np.mean(estimates["zero", head]) for head in heads])
+        assert row["n_heads"] == len(heads) == 12
+        pearson = scipy.stats.pearsonr(estimated, exact).statistic
+        spearman = scipy.stats.spearmanr(estimated, exact).statistic
+        assert row["correlation"] == pytest.approx(pearson, abs=1e-7)
+        assert row["rank_correlation"] == pytest.approx(spearman, abs=1e-9)
+        assert row["n_same_sign"] == (np.sign(estimated) == np.sign(exact)).sum()
+        assert row["sign_agreement"] == row["n_same_sign"] / 12
+        error = np.abs(estimated - exact).mean()
+        assert row["mean_absolute_error_nats"] == pytest.approx(error, abs=1e-8)
+        assert row["mean_absolute_change_nats"] == pytest.approx(np.abs(exact).mean(), abs=1e-8)
+
+
+def test_interactions_are_joint_changes_less_the_single_ones(reference_session: Session) -> None:
+    effects = by_prompt(reference_session, "delta_loss_nats")
+    rows = reference_session.rows("select * from pair_interactions order by all")
+    assert len(rows) == 2 * 2
+    for row in rows:
+        pair = {name: row[name] for name in ("model", "layer_a", "head_a", "layer_b", "head_b")}
+        by_position = reference_session.rows(
+            "select prompt_id, delta_loss_nats from pair_effects where model = $model "
+            "and layer_a = $layer_a and head_a = $head_a and layer_b = $layer_b "
+            "and head_b = $head_b and delta_loss_nats is not null",
+            pair,
+        )
+        of_prompt: dict[int, list[float]] = defaultdict(list)
+        for position in by_position:
+            of_prompt[position["prompt_id"]].append(position["delta_loss_nats"])
+        joint = np.array([np.mean(of_prompt[prompt]) for prompt in sorted(of_prompt)])
+        singles = sum(
+            np.array(effects[row["model"], row[f"layer_{end}"], row[f"head_{end}"]]) for end in "ab"
+        )
+        interaction = joint - singles
+        low, high = scipy.stats.t.interval(
+            0.95, len(joint) - 1, interaction.mean(), scipy.stats.sem(interaction)
+        )
+        names = ("mean_joint_delta_loss_nats", "mean_sum_of_singles_nats", "interaction_nats")
+        found = [row[name] for name in (*names, "low", "high")]
+        expected = [joint.mean(), np.mean(singles), interaction.mean(), low, high]
+        assert found == pytest.approx(expected, abs=1e-9)
+        assert row["n_prompts"] == 12
+        assert abs(row["interaction_nats"]) > 1e-3, "else the heads do not interact"

@@ -125,10 +125,12 @@ def test_the_shipped_views_work_over_ranges_in_plain_duckdb(hub, dataset, cache)
     afar = open_afar(folder_on_the_web(hub))
     text = views_text(dataset)
     for entry in manifest.files():
-        text = text.replace(f"'{entry.path}'", f"'afar://{entry.path}'")
+        here = f"getvariable('headswap_dataset') || '/{entry.path}'"
+        text = text.replace(here, f"'afar://{entry.path}'")
     hub.n_bytes = 0
     with duckdb.connect(":memory:") as connection:
         connection.register_filesystem(afar.file_system)
+        connection.execute(f"set variable headswap_folder = '{dataset}'")
         connection.execute(text)
         found = connection.sql(PROFILE).fetchall()
         connection.unregister_filesystem("afar")

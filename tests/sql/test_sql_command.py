@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -31,7 +33,8 @@ sys.exit(code)
 def test_table_is_aligned(run: Run, reference_dataset: Path) -> None:
     query = "select model, n_layers, n_heads, is_causal, revision from models order by model"
     outcome = run("sql", reference_dataset, query)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.code == 0
+    assert re.fullmatch(r"2 rows in 0\.\d\d s\n", outcome.err)
     assert outcome.out == (
         "model     n_layers  n_heads  is_causal  revision\n"
         "--------  --------  -------  ---------  --------\n"
@@ -43,14 +46,15 @@ def test_table_is_aligned(run: Run, reference_dataset: Path) -> None:
 def test_a_long_table_is_cut_and_says_so(run: Run, reference_dataset: Path, tmp_path: Path) -> None:
     words = ("sql", reference_dataset, "select * from range(60) order by range desc")
     cut = run(*words)
-    said = "rows, there are more: --rows N or all shows more, -o FILE writes all\n"
-    assert cut.err == f"the first 50 {said}"
+    said = r"rows in 0\.\d\d s, there are more: --rows N or all shows more, -o FILE writes all\n"
+    assert re.fullmatch(f"the first 50 {said}", cut.err)
     assert cut.out.split() == ["range", "-----", *map(str, range(59, 9, -1))]
-    assert run(*words, "--rows=3").err == f"the first 3 {said}"
+    assert re.fullmatch(f"the first 3 {said}", run(*words, "--rows=3").err)
     everything = run(*words, "--rows", "all")
-    assert (everything.err, len(everything.out.splitlines())) == ("", 62)
-    assert run(*words, "--rows=60").err == ""
-    assert run(*words, "-o", tmp_path / "rows.txt").err == ""
+    assert len(everything.out.splitlines()) == 62
+    for all_of_them in (everything, run(*words, "--rows=60")):
+        assert re.fullmatch(r"60 rows in 0\.\d\d s\n", all_of_them.err)
+    run(*words, "-o", tmp_path / "rows.txt")
     assert (tmp_path / "rows.txt").read_text() == everything.out
     assert len(json.loads(run(*words, "--json").out)) == 60
     for wrong in ("0", "-1", "few", "1.5", ""):
@@ -104,6 +108,99 @@ def test_formats_hold_the_same_rows(run: Run, reference_dataset: Path, tmp_path:
     outcome = run("sql", reference_dataset, QUERY, "-o", file)
     assert (outcome.code, outcome.out) == (0, "")
     assert pq.read_table(file).to_pylist() == as_json
+
+
+FORMS = {
+    "rows.csv": "CSV",
+    "rows.JSON": "JSON",
+    "rows.parquet": "Parquet",
+    "rows.txt": "a table of text",
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_file_is_what_its_name_says_and_this_is_said(
+    name: str, run: Run, reference_dataset: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    outcome = run("sql", reference_dataset, "select model from models order by 1", "-o", file)
+    assert (outcome.code, outcome.out) == (0, "")
+    said = f"{re.escape(str(file))}: 2 rows as {FORMS[name]} in 0\\.\\d\\d s\n"
+    assert re.fullmatch(said, outcome.err)
+    read = {
+        "CSV": "select * from read_csv('{}', header = true)",
+        "JSON": "select * from read_json('{}')",
+        "Parquet": "select * from read_parquet('{}')",
+        "a table of text": "select * from read_csv('{}', header = true, skip = 0) offset 1",
+    }[FORMS[name]]
+    with duckdb.connect() as connection:
+        rows = connection.execute(read.format(file)).fetchall()
+    assert rows == [("adhd",), ("standard",)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("x.xlsx", []), ("x", []), ("x.csv.gz", []), ("x.parquet", ["--format=csv"])],
+)
+def test_a_file_whose_name_says_something_else_is_refused(
+    name: str, options: list[str], run: Run, reference_dataset: Path, tmp_path: Path
+) -> None:
+    outcome = run("sql", reference_dataset, "select 1", "-o", tmp_path / name, *options)
+    assert outcome.code == 2
+    assert "what to write" in outcome.err or "is the name of Parquet" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_without_an_ending_takes_the_form_that_is_chosen(
+    run: Run, reference_dataset: Path, tmp_path: Path
+) -> None:
+    outcome = run("sql", reference_dataset, "select 1 as n", "-o", tmp_path / "x", "--json")
+    assert outcome.code == 0
+    assert json.loads((tmp_path / "x").read_text()) == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (
+            "select * from heads where model = 'standrd'",
+            "there is no model 'standrd': did you mean standard? there are standard, adhd",
+        ),
+        (
+            "select * from head_scores where score in ('inducton')",
+            "no row of head_scores has score = inducton: did you mean induction? there are ",
+        ),
+        (
+            "with h as (select * from heads) select * from h where 99 = h.layer",
+            "no row of heads has layer = 99: they go from 0 to 2",
+        ),
+        ("select * from models where revision = null", "nothing equals null: write revision is"),
+    ],
+)
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=str)
+def test_an_answer_without_rows_says_which_value_no_row_has(
+    options: list[str], query: str, said: str, run: Run, reference_dataset: Path
+) -> None:
+    outcome = run("sql", reference_dataset, query, *options)
+    assert outcome.code == 0
+    assert said in outcome.err
+    assert json.loads(outcome.out) == [] if options else "0 rows in " in outcome.err
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from heads where model = 'standard' and layer > 2",
+        "select * from heads where model = 'adhd' and label = 'L0H0' and head = 1",
+        "select 1 where 'a' = 'b'",
+        "select * from heads where model like 'x%'",
+    ],
+)
+def test_nothing_is_said_of_values_that_rows_have(
+    query: str, run: Run, reference_dataset: Path
+) -> None:
+    err = run("sql", reference_dataset, query).err
+    assert re.fullmatch(r"0 rows in 0\.\d\d s\n", err)
 
 
 def test_failed_query_leaves_the_output_file(

@@ -28,6 +28,7 @@ def flip(path: Path, generator: random.Random) -> None:
 def flip_and_repair(dataset: Path, prompts: Path, n_flips: int, seed: int = 0) -> tuple[int, int]:
     """How many of so many flips, each repaired before the next, were found, and were mended."""
     generator = random.Random(seed)
+    write_views(dataset)  # a copy's name the folder that it is a copy of
     before = content(dataset)
     paths = sorted(path for path in before if (dataset / path).stat().st_size)
     n_found = n_mended = 0

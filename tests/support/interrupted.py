@@ -8,6 +8,7 @@ undisturbed one, and how long it took from Ctrl-C to the end.
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import multiprocessing
 import os
@@ -31,6 +32,7 @@ from ingest.kernel.files import sha256_of
 from ingest.producers import attention
 from ingest.producers.batches import plan_batches
 from ingest.prompts.prompt_set import PAIRED_TASKS
+from sql.graph.export import VIEWS_FILE
 from tests.support.running import REFERENCE
 
 # One prompt a batch, so that a small ingest has many files and many moments to die in.
@@ -115,9 +117,25 @@ def ingest_words(out: Path, names: Sequence[str] = ("standard", "adhd")) -> list
 
 
 def content(dataset: Path) -> dict[str, str]:
-    """The SHA-256 of every file of a dataset."""
+    """The SHA-256 of every file of a dataset; of its views without the folder that they name."""
     paths = (path for path in dataset.rglob("*") if path.is_file())
-    return {str(path.relative_to(dataset)): sha256_of(path) for path in paths}
+    return {
+        str(path.relative_to(dataset)): hashlib.sha256(views_anywhere(path).encode()).hexdigest()
+        if path.name == VIEWS_FILE
+        else sha256_of(path)
+        for path in paths
+    }
+
+
+def views_anywhere(file: Path) -> str:
+    """The text of `views.sql` without the lines that say where its dataset lies."""
+    folder = str(file.parent.resolve())
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(
+        line
+        for line in lines
+        if folder not in line and not line.startswith(("-- Made from ", "); -- "))
+    )
 
 
 def is_complete(dataset: Path) -> bool:

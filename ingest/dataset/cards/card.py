@@ -134,6 +134,7 @@ def _how_made(manifest: Manifest) -> str:
     words += ["--prompts PROMPTS", f"--variant {_word(manifest.variant)}"]
     if manifest.structural is not None:
         words.append(f"--structural {_word(manifest.structural)}")
+    words += ["--skip-unreadable"] if manifest.left_out else []
     for option in ("dtype", "precision"):
         if len(values := {getattr(model, option) for model in ingested}) == 1:
             words.append(f"--{option} {_word(values.pop())}")

@@ -1,6 +1,6 @@
 """How a dataset is queried, tool by tool: the code that its card shows.
 
-Tests run each against a served copy, all but Spark's, which is too large to come along.
+Tests run each: against a served copy, and Spark's on a cluster.
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ def _head_problem(
     if owner is None or not len(rows):
         return None
     shape = verification.shape_of(owner)
-    for name, limit in (("layer", "n_layers"), ("head", "n_heads")):
+    limits = dict.fromkeys(table.layer_columns, "n_layers")
+    limits |= {name.replace("layer", "head"): "n_heads" for name in table.layer_columns}
+    for name, limit in limits.items():
         if name in table.grain:
             bounds = pc.min_max(rows[name])
             if bounds["min"].as_py() < 0 or bounds["max"].as_py() >= shape[limit]:

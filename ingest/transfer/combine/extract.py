@@ -16,6 +16,7 @@ from ingest.dataset.manifest import FileEntry, Manifest, ModelEntry, Part
 from ingest.dataset.reader import Dataset, open_dataset
 from ingest.dataset.relations import STORED_TABLES, StoredTable
 from ingest.kernel.errors import InputError
+from ingest.kernel.meant import choice_hint
 from ingest.kernel.progress import Progress
 from ingest.transfer.combine.merge import with_prompts_hash
 from ingest.transfer.combine.rows import copy_file, rewrite_file, target_of
@@ -184,7 +185,7 @@ class _Extractor:
             return False
         names = {target_of(table, column) for column in table.columns}
         is_of_all_prompts = self._has_all_prompts or "prompts.prompt_id" not in names
-        is_of_all_layers = self._has_all_layers(model.name) or f"{table.name}.layer" not in names
+        is_of_all_layers = self._has_all_layers(model.name) or not table.layer_columns
         return is_of_all_prompts and is_of_all_layers
 
     def _kept(self, table: StoredTable, owner: str | None, rows: pa.Table) -> pa.Table:
@@ -197,7 +198,7 @@ class _Extractor:
             values: Sequence[str | int] | None = chosen.get(target_of(table, column))
             if table.split == "tokenizer" and column.name == "tokenizer":
                 values = [model.tokenizer for model in self._models]
-            if table.split == "model" and column.name == "layer":
+            if table.split == "model" and column.name in table.layer_columns:
                 values = self._layers[owner or ""]
             if values is not None:
                 rows = rows.filter(is_in(rows[column.name], values))
@@ -237,7 +238,7 @@ def chosen_of(
         return there
     for value in wanted:
         if value not in there:
-            known = ", ".join(str(one) for one in list(dict.fromkeys(there))[:12])
-            more = ", ..." if len(set(there)) > 12 else ""
-            raise InputError(f"{where} has no {what} {value!r}", hint=f"it has {known}{more}")
+            known = [str(one) for one in dict.fromkeys(there)]
+            hint = choice_hint(str(value), known, "it has")
+            raise InputError(f"{where} has no {what} {value!r}", hint=hint)
     return list(wanted)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ingest.dataset.commit import commit
-from ingest.dataset.manifest import FileEntry, Manifest, ModelEntry
+from ingest.dataset.manifest import FileEntry, LeftOut, Manifest, ModelEntry
 from ingest.dataset.reader import Dataset
 from ingest.dataset.relations import STORED_TABLES, StoredTable
 from ingest.dataset.schemas import schema_of
@@ -181,7 +181,18 @@ def _manifest(
         tables=tables,
         written_with=_versions(manifests),
     )
+    merged = replace(merged, left_out=_left_out(manifests, Dataset(folder, merged)))
     return with_prompts_hash(merged, folder, manifests)
+
+
+def _left_out(manifests: Sequence[Manifest], merged: Dataset) -> tuple[LeftOut, ...] | None:
+    """What any part left out, by the number of the prompt; None where no part leaves any out.
+
+    Of parts that were renumbered, what is left out has no number any more.
+    """
+    stored = set(merged.read_table("prompts")["prompt_id"].to_pylist())
+    found = {entry.prompt_id: entry for one in manifests for entry in one.left_out or ()}
+    return tuple(found[number] for number in sorted(found.keys() - stored)) or None
 
 
 def with_prompts_hash(manifest: Manifest, folder: Path, sources: Sequence[Manifest]) -> Manifest:

@@ -78,8 +78,8 @@ def _description(options: Mapping[str, Any]) -> dict[str, Any]:
         "prompts_file",
         metavar="FILE",
         type=Path,
-        help="the prompts, as `headswap ingest` reads them, in the order of the arrays (default: "
-        "each is the text of its tokens)",
+        help="the prompts, as `headswap ingest` reads them, - for stdin, in the order of "
+        "the arrays (default: each is the text of its tokens)",
     ),
     click.option(
         "--variant",

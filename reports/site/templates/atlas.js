@@ -41,16 +41,53 @@ const atlas = (() => {
 
   const tokens = (m, p) => prompts[p].tokens[models[m].tokenizer];
   const name = (m, head) => `${models[m].name} ${models[m].heads[head]}`;
-  const isSingle = document.documentElement.dataset.form === "single";
-  const link = (m, head, p) => {
-    const place = encodeURIComponent(`${models[m].name}:${models[m].heads[head]}`);
-    const prompt = p === undefined ? "" : `&prompt=${prompts[p].id}`;
-    return `${isSingle ? "" : "head.html"}#head=${place}${prompt}`;
+  // "standard:L3H0", as the address names a head, and its numbers; null where there is none.
+  const place = (m, head) => `${models[m].name}:${models[m].heads[head]}`;
+  function find(named) {
+    const at = named.lastIndexOf(":");
+    const m = models.findIndex((model) => model.name === named.slice(0, at));
+    const head = models[m]?.heads.indexOf(named.slice(at + 1)) ?? -1;
+    return head < 0 ? null : [m, head];
+  }
+  const link = (m, head, text = name(m, head)) => {
+    const href = address.link("head", { head: place(m, head), prompt: address.get("prompt") });
+    return headswap.make("a", { href }, text);
   };
-  const make = (tag, properties, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
-  return { models, prompts, ...rest, pattern, tokens, name, link, make };
+  // The number of the prompt that the address names, the first where it names none that is here.
+  const prompt = () =>
+    Math.max(0, prompts.findIndex(({ id }) => String(id) === address.get("prompt")));
+
+  // The colours of the patterns elsewhere, from a chart of nothing with the same scale.
+  const palettes = {};
+  async function palette() {
+    const theme = document.documentElement.dataset.theme;
+    if (palettes[theme]) return palettes[theme];
+    const scale = { scheme: "yellowgreenblue", type: "sqrt", domain: [0, 1] };
+    const color = { field: "weight", type: "quantitative", scale };
+    const spec = { data: { values: [] }, mark: "rect", encoding: { color } };
+    const view = await headswap.embed(document.createElement("div"), spec, "none");
+    const colour = view.scale("color");
+    const steps = Array.from({ length: 256 }, (_, step) => colour(step / 255).match(/\d+/g));
+    return (palettes[theme] = steps.map((parts) => parts.map(Number)));
+  }
+
+  // A head's pattern on a prompt as a small picture, a pixel a weight.
+  async function picture(m, head, p) {
+    const [rows, colours] = [await pattern(m, head, p), await palette()];
+    const n = rows.length;
+    const canvas = headswap.make("canvas", { width: n, height: n });
+    canvas.setAttribute("aria-hidden", "true");
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(n, n);
+    rows.forEach((row, query) => {
+      for (let key = 0; key < n; key++) {
+        const colour = colours[Math.round(Math.min(row[key] ?? 0, 1) * 255)];
+        image.data.set([...colour, key < row.length ? 255 : 0], (query * n + key) * 4);
+      }
+    });
+    context.putImageData(image, 0, 0);
+    return canvas;
+  }
+
+  return { models, prompts, ...rest, pattern, tokens, name, place, find, link, prompt, picture };
 })();

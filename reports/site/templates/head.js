@@ -1,125 +1,192 @@
-// One head: its profile, scores and matches, and where each token of a prompt looks. The address
-// says which: #head=MODEL:L3H0&prompt=3.
+// One head, and another beside it: profiles, scores, matches, and where each token of a prompt
+// looks. The address says which: #head=MODEL:L3H1&beside=MODEL:L0H2&prompt=3.
 (() => {
   const form = document.getElementById("head-controls");
   const title = document.getElementById("head-title");
-  const strip = document.getElementById("head-tokens");
-  const looks = document.getElementById("head-looks");
-  const labels = headswap.read("scores");
+  const grid = document.getElementById("head-grid");
+  const part = (id) => document.getElementById(id);
   const sentences = headswap.read("head_effects");
-  const state = { m: 0, head: 0, p: 0, query: null };
+  const hasProfiles = atlas.scores.includes("structural");
+  // The head that is pointed at, shown until the pointer leaves it; null: the one in the address.
+  let preview = null;
 
-  function go(m, head, p) {
-    history.replaceState(null, "", atlas.link(m, head, p).replace(/^[^#]*/, ""));
-    return open(m, head, p);
+  for (const [m, model] of atlas.models.entries()) {
+    const options = model.heads.map((index, head) => new Option(index, atlas.place(m, head)));
+    form.beside.append(headswap.make("optgroup", { label: model.name }, ...options));
   }
 
-  async function open(m, head, p) {
-    Object.assign(state, { m, head, p, query: null });
-    form.model.value = m;
-    const options = atlas.models[m].heads.map((index, at) => new Option(index, at));
-    form.head.replaceChildren(...options);
-    form.head.value = head;
-    form.prompt.value = p;
-    title.textContent = atlas.name(m, head);
-    if (document.documentElement.dataset.form === "folder") {
-      document.title = `${atlas.name(m, head)} – headswap`;
+  const chosen = () => {
+    const named = address.get("head") ?? headswap.read("reference_head");
+    const found = atlas.find(named);
+    address.warn("head", found ? null : named);
+    return found ?? atlas.find(headswap.read("reference_head")) ?? [0, 0];
+  };
+  // The head beside another: the one in the address, else its best match, or none.
+  const beside = ([m, head]) => {
+    if (form.beside.value === "none") return null;
+    return form.beside.value ? atlas.find(form.beside.value) : best(m, head);
+  };
+  const best = (m, head) => atlas.models[m].matches[head][0]?.slice(0, 2) ?? null;
+  const cosine = ([m, head], [n, other]) =>
+    atlas.models[m].matches[head].find(([model, index]) => model === n && index === other)?.[2];
+
+  let turn = 0;
+  let last = Promise.resolve();
+  // One after another: what the reader has left behind by then is not drawn.
+  function show() {
+    const mine = ++turn;
+    const done = last.then(() => (mine === turn ? render(mine) : null));
+    last = done.catch(() => null); // its own caller hears of it
+    return done;
+  }
+
+  async function render(mine) {
+    const [m, head] = preview ?? chosen();
+    const heads = [[m, head], beside([m, head])].filter(Boolean);
+    const p = atlas.prompt();
+    const name = atlas.name(m, head);
+    title.textContent = name;
+    if (document.documentElement.dataset.form === "folder") document.title = `${name} – headswap`;
+    part("head-preview").textContent = preview ? `${name} is shown while you point at it.` : "";
+    if (!preview) fillControls(m, head);
+    fillScores(heads);
+    fillMatches(m, head, heads[1]);
+    tables.fitAll();
+    part("head-effects").textContent = (sentences[atlas.place(m, head)] ?? []).join(" ");
+    const [tokens, total] = [
+      atlas.tokens(m, p).length,
+      atlas.prompts[p].total[atlas.models[m].tokenizer],
+    ];
+    part("head-cut").textContent =
+      total > tokens ? `The first ${tokens} of ${total} tokens are shown.` : "";
+    await looks.fill(heads, p);
+    if (mine !== turn) return; // the reader has chosen anew
+    part("head-profile-part").hidden = !hasProfiles;
+    if (hasProfiles) await draw("head_profile", profileSpec(heads), "svg", "Line chart.");
+    for (const slot of looks.shown()) {
+      if (mine !== turn) return;
+      const view = await draw(slot.chart.id, patternSpec(slot, p), "canvas", "Heat map.");
+      looks.link(slot, view);
     }
-    fillScores();
-    fillMatches();
-    const effects = sentences[`${atlas.models[m].name}:${atlas.models[m].heads[head]}`] ?? [];
-    document.getElementById("head-effects").textContent = effects.join(" ");
-    await fillTokens();
-    await drawCharts();
+    if (mine === turn) document.documentElement.dataset.head = name;
   }
 
-  // What the address names; where it names nothing, or nothing that is here, the reference head.
-  function fromAddress() {
-    const named = new URLSearchParams(location.hash.slice(1));
-    const [place, prompt] = [named.get("head") ?? headswap.read("reference_head"), named.get("prompt")];
-    const at = place.lastIndexOf(":");
-    const m = atlas.models.findIndex((model) => model.name === place.slice(0, at));
-    const head = atlas.models[m]?.heads.indexOf(place.slice(at + 1)) ?? -1;
-    const p = atlas.prompts.findIndex((known) => String(known.id) === prompt);
-    if (m < 0 || head < 0) return null;
-    return [m, head, Math.max(p, 0)];
+  function draw(id, spec, renderer, kind) {
+    const { title: words, ...untitled } = spec;
+    const caption = part(`${id}-caption`);
+    caption.replaceChildren(...words);
+    const described = { ...untitled, name: id, description: `${kind} ${caption.textContent}.` };
+    return headswap.embed(part(id), described, renderer);
   }
 
-  const cell = (tag, text, className = "") => atlas.make(tag, { className }, text);
+  function fillControls(m, head) {
+    form.model.value = atlas.models[m].name;
+    form.head.replaceChildren(...atlas.models[m].heads.map((index, at) => new Option(index, at)));
+    form.head.value = head;
+  }
 
-  function fillScores() {
-    const model = atlas.models[state.m];
-    const rows = atlas.scores.map((score, at) => {
-      const value = model.values[state.head][at];
-      const rank = 1 + model.values.filter((values) => values[at] > value).length;
-      const shown = value === null ? "–" : atlas.make("data", { value }, value.toFixed(4));
-      const place = value === null ? "" : `${rank} of ${model.heads.length}`;
-      const name = cell("th", labels[score] ?? score);
-      name.scope = "row";
-      return atlas.make("tr", {}, name, cell("td", shown, "count"), cell("td", place, "count"));
+  // All heads of the model: pointed at, one is shown; clicked, it is kept.
+  async function fillGrid() {
+    const [[m, head], p] = [chosen(), atlas.prompt()];
+    const model = atlas.models[m];
+    const layers = new Map();
+    for (const [at, index] of model.heads.entries()) {
+      const link = Object.assign(atlas.link(m, at, ""), { title: atlas.name(m, at) });
+      link.setAttribute("aria-label", atlas.name(m, at));
+      if (at === head) link.setAttribute("aria-current", "true");
+      link.append(await atlas.picture(m, at, p));
+      for (const event of ["mouseenter", "focus"]) link.addEventListener(event, () => peek([m, at]));
+      for (const event of ["mouseleave", "blur"]) link.addEventListener(event, () => peek(null));
+      const layer = index.split("H")[0];
+      layers.set(layer, [...(layers.get(layer) ?? []), link]);
+    }
+    part("head-model").textContent = model.name;
+    const rows = [...layers].map(([layer, links]) =>
+      headswap.make("li", {}, headswap.make("span", {}, layer), ...links));
+    grid.replaceChildren(...rows);
+  }
+
+  // After a moment, so that a pointer that only crosses heads draws none of them.
+  let timer;
+  function peek(head) {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const isSame = JSON.stringify(head ?? chosen()) === JSON.stringify(preview ?? chosen());
+      preview = head;
+      if (!isSame) show();
+      else part("head-preview").textContent = "";
+    }, 80);
+  }
+
+  const cell = (tag, content, className = "") => headswap.make(tag, { className }, content);
+  const heading = (content, className = "") => {
+    const made = cell("th", content, className);
+    made.scope = "col";
+    return made;
+  };
+
+  function fillScores(heads) {
+    const table = part("head-scores");
+    const names = heads.flatMap(([m, head]) =>
+      [
+        heading(atlas.link(m, head), "count"),
+        heading(`rank of ${atlas.models[m].heads.length}`, "count"),
+      ]);
+    table.tHead.replaceChildren(headswap.make("tr", {}, heading("score"), ...names));
+    const bodies = atlas.groups.map(([group, scores]) => {
+      const first = cell("th", group);
+      Object.assign(first, { colSpan: 1 + names.length, scope: "rowgroup" });
+      const rows = scores.map(([score, meaning]) => {
+        const name = cell("th", headswap.make("code", { title: meaning }, score));
+        name.scope = "row";
+        name.append(headswap.make("span", { className: "meaning" }, meaning));
+        const cells = heads.flatMap(([m, head]) => valueCells(m, head, atlas.scores.indexOf(score)));
+        return headswap.make("tr", {}, name, ...cells);
+      });
+      return headswap.make("tbody", {}, headswap.make("tr", { className: "group" }, first), ...rows);
     });
-    document.querySelector("#head-scores tbody").replaceChildren(...rows);
+    for (const body of [...table.tBodies]) body.remove();
+    table.append(...bodies);
   }
 
-  function fillMatches() {
-    const matches = atlas.models[state.m].matches[state.head];
-    const rows = matches.map(([m, head, cosine, isMutual]) => {
-      const link = atlas.make("a", { href: atlas.link(m, head, state.p) }, atlas.name(m, head));
-      const value = atlas.make("data", { value: cosine }, cosine.toFixed(4));
-      const name = cell("th", link);
+  function valueCells(m, head, at) {
+    const model = atlas.models[m];
+    const value = model.values[head][at];
+    if (value === null) return [cell("td", "–", "count"), cell("td", "", "count")];
+    const rank = 1 + model.values.filter((values) => values[at] > value).length;
+    const shown = headswap.make("data", { value }, value.toFixed(4));
+    return [cell("td", shown, "count"), cell("td", String(rank), "count")];
+  }
+
+  function fillMatches(m, head, other) {
+    const rows = atlas.models[m].matches[head].map(([n, match, value, isMutual]) => {
+      const name = cell("th", atlas.link(n, match));
       name.scope = "row";
-      return atlas.make(
-        "tr", {}, name, cell("td", value, "count"), cell("td", isMutual ? "yes" : "no"),
+      const isShown = other && other[0] === n && other[1] === match;
+      const show = headswap.make("button", { type: "button", className: "choose" }, "beside");
+      show.setAttribute("aria-pressed", Boolean(isShown));
+      show.setAttribute("aria-label", `Show ${atlas.name(n, match)} beside`);
+      show.addEventListener("click", () => address.set({ beside: atlas.place(n, match) }));
+      const data = headswap.make("data", { value }, value.toFixed(4));
+      return headswap.make(
+        "tr", {}, name, cell("td", data, "count"), cell("td", isMutual ? "yes" : "no"), cell("td", show),
       );
     });
-    const none = atlas.make("td", { colSpan: 3 }, atlas.models.length > 1
-      ? "– (undefined: the profile is 0 in every bin)"
+    const none = headswap.make("td", { colSpan: 4 }, atlas.models.length > 1
+      ? `–. ${part("head-matches").dataset.unmatched}`
       : "This dataset holds no other model.");
     const body = document.querySelector("#head-matches tbody");
-    body.replaceChildren(...(rows.length ? rows : [atlas.make("tr", {}, none)]));
-  }
-
-  async function fillTokens() {
-    const tokens = atlas.tokens(state.m, state.p);
-    state.pattern = await atlas.pattern(state.m, state.head, state.p);
-    const items = tokens.map(([text, , isStructural], position) => {
-      const className = `token${isStructural ? " structural" : ""}`;
-      const button = atlas.make("button", { type: "button", className }, text);
-      for (const event of ["mouseenter", "focus"]) {
-        button.addEventListener(event, () => look(position));
-      }
-      return atlas.make("li", {}, button);
-    });
-    strip.replaceChildren(...items);
-    const prompt = atlas.prompts[state.p];
-    const total = prompt.total[atlas.models[state.m].tokenizer];
-    document.getElementById("head-cut").textContent =
-      total > tokens.length ? `The first ${tokens.length} of ${total} tokens are shown.` : "";
-    look(tokens.length - 1);
-  }
-
-  function look(query) {
-    const [row, tokens] = [state.pattern[query], atlas.tokens(state.m, state.p)];
-    [...strip.querySelectorAll("button")].forEach((button, key) => {
-      button.style.setProperty("--share", row[key] ?? 0);
-      button.classList.toggle("query", key === query);
-    });
-    const most = row
-      .map((weight, key) => ({ weight, key }))
-      .sort((a, b) => b.weight - a.weight)
-      .slice(0, 5)
-      .map(({ weight, key }) => `${tokens[key][0]} (${key}) ${weight.toFixed(4)}`);
-    looks.textContent = `${tokens[query][0]} (position ${query}) looks at ${most.join(", ")}`;
+    body.replaceChildren(...(rows.length ? rows : [headswap.make("tr", {}, none)]));
   }
 
   const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
   // A specification in which every list that equals the old one is the new one.
-  function replaced(part, before, after) {
-    if (same(part, before)) return after;
-    if (Array.isArray(part)) return part.map((item) => replaced(item, before, after));
-    if (part === null || typeof part !== "object") return part;
-    const entries = Object.entries(part);
+  function replaced(spec, before, after) {
+    if (same(spec, before)) return after;
+    if (Array.isArray(spec)) return spec.map((item) => replaced(item, before, after));
+    if (spec === null || typeof spec !== "object") return spec;
+    const entries = Object.entries(spec);
     return Object.fromEntries(entries.map(([key, item]) => [key, replaced(item, before, after)]));
   }
 
@@ -128,33 +195,32 @@
     return { ...spec, datasets: Object.fromEntries(names.map((name) => [name, rows])) };
   }
 
-  function profileSpec() {
-    const shown = [[state.m, state.head], ...(atlas.models[state.m].matches[state.head].slice(0, 1))];
-    const profiles = shown.map(([m, head]) => [atlas.name(m, head), atlas.models[m].profiles[head]]);
+  function profileSpec(heads) {
     const spec = headswap.read("profile_template");
     const before = [...new Set(Object.values(spec.datasets)[0].map((row) => row.head))];
-    const rows = profiles.flatMap(([head, masses]) =>
-      masses.map((mass, bin) => ({
-        head, mass, share: (bin + 0.5) / masses.length, queries: atlas.models[state.m].queries[bin],
-      })),
-    );
-    const names = profiles.map(([head]) => head);
+    const rows = heads.flatMap(([m, at]) => {
+      const [masses, { queries }] = [atlas.models[m].profiles[at], atlas.models[m]];
+      return masses.map((mass, bin) => ({
+        head: atlas.name(m, at), mass, share: (bin + 0.5) / masses.length, queries: queries[bin],
+      }));
+    });
+    const names = [...new Set(heads.map((head) => atlas.name(...head)))];
     const top = Math.max(...rows.map((row) => row.mass));
     const limit = Math.min(1, Math.max(0.05, Math.ceil(top * 108 + 0.5) / 100));
-    const cosine = atlas.models[state.m].matches[state.head][0]?.[2];
     const made = withRows(replaced(replaced(spec, before, names), [0, 1.0], [0, 1]), rows);
     for (const layer of made.layer) layer.encoding.y.scale.domain = [0, limit];
-    made.title = cosine === undefined
-      ? names[0]
-      : `${names[0]} and its best match: cosine ${cosine.toFixed(4)}`;
+    const value = heads.length > 1 ? cosine(...heads) : undefined;
+    const links = heads.flatMap((head) => [" and ", atlas.link(...head)]).slice(1);
+    made.title = [...links, value === undefined ? "" : `: cosine ${value.toFixed(4)}`];
     return made;
   }
 
-  function patternSpec() {
-    const tokens = atlas.tokens(state.m, state.p);
+  function patternSpec(slot, p) {
+    const [m, head] = slot.head;
+    const tokens = atlas.tokens(m, p);
     const spec = headswap.read("pattern_template");
     const before = spec.encoding.x.scale.domain;
-    const rows = state.pattern.map((weight, query) => ({
+    const rows = slot.pattern.map((weight, query) => ({
       query, key: [...weight.keys()], weight: weight.map((value) => Number(value.toFixed(4))),
     }));
     const made = withRows(replaced(spec, before, [...tokens.keys()]), rows);
@@ -166,57 +232,31 @@
     for (const parameter of made.params) {
       if (parameter.name in values) parameter.value = values[parameter.name];
     }
-    const step = Math.min(Math.max(Math.round(520 / tokens.length), 9), 28);
-    for (const channel of ["x", "y"]) {
-      made.encoding[channel].axis.labelFontSize = Math.min(11, Math.max(step - 1, 7));
-    }
-    made.height = step * tokens.length;
-    made.title = `${atlas.name(state.m, state.head)} on ${atlas.prompts[state.p].name}`;
+    Object.assign(made.usermeta.cells, { x: tokens.length, y: tokens.length });
+    made.title = [atlas.link(m, head), ` on ${atlas.prompts[p].name}`];
     return made;
   }
 
-  let turn = 0;
-  async function drawCharts() {
-    const mine = ++turn;
-    for (const [id, spec, renderer, kind] of [
-      ["head_profile", profileSpec(), "svg", "Line chart."],
-      ["head_pattern", patternSpec(), "canvas", "Heat map."],
-    ]) {
-      const described = { ...spec, description: `${kind} ${spec.title}.` };
-      await headswap.embed(document.getElementById(id), described, renderer);
-      if (mine !== turn) return; // the reader has chosen anew
-    }
-    document.documentElement.dataset.head = atlas.name(state.m, state.head);
-  }
-
-  const first = (m) => Math.min(state.head, atlas.models[m].heads.length - 1);
+  const choose = (m, head) => address.set({ head: atlas.place(m, head) });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.model.addEventListener("change", () => {
-    const m = Number(form.model.value);
-    go(m, first(m), state.p);
+    const m = form.model.selectedIndex;
+    choose(m, Math.min(chosen()[1], atlas.models[m].heads.length - 1));
   });
-  for (const field of [form.head, form.prompt]) {
-    field.addEventListener("change", () =>
-      go(state.m, Number(form.head.value), Number(form.prompt.value)),
-    );
-  }
+  form.head.addEventListener("change", () => choose(chosen()[0], Number(form.head.value)));
   for (const [id, by] of [["head-before", -1], ["head-after", 1]]) {
-    document.getElementById(id).addEventListener("click", () => {
-      const n = atlas.models[state.m].heads.length;
-      go(state.m, (state.head + by + n) % n, state.p);
+    part(id).addEventListener("click", () => {
+      const [m, head] = chosen();
+      const n = atlas.models[m].heads.length;
+      choose(m, (head + by + n) % n);
     });
   }
-  addEventListener("hashchange", () => {
-    const named = new URLSearchParams(location.hash.slice(1)).has("head") && fromAddress();
-    if (!named) return;
-    document.getElementById("head").scrollIntoView();
-    open(...named);
-  });
-  headswap.onDraw(async () => {
-    if (title.textContent !== atlas.name(state.m, state.head) || !state.pattern) {
-      await open(...(fromAddress() ?? [0, 0, 0]));
-    } else {
-      await drawCharts();
-    }
-  });
+  address.bind("beside", form.beside);
+  address.bind("prompt", form.prompt);
+  const all = async () => {
+    preview = null;
+    await Promise.all([show(), fillGrid()]);
+  };
+  address.on(["head", "beside", "prompt"], all);
+  headswap.onDraw(all);
 })();

@@ -3,35 +3,27 @@
   const form = document.getElementById("heads-controls");
   const grid = document.getElementById("heads-grid");
   const count = document.getElementById("heads-count");
-  const labels = headswap.read("scores");
   const layerOf = (index) => Number(index.match(/^L(\d+)/)[1]);
   const layers = new Set(atlas.models.flatMap((model) => model.heads.map(layerOf)));
   for (const layer of [...layers].sort((a, b) => a - b)) {
     form.layer.append(new Option(`L${layer}`, layer));
   }
+  const controls = [...form.elements].filter((control) => control.name);
+  for (const control of controls) address.bind(control.name, control);
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", () => show());
+  address.on(controls.map((control) => control.name), () => show());
   headswap.onDraw(show);
 
-  // The colours of the patterns elsewhere, from a chart of nothing with the same scale.
-  async function palette() {
-    const scale = { scheme: "yellowgreenblue", type: "sqrt", domain: [0, 1] };
-    const color = { field: "weight", type: "quantitative", scale };
-    const spec = { data: { values: [] }, mark: "rect", encoding: { color } };
-    const view = await headswap.embed(document.createElement("div"), spec, "none");
-    const colour = view.scale("color");
-    return Array.from({ length: 256 }, (_, step) => colour(step / 255).match(/\d+/g).map(Number));
-  }
-
   function chosen() {
-    const score = Number(form.score.value);
+    const score = atlas.scores.indexOf(form.score.value);
     const least = form.least.value === "" ? -Infinity : Number(form.least.value);
     const found = [];
     atlas.models.forEach((model, m) => {
-      if (form.model.value !== "" && Number(form.model.value) !== m) return;
+      if (form.model.value !== "" && form.model.value !== model.name) return;
       model.heads.forEach((index, head) => {
         const value = model.values[head][score];
         if (form.layer.value !== "" && layerOf(index) !== Number(form.layer.value)) return;
+        if (!headswap.finds(form.find.value, atlas.name(m, head))) return;
         // A head without a value is below any bound.
         if (least !== -Infinity && (value === null || value < least)) return;
         found.push({ m, head, value });
@@ -48,39 +40,23 @@
   let turn = 0;
   async function show() {
     const mine = ++turn;
-    const [heads, colours, p] = [chosen(), await palette(), Number(form.prompt.value)];
-    const score = atlas.scores[Number(form.score.value)];
+    const [heads, p] = [chosen(), atlas.prompt()];
     const total = atlas.models.reduce((sum, model) => sum + model.heads.length, 0);
     const cards = [];
     for (const { m, head, value } of heads) {
-      const canvas = await drawn(m, head, p, colours);
+      const canvas = await atlas.picture(m, head, p);
       if (mine !== turn) return; // the reader has chosen anew
       const shown = value === null ? "–" : value.toFixed(3);
-      const data = atlas.make("data", { value: value ?? "" }, shown);
-      const name = atlas.make("span", { className: "name" }, atlas.name(m, head));
-      const properties = { href: atlas.link(m, head, p), title: atlas.name(m, head) };
-      cards.push(atlas.make("li", {}, atlas.make("a", properties, canvas, name, " ", data)));
+      const data = headswap.make("data", { value: value ?? "" }, shown);
+      const name = headswap.make("span", { className: "name" }, atlas.name(m, head));
+      const card = Object.assign(atlas.link(m, head, ""), { title: atlas.name(m, head) });
+      card.append(canvas, name, " ", data);
+      cards.push(headswap.make("li", {}, card));
     }
     grid.replaceChildren(...cards);
+    const meanings = new Map(atlas.groups.flatMap(([, scores]) => scores));
     count.textContent =
-      `${heads.length} of ${total} heads; the number is: ${labels[score] ?? score}; ` +
-      `patterns on ${atlas.prompts[p].name}`;
-  }
-
-  async function drawn(m, head, p, colours) {
-    const rows = await atlas.pattern(m, head, p);
-    const n = rows.length;
-    const canvas = atlas.make("canvas", { width: n, height: n });
-    canvas.setAttribute("aria-hidden", "true");
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(n, n);
-    rows.forEach((row, query) => {
-      for (let key = 0; key < n; key++) {
-        const colour = colours[Math.round(Math.min(row[key] ?? 0, 1) * 255)];
-        image.data.set([...colour, key < row.length ? 255 : 0], (query * n + key) * 4);
-      }
-    });
-    context.putImageData(image, 0, 0);
-    return canvas;
+      `${heads.length} of ${total} heads; the number is ${form.score.value}: ` +
+      `${meanings.get(form.score.value)}; patterns on ${atlas.prompts[p].name}`;
   }
 })();

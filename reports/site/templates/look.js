@@ -1,16 +1,10 @@
 // All heads on one text as squares, and the chosen ones large: where each token looks, and the
 // pattern. The address says which: #heads=adhd:L3H5,adhd:L1H1.
 (() => {
-  // Pixels: of the tokens and the axis title beside a pattern; the most that a token takes.
-  const [BESIDE, LARGEST_TOKEN] = [104, 40];
   const models = headswap.read("look_models");
   const panels = document.getElementById("look-heads");
   const squares = [...document.querySelectorAll(".square")];
-  const make = (tag, properties, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
+  const { make } = headswap;
 
   const unpacked = models.map(async ({ weights }) => {
     const packed = Uint8Array.from(atob(weights), (letter) => letter.charCodeAt(0));
@@ -99,7 +93,7 @@
     const datasets = Object.fromEntries(Object.keys(spec.datasets).map((name) => [name, values]));
     const n = rows.length;
     const description = `Heat map of ${n} by ${n} tokens. ${title}.`;
-    return { ...spec, datasets, title, description, name: `${models[place.m].name}-L${place.layer}H${place.head}` };
+    return { ...spec, datasets, description, name: `${models[place.m].name}-L${place.layer}H${place.head}` };
   }
 
   // The heads that the address names, else those that the page was made for.
@@ -122,21 +116,20 @@
       const rows = await rowsOf(place);
       const title = place.name.replace(/:(?=L\d+H\d+$)/, " ");
       const chart = make("div", { className: "chart", id: `look_chart_${number}` });
-      charts.push([chart, specOf(place, rows, title), rows.length]);
+      charts.push([chart, specOf(place, rows, title)]);
       const heading = make("h2", { className: "small", id: `look_title_${number}` }, title);
       const section = make(
-        "section", {}, heading, ...tokenStrip(place, rows), make("figure", {}, chart),
+        "section", {}, heading, ...tokenStrip(place, rows),
+        // For the picture that is saved; on the page the heading says it.
+        make("figure", {}, make("figcaption", { hidden: true }, title), chart),
       );
       section.setAttribute("aria-labelledby", heading.id);
       sections.push(section);
     }
     if (mine !== turn) return; // the reader has chosen anew
     panels.replaceChildren(...sections);
-    for (const [chart, spec, n] of charts) {
-      // Square, as large as there is room, but no token needs more than so many pixels.
-      const side = Math.min(chart.clientWidth - BESIDE, LARGEST_TOKEN * n);
-      const size = { width: side, height: side };
-      await headswap.embed(chart, { ...spec, ...size, title: "" }, "canvas");
+    for (const [chart, spec] of charts) {
+      await headswap.embed(chart, spec, "canvas");
       if (mine !== turn) return;
     }
     document.documentElement.dataset.heads = places.map((place) => place.name).join(",");

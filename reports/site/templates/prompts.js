@@ -2,10 +2,11 @@
 (() => {
   const [choice, list] = [document.getElementById("prompts-model"), document.getElementById("prompts-list")];
   const show = () => {
-    list.dataset.received = choice.value;
-    const { tokenizer } = choice.selectedOptions[0].dataset;
+    const { received, tokenizer } = choice.selectedOptions[0].dataset;
+    list.dataset.received = received;
     for (const prompt of list.children) prompt.hidden = prompt.dataset.tokenizer !== tokenizer;
   };
-  choice.addEventListener("input", show);
+  address.bind("attention", choice);
+  address.on(["attention"], show);
   show();
 })();

@@ -29,3 +29,47 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// A table that is wider than its place shows each row as a list of its cells with their headings:
+// nothing of it is cut in a narrow window.
+const tables = (() => {
+  const roles = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+
+  // The heading of each cell, by the column in which it stands: cells may span rows above it.
+  function name(table) {
+    const headings = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+    for (const body of table.tBodies) {
+      const spans = new Map(); // columns that a cell above goes on to fill, and for how many rows
+      for (const row of body.rows) {
+        let column = 0;
+        for (const cell of row.cells) {
+          while (spans.get(column) > 0) spans.set(column, spans.get(column++) - 1);
+          cell.dataset.heading = cell.colSpan > 1 ? "" : headings[column];
+          for (let at = 0; at < cell.colSpan; at++) spans.set(column++, cell.rowSpan - 1);
+        }
+        while (spans.get(column) > 0) spans.set(column, spans.get(column++) - 1);
+      }
+    }
+  }
+
+  function fit(table) {
+    const place = table.parentElement;
+    table.classList.remove("stacked");
+    const isWide = place.clientWidth > 0 && table.scrollWidth > place.clientWidth;
+    for (const part of table.querySelectorAll("*")) {
+      const role = roles[part.tagName] ?? (part.tagName === "TH" && headingRole(part));
+      if (role && isWide) part.role = role;
+      else if (role) part.removeAttribute("role");
+    }
+    if (isWide) table.role = "table";
+    else table.removeAttribute("role");
+    if (!isWide) return;
+    name(table);
+    table.classList.add("stacked");
+  }
+  const headingRole = (cell) => (cell.closest("thead") ? "columnheader" : "rowheader");
+
+  const fitAll = () => document.querySelectorAll(".scroll > table").forEach(fit);
+  headswap.onDraw(fitAll);
+  return { fitAll };
+})();

@@ -121,8 +121,8 @@ def test_top_tokens_are_those_of_a_forward_by_hand(dataset: Path, run: Run) -> N
     found = json.loads(run(*words, "--json").out)
     assert found["position"] == len(ids) - 3
     bundle = read_bundle(REFERENCE / "adhd")
-    for name, head in (("before", None), ("after", (1, 2))):
-        expected = bundle_logits(bundle, ids, head)[-3].softmax(-1).topk(5)
+    for name, heads in (("before", ()), ("after", [(1, 2)])):
+        expected = bundle_logits(bundle, ids, heads)[-3].softmax(-1).topk(5)
         assert [token["token_id"] for token in found[name]] == expected.indices.tolist()
         shown = torch.tensor([token["probability"] for token in found[name]])
         assert torch.allclose(shown, expected.values, atol=1e-4)
@@ -188,6 +188,9 @@ def test_one_prompt_has_no_other_to_take_from(run: Run, tmp_path: Path) -> None:
     outcome = run("ablate", tmp_path / "one", "--kind=resample")
     assert outcome.code == 2
     assert "there is only one" in outcome.err
+    generated = run("generate", tmp_path / "one", "--kind=resample", "--ablate=L0H0")
+    assert "there is only one" in generated.err
+    assert run("verify", tmp_path / "one").code == 0, "nothing was left behind"
     assert run("ablate", tmp_path / "one", "--head=L0H0").code == 0
     with open_session(tmp_path / "one") as session:
         (row,) = session.rows("select * from ablation_ranking")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ CASES: dict[str, tuple[Callable[[], Any], Any, Callable[[Any], list[Any]]]] = {
         lambda network: [layer.attention.output.dense for layer in network.bert.encoder.layer],
     ),
 }
+PAIRS = (((0, 1), (1, 3)), ((1, 0), (1, 2)))
 CAUSAL = ("Llama with grouped queries", "GPT-2")
 
 
@@ -88,6 +90,7 @@ CAUSAL = ("Llama with grouped queries", "GPT-2")
 class Case:
     """A saved model, the dataset of its ablations, and its prompts."""
 
+    name: str
     network: Any
     outputs: list[Any]
     dataset: Path
@@ -122,11 +125,14 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
         words = ["ingest", f"--model=mine={folder / 'model'}", f"--prompts={folder}/prompts.jsonl"]
         assert headswap.main([*words, "--out", str(dataset)]) == 0
         kinds = ["--kind=zero", "--kind=mean", "--kind=resample"]
+        pairs = [f"--pairs=L{a}H{i}+L{b}H{j}" for (a, i), (b, j) in PAIRS]
+        assert headswap.main(["ablate", str(dataset), *kinds, *pairs]) == 0
         assert headswap.main(["ablate", str(dataset), *kinds]) == 0
+        assert headswap.main(["ablate", str(dataset), *kinds, "--method=attribution"]) == 0
         network = loader.from_pretrained(folder / "model", attn_implementation="eager").eval()
         with open_session(dataset) as session:
             prompts = {n: token_ids(session, "mine", n) for n in range(N_PROMPTS)}
-        found[name] = Case(network, outputs_of(network), dataset, prompts)
+        found[name] = Case(name, network, outputs_of(network), dataset, prompts)
     return found
 
 
@@ -141,7 +147,7 @@ def changes(case: Case, kind: str, layer: int, head: int) -> dict[int, Change]:
         prompt: changed_logits(case.network, case.outputs, ids, None)[1][layer][head]
         for prompt, ids in case.prompts.items()
     }
-    mean = torch.cat(list(mixed.values())).double().mean(0).float()
+    mean = torch.cat(list(mixed.values())).double().mean(0).to(mixed[0].dtype)
     others = other_prompts(sorted(mixed))
 
     def change_in(prompt: int) -> Change:
@@ -214,6 +220,60 @@ def test_effects_equal_hooks_by_hand(case: Case, kind: str) -> None:
                     assert row["probability_after"] == pytest.approx(probability, abs=1e-5)
                     largest = max(largest, abs(change_of_loss))
     assert largest > 0.1, "else nothing was ablated"
+
+
+@pytest.mark.parametrize("kind", ["zero", "mean", "resample"])
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_pairs_equal_hooks_by_hand(
+    case: Case, kind: str, pair: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    first, second = (changes(case, kind, *head) for head in pair)
+    with open_session(case.dataset) as session:
+        rows = session.rows(
+            "select * from pair_effects where kind = $kind and layer_a = $layer and head_a = $head "
+            "order by prompt_id, position",
+            {"kind": kind, "layer": pair[0][0], "head": pair[0][1]},
+        )
+    assert {row["prompt_id"] for row in rows} == set(case.prompts)
+    for prompt in (0, 3):
+
+        def both(layer: int, heads: Tensor, prompt: int = prompt) -> Tensor:
+            return second[prompt](layer, first[prompt](layer, heads))
+
+        before = log_probabilities(case, prompt, None)
+        after = log_probabilities(case, prompt, both)
+        kl = (np.exp(before) * (before - after)).sum(-1)
+        found = [row["kl_nats"] for row in rows if row["prompt_id"] == prompt]
+        assert found == pytest.approx(kl.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["zero", "mean", "resample"])
+def test_estimates_are_the_slope_of_the_loss_towards_the_replacement(case: Case, kind: str) -> None:
+    step, network = 1e-2, copy.deepcopy(case.network).double()
+    case = replace(case, network=network, outputs=CASES[case.name][2](network))
+    with open_session(case.dataset) as session:
+        rows = session.rows("select * from attribution_effects where kind = $kind", {"kind": kind})
+    assert len(rows) == N_LAYERS * N_HEADS * N_PROMPTS
+    found = {(row["layer"], row["head"], row["prompt_id"]): row for row in rows}
+    for layer, head, prompt in ((0, 1, 0), (1, 3, 3)):
+        change = changes(case, kind, layer, head)[prompt]
+
+        def step_of(size: float, change: Change = change) -> Change:
+            return lambda of_layer, heads: heads + size * (change(of_layer, heads.clone()) - heads)
+
+        ids = case.prompts[prompt]
+        is_encoder = isinstance(network, BertForMaskedLM)
+        places = np.arange(len(ids) if is_encoder else len(ids) - 1)
+        targets = np.array(ids if is_encoder else ids[1:])
+        before, after = (
+            log_probabilities(case, prompt, step_of(size))[places, targets]
+            for size in (-step, step)
+        )
+        row = found[layer, head, prompt]
+        assert row["n_positions"] == len(places)
+        slope = float((before - after).mean()) / (2 * step)
+        assert abs(slope) > 1e-3, "else nothing was estimated"
+        assert row["estimated_delta_loss_nats"] == pytest.approx(slope, rel=1e-3, abs=1e-5)
 
 
 def test_ablations_verify(case: Case) -> None:

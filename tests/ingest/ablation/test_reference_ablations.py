@@ -70,7 +70,8 @@ def by_hand(prompts: dict[int, list[int]]) -> dict[str, ByHand]:
         bundle = read_bundle(REFERENCE / model)
 
         def logs(head: Head | None, dtype: torch.dtype, bundle: Any = bundle) -> Tensor:
-            parts = [bundle_logits(bundle, ids, head, dtype) for ids in prompts.values()]
+            heads = [head] if head else []
+            parts = [bundle_logits(bundle, ids, heads, dtype) for ids in prompts.values()]
             return torch.cat(parts).log_softmax(-1)
 
         exact = {head: logs(head, torch.float64) for head in (None, *heads)}
@@ -140,7 +141,9 @@ def test_the_five_most_probable_tokens_are_the_same(
     for part in ablator.run(readings).parts:
         rows = np.concatenate([places[reading.prompt_id] for reading in part.readings])
         for layer in range(N_LAYERS):
-            for head, logits in enumerate(part.logits(ZERO, layer, range(N_HEADS))):
+            for head, logits in enumerate(
+                part.logits(ZERO, [((layer, head),) for head in range(N_HEADS)])
+            ):
                 found = part.before.log_probabilities(logits)
                 by_rank = expected.logs[layer, head][rows].topk(6)
                 # Where two are closer than rounding, their order means nothing.

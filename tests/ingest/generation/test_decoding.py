@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
+from ingest.ablation.controls import other_prompts
 from ingest.demo.tasks import demo_tasks
 from ingest.generation import decoding
 from ingest.generation.ablated import Condition
@@ -133,17 +135,67 @@ def test_ablated_texts_equal_those_without_the_heads_output(
     assert whole == Decoder(loaded(str(folder)), sampling, 4).generate(JOBS)
 
 
+def output_of(network: Any, layer: int) -> Any:
+    """The module of a layer that what its heads mix goes into."""
+    if isinstance(network, LlamaForCausalLM):
+        return network.model.layers[layer].self_attn.o_proj
+    if isinstance(network, GPTNeoXForCausalLM):
+        return network.gpt_neox.layers[layer].attention.dense
+    return network.transformer.h[layer].attn.c_proj
+
+
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_resampled_texts_are_those_with_what_the_head_mixes_in_another_prompt(
+    folder: Path, batch_size: int
+) -> None:
+    model, layer, columns = loaded(str(folder)), 0, slice(2 * D_HEAD, 3 * D_HEAD)
+    prompts = {place: np.arange(5 + place, 9 + 2 * place, dtype=np.int32) for place in (0, 3, 7, 8)}
+    # The first two of the prompts that are continued are stored ones; the others are not.
+    id_of = {"prompt 0": 7, "prompt 1": 0}
+    network = AutoModelForCausalLM.from_pretrained(folder)
+    output, mixed = output_of(network, layer), dict[int, torch.Tensor]()
+    for number, ids in prompts.items():
+
+        def keep(_: Any, given: Any, number: int = number) -> None:
+            mixed[number] = given[0][0][:, columns]
+
+        handle = output.register_forward_pre_hook(keep)
+        with torch.inference_mode():
+            network(torch.tensor(ids[None].astype(np.int64)))
+        handle.remove()
+    others = other_prompts(sorted(prompts))
+    sampling, expected, taken = Sampling(max_new_tokens=20), [], []
+    for job in JOBS:
+        if job.prompt_key in id_of:
+            other = others[id_of[job.prompt_key]]
+        else:
+            digest = hashlib.sha256(job.prompt_key.encode()).hexdigest()
+            other = sorted(prompts)[int(digest[:16], 16) % 4]
+        taken.append(other)
+
+        def replace(_: Any, given: Any, values: torch.Tensor = mixed[other]) -> Any:
+            heads = given[0].clone()
+            places = [min(place, len(values) - 1) for place in range(heads.shape[1])]
+            heads[0, :, columns] = values[places]
+            return (heads,)
+
+        handle = output.register_forward_pre_hook(replace)
+        expected.append(plain(network, job, sampling))
+        handle.remove()
+    assert len(set(taken)) > 1
+    keys = [job.prompt_key for job in JOBS]
+    ablations = Ablations(model, prompts, id_of)
+    ablation = ablations.intervention(Condition(((layer, 2),), "resample"), keys)
+    assert Decoder(model, sampling, batch_size, ablation).generate(JOBS) == expected
+    assert expected != Decoder(model, sampling, 5).generate(JOBS)
+
+
 def test_mean_ablated_texts_equal_those_with_the_mean_as_a_bias(folder: Path) -> None:
     """What a head writes is taken away, its mean over all positions of two prompts added."""
     model, (layer, head) = loaded(str(folder)), (1, 2)
     prompts = {0: np.arange(5, 17, dtype=np.int32), 4: np.arange(40, 45, dtype=np.int32)}
     network = AutoModelForCausalLM.from_pretrained(folder)
-    if isinstance(network, LlamaForCausalLM):
-        output = network.model.layers[layer].self_attn.o_proj
-    elif isinstance(network, GPTNeoXForCausalLM):
-        output = network.gpt_neox.layers[layer].attention.dense
-    else:
-        output = network.transformer.h[layer].attn.c_proj
+    output = output_of(network, layer)
     mixed: list[torch.Tensor] = []
     handle = output.register_forward_hook(lambda _, given, __: mixed.append(given[0][0]))
     with torch.inference_mode():

@@ -9,6 +9,7 @@ from sql.console.examples import examples
 from sql.engines.portable import NotPortableError
 from sql.engines.spark_dialect import spark_sql
 from sql.graph.catalog import declared
+from tests.support.asked import asked_in
 
 OWN = {
     **{name: view.definition for name, view in declared().items() if view.kind == "select"},
@@ -21,6 +22,19 @@ def test_our_own_sql_means_the_same_in_both(name: str) -> None:
     assert spark_sql(OWN[name]).startswith(("SELECT", "WITH"))
 
 
+@pytest.mark.parametrize("folder", ["reports", "sql/computed", "headswap"])
+def test_what_pages_and_functions_ask_means_the_same_in_both(folder: str) -> None:
+    asked = asked_in(folder)
+    assert asked
+    refused = {}
+    for place, sql in asked.items():
+        try:
+            spark_sql(sql)
+        except InputError as refusal:
+            refused[place] = str(refusal)
+    assert refused == {}
+
+
 REFUSED = {
     "select format('{}', layer) from heads": "FORMAT('{}', layer)",
     "select histogram(layer) from heads": "HISTOGRAM(layer)",
@@ -29,7 +43,7 @@ REFUSED = {
     "select string_agg(label, ',') from heads": "AGG(label, ',')",
     "select log(value) from head_scores": "LOG(value)",
     "select upper(model) from heads": "UPPER(model)",
-    "select now()": "CURRENT_TIMESTAMP()",
+    "select now()": "NOW()",
     "select random()": "RANDOM()",
     "select date '2026-01-01'": "AS DATE",
     "select [1, 2]": "[1, 2]",
@@ -66,7 +80,7 @@ REFUSED = {
     "copy heads to 'x.csv'": "only SELECT",
     "create table x as select 1": "only SELECT",
     "select 1; select 2": "2 statements",
-    "selec 1": "only SELECT",
+    "selec 1": "cannot be read",
     "select 1 +": "cannot be read",
 }
 

@@ -197,6 +197,9 @@ STUDIES = [
     STUDY.replace('a = "{r}"', 'a = ["{r}"]'),
     STUDY.replace('a = "{r}"', 'a = "{t}/nothing"'),
     STUDY.replace('a = "{r}"', 'a = "demo:none"'),
+    STUDY + '[analysis]\nengine = "sqlite"\n',
+    STUDY + '[analysis]\nmaster = "spark://127.0.0.1:9"\n',
+    STUDY + '[analysis]\nengine = "duckdb"\nwarehouse = "w"\n',
     STUDY.replace("a =", '"../a" ='),
     STUDY.replace("[models]", "[model]"),
     STUDY + "[models]\n",
@@ -332,7 +335,11 @@ def _cases() -> Iterator[list[str]]:
     yield from (["import", *words.split()] for words in IMPORTS)
     yield ["sql", "{d}", "select 1", "--format=xml"]
     yield from (["sql", "{d}", f"--{name}=x", "1"] for name in ("timeout", "max-rows", "sandbox"))
+    yield from (["sql", "{d}", "select 1", *words.split()] for words in requests.ENGINES)
+    yield from (["sql", "{d}", query, "--engine=spark"] for query in requests.SPARK_QUERIES)
+    yield ["report", "{d}", "--out={t}/new", "--master=spark://127.0.0.1:9"]
     yield ["report", "{d}"]
+    yield from (["report", "{d}", "--out={t}/page", *words] for words in requests.REPORTS)
     yield from (["report", "{d}", "--out", place] for place in ("{t}/empty.txt", "/proc/x"))
     yield from (["figure", "{d}", *words.split()] for words in requests.FIGURES)
     yield from (["look", *words] for words in requests.LOOKS)

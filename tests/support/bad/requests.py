@@ -1,6 +1,19 @@
 """Options of figure, ablate, top-tokens, generate and readout that cannot be used."""
 
 ABLATIONS = [
+    "--pairs=",
+    "--pairs=L0H0",
+    "--pairs=L0H0+",
+    "--pairs=L0H0+L0H0",
+    "--pairs=L0H0+L9H0",
+    "--pairs=L0H0+L0H1+L0H2",
+    "--pairs=L0H0,L0H1",
+    "--pairs=ALL",
+    "--method=gradient",
+    "--method=",
+    "--method=attribution --pairs=L0H0+L0H1",
+    "--method=attribution --pairs=all",
+    "--method=attribution --head=L9H0",
     "--head=H0",
     "--head=L9H0",
     "--head=L0H9",
@@ -56,6 +69,10 @@ GENERATIONS = [
     "--prompts={t}/nothing.jsonl",
     "--prompts={t}",
     "--prompts=demo:nothing",
+    "--prompts=demo:tasks,",
+    "--prompts=demo:tasks,prompts=0",
+    "--prompts=demo:tasks,prompts=61",
+    "--prompts=demo:tasks,seeds=1",
     "--prompts={t}/latin.txt",
     "--prompts={t}/empty.jsonl",
     "--seeds=0",
@@ -143,4 +160,46 @@ FIGURES = [
     "distribution -o {t}/f.svg --other a",
     "trends -o {t}/f.svg",
     "trends -o {t}/f.svg --head a:L0H0",
+]
+
+# Of `headswap report`: the rows that travel with its page Ask.
+REPORTS = [
+    ["--with-rows="],
+    ["--with-rows=many"],
+    ["--with-rows=-1"],
+    ["--with-rows=1MB"],
+    ["--with-rows=1e6"],
+    ["--rows-where="],
+    ["--rows-where=weight >"],
+    ["--rows-where=nothing = 1"],
+    ["--rows-where=true) or (select count(*) from nothing"],
+    ["--rows-where=1; drop view models"],
+    ["--no-ask", "--with-rows=1M"],
+    ["--no-ask", "--rows-where=layer < 3"],
+]
+
+# Engines, and what Spark is told; nothing here starts it.
+ENGINES = [
+    "--engine=",
+    "--engine=sqlite",
+    "--master=spark://127.0.0.1:9",
+    "--warehouse={t}/new",
+    "--engine=spark --sandbox",
+    "--engine=spark --memory-limit=1GB",
+    "--engine=spark --warehouse={t}/empty.txt",
+    "--engine=spark --warehouse=/proc/x",
+    "--engine=spark --master=spark://",
+    "--engine=spark --master=spark://127.0.0.1:x",
+    "--engine=spark --master=spark://127.0.0.1:9",
+]
+SPARK_QUERIES = [
+    "",
+    "selec 1",
+    "select 1; select 2",
+    "summarize heads",
+    "select histogram(layer) from heads",
+    "select layer from hads",
+    "select lyer from heads",
+    "select * from 'x.parquet'",
+    "copy heads to 'x.csv'",
 ]

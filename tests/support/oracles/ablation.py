@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ Change = Callable[[int, Tensor], Tensor]
 def bundle_logits(
     bundle: dict[str, Any],
     ids: Sequence[int],
-    zeroed: tuple[int, int] | None,
+    zeroed: Collection[tuple[int, int]] = (),
     dtype: torch.dtype = torch.float32,
+    change: Change = lambda _, mixed: mixed,
 ) -> Tensor:
-    """The logits `[position, token]` of a Llama-like bundle, the pattern of a head set to zero.
+    """The logits `[position, token]` of a Llama-like bundle, the patterns of heads set to zero.
 
-    dtype: of the arithmetic.
+    dtype: of the arithmetic. change: what heads mix instead.
     """
     state: dict[str, Tensor] = {
         name: tensor.to(dtype) for name, tensor in bundle["model_state_dict"].items()
@@ -54,9 +55,10 @@ def bundle_logits(
         )
         scores = rotate(query) @ rotate(key).mT / math.sqrt(sizes.d_head)
         pattern = scores.masked_fill(hidden, -torch.inf).softmax(-1)
-        if zeroed is not None and zeroed[0] == layer:
-            pattern[zeroed[1]] = 0
-        residual = residual + torch.einsum("hpd,hdm->pm", pattern @ value, of("attn.W_O"))
+        for _, head in (found for found in zeroed if found[0] == layer):
+            pattern[head] = 0
+        mixed = change(layer, pattern @ value)
+        residual = residual + torch.einsum("hpd,hdm->pm", mixed, of("attn.W_O"))
         normed = norm(residual, of("ln2.w"))
         gate = normed @ of("mlp.W_gate")
         inner = gate * torch.sigmoid(gate) * (normed @ of("mlp.W_in"))
@@ -71,7 +73,7 @@ def read_bundle(folder: Path) -> dict[str, Any]:
 
 
 def changed_logits(
-    network: Any, outputs: Sequence[Any], ids: Sequence[int], change: Change | None
+    network: Any, outputs: Sequence[Any], ids: Sequence[int], change: Change | None = None
 ) -> tuple[Tensor, list[Tensor]]:
     """Logits `[position, token]` of one sequence, and what the heads of each layer mix.
 

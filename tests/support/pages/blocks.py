@@ -37,6 +37,11 @@ class Block:
         return found[1] if found else None
 
     @property
+    def is_loose(self) -> bool:
+        """Whether the page says that the figures of its answer depend on the processor."""
+        return self.above.endswith("(on another processor, figures may differ a little):")
+
+    @property
     def place(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 

@@ -10,16 +10,17 @@ import sys
 from pathlib import Path
 
 from sql.console.examples import examples
-from sql.console.output import table_lines
+from sql.console.tables import table_lines
 from sql.session import Session, open_session
 
 COOKBOOK = Path(__file__).parents[3] / "docs" / "howto" / "cookbook.md"
 _HEAD = """\
 # Cookbook
 
-Questions to a dataset, each with a query and what it prints for the demo models (`headswap demo --out
-demo`, then `headswap sql demo/dataset "..."`). `.examples` at the prompt of `headswap sql` shows the
-queries. Of `{model}`, L{layer}H{head} is the head that looks most at layout late in the prompt.
+Questions to a dataset, each with a query and what it prints for the demo models: `headswap demo
+--out demo`, then `headswap sql demo/dataset "..."`. `.examples` at the prompt of `headswap sql`
+shows the queries. Of `{model}`, L{layer}H{head} is the head that looks most at layout late in the
+prompt.
 """
 
 

@@ -36,7 +36,7 @@ class Reader:
         """Follows a page, and holds what it shows against what comes out."""
         for block in blocks(page):
             for shown, found in self.outcomes(block):
-                assert_alike(shown, found, block.place)
+                assert_alike(shown, found, block.place, block.is_loose)
             if block.language == "python" and block.shows_picture:
                 drawn = svg_texts(svg(self.names["_"]))
                 assert drawn, f"{block.place}: a picture without a word"

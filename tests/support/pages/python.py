@@ -67,6 +67,8 @@ def classes() -> list[type]:
     """The classes of the package, in the order of its modules."""
     found: list[type] = []
     for module in pkgutil.iter_modules(headswap.__path__, "headswap."):
+        if module.name.endswith("__main__"):
+            continue
         members = vars(importlib.import_module(module.name)).values()
         found += [
             kind

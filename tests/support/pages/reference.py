@@ -64,9 +64,10 @@ def help_of(command: str) -> str:
 
 def write(folder: Path = REFERENCE) -> None:
     """Writes every page, and removes pages of relations that are gone."""
+    made = pages()
     for path in (folder / "relations").glob("*.md"):
         path.unlink()
-    for name, text in pages().items():
+    for name, text in made.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
 

@@ -8,6 +8,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,19 +31,26 @@ FLAGS = (
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
-# What a page of a report says of itself.
-CHARTS_DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
+# Where the set-up installs npm's packages, beside those of Python.
+NPM = Path(sys.prefix) / "npm"
+AXE = NPM / "node_modules" / "axe-core" / "axe.min.js"
 # A loaded machine with two slow cores takes its time.
 TIMEOUT_SECONDS = 400.0
+# What a page of a report says of itself: all its charts stand.
+CHARTS_DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
 
 
 class Page:
-    """One tab. errors: what its console reported as an error; requests: addresses it asked for."""
+    """One tab. errors: what its console reported as an error; requests: addresses it asked for.
+
+    n_loads: documents that were loaded.
+    """
 
     def __init__(self, browser: Browser, session_id: str, target_id: str) -> None:
         self.target_id = target_id
         self.errors: list[str] = []
         self.requests: list[str] = []
+        self.n_loads = 0
         self._browser, self._session_id = browser, session_id
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -64,6 +72,36 @@ class Page:
             assert time.monotonic() < deadline, f"never true: {expression}; {self.errors}"
             time.sleep(0.1)
 
+    def loads(self, expression: str) -> None:
+        """Evaluates what loads another document, or this one again, and waits until it is drawn."""
+        n_loads = self.n_loads
+        self.evaluate(f"setTimeout(() => {{ {expression} }}, 0)")
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while self.n_loads == n_loads:
+            assert time.monotonic() < deadline, f"nothing loaded: {expression}"
+            time.sleep(0.05)
+            # While a document gives way to the next, nothing can be asked of either; the browser
+            # answers, and what has happened comes with its answer.
+            self._browser.command("Browser.getVersion", {})
+        self.wait_for(CHARTS_DRAWN)
+
+    def click(self, x: float, y: float) -> None:
+        """Clicks at a place in the window."""
+        self.move_mouse(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            place: dict[str, Any] = {"x": x, "y": y, "button": "left", "clickCount": 1}
+            self.command("Input.dispatchMouseEvent", type=kind, **place)
+
+    def reload(self) -> None:
+        """Loads the page anew and waits until its charts are drawn."""
+        before = self.n_loads
+        self.command("Page.reload")
+        while self.n_loads == before:
+            # Asked of the browser: what is asked of a page that goes fails.
+            self._browser.command("Browser.getVersion", {})
+            time.sleep(0.05)
+        self.wait_for(CHARTS_DRAWN)
+
     def move_mouse(self, x: float, y: float) -> None:
         """Moves the mouse to a place in the window."""
         self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
@@ -78,7 +116,9 @@ class Page:
 
     def on_event(self, method: str, parameters: dict[str, Any]) -> None:
         """Notes what the page did."""
-        if method == "Network.requestWillBeSent":
+        if method == "Page.loadEventFired":
+            self.n_loads += 1
+        elif method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
         elif method == "Runtime.exceptionThrown":
             details = parameters["exceptionDetails"]
@@ -99,10 +139,20 @@ class Browser:
         self._pages: dict[str, Page] = {}
 
     def open(
-        self, path: Path, width: int = 1280, height: int = 900, ready: str = CHARTS_DRAWN
+        self,
+        place: Path | str,
+        width: int = 1280,
+        height: int = 900,
+        ready: str = CHARTS_DRAWN,
     ) -> Page:
-        """Opens a local file in a new tab and waits until it is ready: its charts are drawn."""
-        target = self.command("Target.createTarget", {"url": "about:blank"})
+        """Opens a file, or an address, in a new tab and waits until it is ready: charts drawn.
+
+        Nothing is remembered there of other tabs: it is a reader's first visit.
+        """
+        context = self.command("Target.createBrowserContext", {})["browserContextId"]
+        target = self.command(
+            "Target.createTarget", {"url": "about:blank", "browserContextId": context}
+        )
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
         )
@@ -112,7 +162,8 @@ class Browser:
             page.command(f"{domain}.enable")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         page.command("Emulation.setDeviceMetricsOverride", **metrics)
-        page.command("Page.navigate", url=path.resolve().as_uri())
+        address = place if isinstance(place, str) else place.resolve().as_uri()
+        page.command("Page.navigate", url=address)
         page.wait_for(ready)
         return page
 

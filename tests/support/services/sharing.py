@@ -7,6 +7,8 @@ from typing import Any
 
 from ingest.dataset.cards.card import texts_of
 from ingest.dataset.manifest import MANIFEST_NAME, read_manifest
+from sql.graph.export import VIEWS_FILE
+from tests.support.interrupted import views_anywhere
 from tests.support.services.hub import Hub
 
 TASKS = [(f"Task number {n}", ["boil water", "pour it", "wait a while"]) for n in range(12)]
@@ -15,7 +17,9 @@ TASKS = [(f"Task number {n}", ["boil water", "pour it", "wait a while"]) for n i
 def content(folder: Path) -> dict[str, bytes]:
     """The files of a dataset; what belongs to this machine alone left out."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+        path.relative_to(folder).as_posix(): views_anywhere(path).encode()
+        if path.name == VIEWS_FILE
+        else path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }

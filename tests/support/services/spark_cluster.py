@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,6 @@ DEFAULTS = {
     # What a plan broadcasts is held by the driver and by every executor.
     "spark.sql.autoBroadcastJoinThreshold": "2m",
 }
-_WORKER_MEMORY = "600m"
 _PACKAGE = "org.apache.spark.deploy"
 
 
@@ -56,14 +55,23 @@ class SparkCluster:
 
 
 @contextmanager
-def running_cluster(folder: Path, n_workers: int = 2, cores: int = 1) -> Iterator[SparkCluster]:
-    """Starts a cluster and ends it with all that it started. folder: for its logs and its work."""
+def running_cluster(
+    folder: Path,
+    n_workers: int = 2,
+    memory: str = "600m",
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[SparkCluster]:
+    """Starts a cluster and ends it with all that it started.
+
+    folder: for its logs and its work. memory: of a worker, which has one core. settings: beside
+    DEFAULTS, or in place of them.
+    """
     if shutil.which("java") is None:
         pytest.fail(
             "there is no java on PATH. "
             "Hint: install Java 17, for instance by `apt-get install openjdk-17-jre-headless`"
         )
-    environment = _environment(folder)
+    environment = _environment(folder, DEFAULTS | dict(settings or {}))
     started: list[subprocess.Popen[bytes]] = []
     try:
         master_log = folder / "master.log"
@@ -71,7 +79,7 @@ def running_cluster(folder: Path, n_workers: int = 2, cores: int = 1) -> Iterato
         words = ["master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
         started.append(_start(words, environment, master_log))
         (url,) = _wait_for(r"Starting Spark master at (spark://\S+)", 1, master_log, started)
-        sizes = ["--cores", str(cores), "--memory", _WORKER_MEMORY]
+        sizes = ["--cores", "1", "--memory", memory]
         places = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
         for number in range(n_workers):
             words = ["worker.Worker", *places, *sizes, url]
@@ -83,7 +91,7 @@ def running_cluster(folder: Path, n_workers: int = 2, cores: int = 1) -> Iterato
             _end(process)
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """Variables under which Spark keeps to 127.0.0.1 and to the folder."""
     package = importlib.util.find_spec("pyspark")
     places = package.submodule_search_locations if package else None
@@ -91,7 +99,7 @@ def _environment(folder: Path) -> dict[str, str]:
         pytest.fail("pyspark is not installed. Hint: run the tests by `make test`")
     configuration = folder / "conf"
     configuration.mkdir(parents=True)
-    lines = [f"{name} {value}\n" for name, value in DEFAULTS.items()]
+    lines = [f"{name} {value}\n" for name, value in settings.items()]
     (configuration / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
     return {
         "SPARK_HOME": places[0],

@@ -6,12 +6,13 @@ import os
 import pty
 import select
 import signal
+import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-CTRL_C, CTRL_D, TAB = "\x03", "\x04", "\t"
+CTRL_C, CTRL_D, TAB, UP = "\x03", "\x04", "\t", "\x1b[A"
 _PATIENCE_SECONDS = 60
 
 
@@ -40,7 +41,12 @@ class Terminal:
     def wait(self) -> int:
         """Waits for the end of the process, whatever it prints; returns its exit code."""
         try:
-            while chunk := os.read(self.descriptor, 65536):
+            while True:
+                is_ready = select.select([self.descriptor], [], [], _PATIENCE_SECONDS)[0]
+                assert is_ready, self.seen[-2000:]
+                chunk = os.read(self.descriptor, 65536)
+                if not chunk:
+                    break
                 self.seen += chunk.decode(errors="replace")
         except OSError:  # how Linux says that nobody writes there any more
             pass
@@ -51,14 +57,19 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, folder: str = "."
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    folder: str = ".",
+    columns: int = 80,
 ) -> Iterator[Terminal]:
     """Starts a program in a terminal of its own; at the end it is killed where it still runs."""
     variables = {**os.environ, "TERM": "dumb", **(environment or {})}
+    variables.pop("COLUMNS", None)
     process, descriptor = pty.fork()
     if process == 0:  # pragma: no cover - the child becomes the program
         os.chdir(folder)
         os.execvpe(command[0], list(command), variables)
+    termios.tcsetwinsize(descriptor, (24, columns))
     opened = Terminal(process, descriptor)
     try:
         yield opened

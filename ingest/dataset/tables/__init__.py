@@ -1,0 +1,1 @@
+"""What a stored table is, and the declarations of those that a dataset may lack."""

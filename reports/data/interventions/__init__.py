@@ -1,0 +1,1 @@
+"""Parts of what is known of effects: estimates, heads ablated together, generated texts."""

@@ -1,0 +1,14 @@
+-- purpose: the heads of each model by what ablating them would cost, estimated from a gradient
+-- grain: one row per (model, kind, layer, head)
+-- storage: table
+-- model: varchar, name of the model
+-- kind: varchar, what stands for what the head mixes, as in ablation_effects
+-- layer: integer, 0-based
+-- head: integer, 0-based within its layer
+-- rank: integer, 1 for the head whose ablation is estimated to cost most, ties by layer, then head
+-- n_prompts: integer, analysed prompts with a true token to predict
+-- mean_estimated_delta_loss_nats: double, mean over prompts of their estimated mean change of loss
+-- low: double, lower end of its 95 % interval over prompts, those of a pair together; null of one
+-- high: double, upper end
+
+-- computed by sql.computed.effects.attribution_ranking from attribution_effects, analysed_prompts, blocks

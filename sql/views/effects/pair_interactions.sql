@@ -1,0 +1,17 @@
+-- purpose: whether two heads do each other's work: what ablating both changes beyond either
+-- grain: one row per (model, kind, layer_a, head_a, layer_b, head_b)
+-- storage: table
+-- model: varchar, name of the model
+-- kind: varchar, what stands for what a head mixes, as in ablation_effects
+-- layer_a: integer, layer of the first head, 0-based; the heads in order of their index
+-- head_a: integer, the first head, 0-based within its layer
+-- layer_b: integer, layer of the second head
+-- head_b: integer, the second head
+-- n_prompts: integer, analysed prompts in which both heads were ablated together and each by itself
+-- mean_joint_delta_loss_nats: double, mean over prompts of their mean loss without both less whole
+-- mean_sum_of_singles_nats: double, the same of each head by itself, added
+-- interaction_nats: double, the former less the latter: above 0 where each makes up for the other
+-- low: double, lower end of its 95 % interval over prompts, those of a pair together; null of one
+-- high: double, upper end
+
+-- computed by sql.computed.effects.pair_interactions from prompt_pair_effects, blocks

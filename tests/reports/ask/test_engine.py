@@ -1,0 +1,69 @@
+"""The engine of the page Ask: what the set-up takes from npm, and what it makes of it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reports.ask.build import build
+from reports.ask.engine import ENGINE_FOLDER, WASM, read_engine
+from tests.support.dependencies import ROOT
+from tests.support.services.browser import NPM
+
+LOCK = json.loads((ROOT / "reports" / "ask" / "package-lock.json").read_text(encoding="utf-8"))
+PACKAGES = {name: entry for name, entry in LOCK["packages"].items() if name}
+
+
+def test_lock_pins_every_package_by_its_hash_and_names_no_address() -> None:
+    assert {"node_modules/@duckdb/duckdb-wasm", "node_modules/axe-core"} < PACKAGES.keys()
+    assert all(entry["integrity"].startswith("sha512-") for entry in PACKAGES.values())
+    assert not [name for name, entry in PACKAGES.items() if "resolved" in entry]
+    # The address of who funds a package is no address that npm fetches from.
+    kept = [{k: v for k, v in entry.items() if k != "funding"} for entry in PACKAGES.values()]
+    assert "://" not in json.dumps(kept)
+
+
+def test_versions_are_exact() -> None:
+    asked = json.loads((ROOT / "reports" / "ask" / "package.json").read_text(encoding="utf-8"))
+    versions = asked["dependencies"] | asked["devDependencies"]
+    for name, version in versions.items():
+        assert PACKAGES[f"node_modules/{name}"]["version"] == version
+
+
+def test_nothing_of_npm_is_in_git() -> None:
+    listing = subprocess.run(
+        ["git", "-c", f"safe.directory={ROOT}", "ls-files"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if listing.returncode:
+        pytest.skip("no git checkout, so which files belong to the project is unknown")
+    names = [Path(line) for line in listing.stdout.splitlines()]
+    assert not [name for name in names if "node_modules" in name.parts or name.suffix == ".wasm"]
+    assert not [name for name in names if name.name.endswith((".min.js", ".gz"))]
+
+
+def test_build_gives_the_same_bytes_again(tmp_path: Path) -> None:
+    build(NPM, tmp_path)
+    built = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert built == {path.name: path.read_bytes() for path in ENGINE_FOLDER.iterdir()}
+    assert gzip.decompress(built[WASM])[:4] == b"\0asm"
+
+
+def test_engine_carries_the_licences_of_what_it_holds() -> None:
+    engine = read_engine()
+    assert engine is not None
+    for name in ("@duckdb/duckdb-wasm 1.32.0 (MIT)", "apache-arrow", "flatbuffers", "tslib"):
+        assert name in engine.licences
+    assert "Permission is hereby granted" in engine.licences
+    assert "</script" not in engine.main.lower()
+
+
+def test_without_a_set_up_there_is_no_engine(tmp_path: Path) -> None:
+    assert read_engine(tmp_path) is None

@@ -1,0 +1,52 @@
+"""The pages of three models in a browser, as a reader opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.site.pages import write_report
+from sql.parameters import Parameters
+from sql.session import Session, open_session
+from tests.support.services.browser import CHARTS_DRAWN, Browser, Page
+from tests.support.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset
+
+THREE = [
+    SyntheticModel("standard"),
+    SyntheticModel("adhd", places=(4, 0, 5, 1, 2, 3), noise=0.02),
+    SyntheticModel("standard-twin", seed=4),
+]
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    dataset = write_synthetic_dataset(tmp_path_factory.mktemp("choices") / "d", THREE, PROMPTS)
+    with open_session(dataset, Parameters(similarity="profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def three_site(three: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(three, tmp_path_factory.mktemp("chosen")).parent
+
+
+@pytest.fixture
+def shown(browser: Browser, three_site: Path) -> Iterator[Any]:
+    """Opens a page in a window's width and a theme; at its end no page had an error."""
+    pages: list[Page] = []
+
+    def show(name: str, width: int = 1400, theme: str = "light") -> Page:
+        page = browser.open(three_site / f"{name}.html", width=width)
+        pages.append(page)
+        if theme == "dark":
+            page.evaluate("document.getElementById('theme').click()")
+            page.wait_for(f"{CHARTS_DRAWN} && document.documentElement.dataset.theme === 'dark'")
+        return page
+
+    yield show
+    for page in pages:
+        assert page.errors == []
+        browser.close(page)

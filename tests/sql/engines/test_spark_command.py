@@ -1,0 +1,88 @@
+"""`headswap sql`, `report`, `claims` on a Spark cluster print and write what DuckDB's do."""
+
+from __future__ import annotations
+
+import filecmp
+from pathlib import Path
+
+import pytest
+
+from tests.support.running import Run
+
+QUERY = "select model, layer, count(*) from heads group by all order by model, layer"
+
+
+def on_spark(master: str, tmp_path: Path) -> list[str]:
+    return ["--engine=spark", f"--master={master}", f"--warehouse={tmp_path}"]
+
+
+@pytest.mark.parametrize("form", [["--rows=3"], ["--format=csv"], ["--json"]], ids=" ".join)
+def test_a_result_is_printed_as_duckdbs(
+    form, demo_dataset: Path, spark_master: str, run: Run, tmp_path: Path
+) -> None:
+    words = ["sql", demo_dataset, QUERY, *form]
+    expected = run(*words)
+    outcome = run(*words, *on_spark(spark_master, tmp_path))
+    assert (outcome.code, outcome.out, outcome.err) == (0, expected.out, expected.err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_holds_as_on_duckdb(
+    demo_dataset: Path, spark_master: str, run: Run, tmp_path: Path
+) -> None:
+    words = ["claims", demo_dataset, "--claim=standard:L3H5 ~ adhd:L1H1 above same index"]
+    expected = run(*words)
+    outcome = run(*words, *on_spark(spark_master, tmp_path))
+    assert (outcome.code, outcome.out) == (expected.code, expected.out)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["select 1 / (layer - layer) as x from heads"], 2, "division by zero"),
+        (["select * from heads", "--max-rows=5"], 2, "the result has more than 5 rows"),
+        (
+            [
+                "select count(*) as n from attention as a inner join attention as b using (key) "
+                "inner join attention as c using (key)",
+                "--timeout=2",
+            ],
+            1,
+            "the query was stopped after 2 s",
+        ),
+    ],
+    ids=["division by 0", "rows", "seconds"],
+)
+def test_what_goes_wrong_is_one_line_and_the_next_query_runs(
+    words, code, message, demo_dataset: Path, spark_master: str, run: Run, tmp_path: Path
+) -> None:
+    engine = on_spark(spark_master, tmp_path)
+    outcome = run("sql", demo_dataset, *words, *engine)
+    assert outcome.code == code
+    first, *rest = outcome.err.splitlines()
+    assert message in first
+    assert [line.partition(":")[0] for line in rest] == ["Hint"]
+    assert list(tmp_path.iterdir()) == []
+    assert run("sql", demo_dataset, "select 1 as n from models limit 1", *engine).code == 0
+
+
+def test_another_master_is_refused_where_spark_runs(
+    demo_dataset: Path, spark_master: str, run: Run, tmp_path: Path
+) -> None:
+    outcome = run("sql", demo_dataset, QUERY, *on_spark("spark://127.0.0.1:9", tmp_path))
+    assert outcome.code == 2
+    assert f"already runs Spark on {spark_master}" in outcome.err
+
+
+@pytest.mark.slow
+def test_the_pages_are_duckdbs(
+    demo_dataset: Path, spark_master: str, run: Run, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("duckdb", "spark")]
+    engines = [[], on_spark(spark_master, tmp_path / "warehouse")]
+    for folder, engine in zip(folders, engines, strict=True):
+        assert run("report", demo_dataset, "--out", folder, *engine).code == 0
+    names = sorted(path.name for path in folders[0].iterdir())
+    assert names == sorted(path.name for path in folders[1].iterdir())
+    _, unlike, errors = filecmp.cmpfiles(folders[0], folders[1], names, shallow=False)
+    assert (unlike, errors) == ([], [])
