@@ -160,8 +160,7 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
 )
 @click.option("--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder")
 @json_option("what was done")
-def command(  # noqa: PLR0913 - options by name
-    *,
+def command(
     models: tuple[str, ...],
     prompts: PromptSet | Probe,
     structural: str | None,
@@ -180,7 +179,7 @@ def command(  # noqa: PLR0913 - options by name
         options,
         as_json,
         skip_unreadable,
-        spark=spark,
+        spark,
     )
     return 0
 
@@ -220,7 +219,7 @@ def made_prompts(
     return probe_prompts(named, sources, out, trusts_code)
 
 
-def ingest_and_print(  # noqa: PLR0913 - options by name
+def ingest_and_print(
     sources: Sequence[ModelSource],
     out: Path,
     named: PromptSet | Probe,
@@ -228,7 +227,6 @@ def ingest_and_print(  # noqa: PLR0913 - options by name
     options: LoadOptions | None = None,
     as_json: bool = False,
     skip_unreadable: bool = False,
-    *,
     spark: OnSpark | None = None,
 ) -> None:
     """Ingests as `ingest.pipeline.ingest`, and prints what the dataset now holds.

@@ -77,7 +77,7 @@ class Ingested:
 
 
 @needing_packages()
-def ingest(  # noqa: PLR0913 - options by name
+def ingest(
     sources: Sequence[ModelSource],
     prompts: PromptSet,
     out: Path,
@@ -85,7 +85,6 @@ def ingest(  # noqa: PLR0913 - options by name
     options: LoadOptions | None = None,
     on_checked: Callable[[Estimate | None], None] = lambda _: None,
     skip_unreadable: bool = False,
-    *,
     captured: Captured | None = None,
 ) -> Ingested:
     """Runs models over prompts into a dataset folder, made anew or added to.

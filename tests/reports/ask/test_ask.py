@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -174,8 +175,17 @@ def test_whole_report_in_one_file_answers(
 # --- the result -----------------------------------------------------------------------------
 
 
-def test_headings_sort_all_rows_up_and_down(browser: Browser, small_page: Path) -> None:
-    page = browser.open(small_page)
+@pytest.fixture(scope="module")
+def page(browser: Browser, small_page: Path) -> Iterator[Page]:
+    """One tab for the tests of results: its engine has started."""
+    opened = browser.open(small_page)
+    ask(opened, "select 1 as one")
+    yield opened
+    assert opened.errors == []
+    browser.close(opened)
+
+
+def test_headings_sort_all_rows_up_and_down(page: Page) -> None:
     ask(page, "select * from (values (2, 'b'), (10, null), (1, 'a'), (null, 'c')) as x(n, word)")
     for column, orders in (
         (0, (["1", "2", "10", "null"], ["10", "2", "1", "null"])),
@@ -185,7 +195,6 @@ def test_headings_sort_all_rows_up_and_down(browser: Browser, small_page: Path) 
             page.evaluate(f"document.querySelectorAll('#ask-table th button')[{column}].click()")
             assert [row[column] for row in shown_rows(page)] == order
     assert page.evaluate("document.querySelectorAll('#ask-table th')[1].ariaSort") == "descending"
-    browser.close(page)
 
 
 @pytest.mark.parametrize(
@@ -213,9 +222,8 @@ def test_headings_sort_all_rows_up_and_down(browser: Browser, small_page: Path) 
     ],
 )
 def test_chart_follows_from_the_columns(
-    sql: str, mark: str, places: tuple[str, str, str], browser: Browser, small_page: Path
+    sql: str, mark: str, places: tuple[str, str, str], page: Page
 ) -> None:
-    page = browser.open(small_page)
     ask(page, sql)
     chosen = page.evaluate(
         "['mark', 'x', 'y', 'colour'].map(name => document.querySelector("
@@ -228,14 +236,11 @@ def test_chart_follows_from_the_columns(
     if mark != "none":
         drawn = page.evaluate("headswap.views.get('ask-chart').data('source_0').length")
         assert drawn == len(shown_rows(page))
-    assert page.errors == []
-    browser.close(page)
 
 
 def test_saved_file_has_the_rows_in_full(
-    browser: Browser, small_page: Path, small_session: Session, tmp_path: Path
+    browser: Browser, page: Page, small_session: Session, tmp_path: Path
 ) -> None:
-    page = browser.open(small_page)
     browser.command(
         "Browser.setDownloadBehavior",
         {
@@ -254,16 +259,13 @@ def test_saved_file_has_the_rows_in_full(
     expected = small_session.query(sql)
     assert header == expected.columns
     assert_alike(rows, expected.fetchall())
-    browser.close(page)
 
 
-def test_long_result_is_cut_and_says_so(browser: Browser, small_page: Path) -> None:
-    page = browser.open(small_page)
+def test_long_result_is_cut_and_says_so(page: Page) -> None:
     ask(page, "select range as n from range(150000)")
     assert text(page, "ask-status").startswith("the first 100,000 rows in ")
     assert len(shown_rows(page)) == 1000
     assert text(page, "ask-shown").startswith("The table shows 1,000 of 100,000 rows")
-    browser.close(page)
 
 
 # --- without a mouse, and for readers of screens ----------------------------------------------

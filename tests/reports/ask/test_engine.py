@@ -11,6 +11,8 @@ import pytest
 
 from reports.ask.build import build
 from reports.ask.engine import ENGINE_FOLDER, WASM, read_engine
+from reports.site.pages import write_report
+from sql.session import Session
 from tests.support.dependencies import ROOT
 from tests.support.services.browser import NPM
 
@@ -67,3 +69,28 @@ def test_engine_carries_the_licences_of_what_it_holds() -> None:
 
 def test_without_a_set_up_there_is_no_engine(tmp_path: Path) -> None:
     assert read_engine(tmp_path) is None
+
+
+def test_report_without_the_engine_leaves_ask_out_and_says_how_to_get_it(
+    small_session: Session,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("reports.site.pages.read_engine", lambda: read_engine(tmp_path / "none"))
+    write_report(small_session, tmp_path / "report")
+    assert not (tmp_path / "report" / "ask.html").exists()
+    assert "ask.html" not in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "Ask" in line]
+    assert "left out" in line
+    assert "Hint: install the built wheel" in line
+
+
+def test_a_report_without_ask_removes_the_page_of_an_earlier_one(
+    small_session: Session, tmp_path: Path
+) -> None:
+    write_report(small_session, tmp_path)
+    assert (tmp_path / "ask.html").is_file()
+    write_report(small_session, tmp_path, rows=None)
+    assert not (tmp_path / "ask.html").exists()
+    assert 'href="ask.html"' not in (tmp_path / "index.html").read_text(encoding="utf-8")

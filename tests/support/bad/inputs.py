@@ -44,21 +44,6 @@ STATISTICS = {
         "a:L0H0 ~ b:L0H1 best match 0.5",
     ],
 }
-SCHEDULES = [
-    "",
-    "{t}/nothing.toml --cron",
-    "{t} --systemd",
-    "demo --cron",
-    "{t}/study-0.toml --cron",
-    "{t}/sound.toml",
-    "{t}/sound.toml --cron --systemd",
-    "{t}/sound.toml --cron --at=24:00",
-    "{t}/sound.toml --cron --at=6",
-    "{t}/sound.toml --cron --every=year",
-    "{t}/sound.toml --cron -o {t}/empty.txt",
-    "{t}/sound.toml --slurm --shards=0",
-    "{t}/sound.toml --systemd -o /proc/x",
-]
 QUERIES = [
     "",
     ";",
@@ -355,7 +340,7 @@ def _cases() -> Iterator[list[str]]:
         yield [command, "{d}"]  # whose models are nowhere to be found
     yield from sharing_cases(DATASETS)
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
-    yield from (["schedule", *words.split()] for words in SCHEDULES)
+    yield from (["schedule", *words.split()] for words in requests.SCHEDULES)
     yield ["init", "{t}/study-0.toml"]
     yield ["init", "{t}/empty.txt/study.toml"]
     for name in TEXTS:

@@ -203,3 +203,20 @@ SPARK_QUERIES = [
     "select * from 'x.parquet'",
     "copy heads to 'x.csv'",
 ]
+
+# Of `headswap schedule`.
+SCHEDULES = [
+    "",
+    "{t}/nothing.toml --cron",
+    "{t} --systemd",
+    "demo --cron",
+    "{t}/study-0.toml --cron",
+    "{t}/sound.toml",
+    "{t}/sound.toml --cron --systemd",
+    "{t}/sound.toml --cron --at=24:00",
+    "{t}/sound.toml --cron --at=6",
+    "{t}/sound.toml --cron --every=year",
+    "{t}/sound.toml --cron -o {t}/empty.txt",
+    "{t}/sound.toml --slurm --shards=0",
+    "{t}/sound.toml --systemd -o /proc/x",
+]

@@ -46,8 +46,8 @@ class Page:
     n_loads: documents that were loaded.
     """
 
-    def __init__(self, browser: Browser, session_id: str, target_id: str) -> None:
-        self.target_id = target_id
+    def __init__(self, browser: Browser, session_id: str, target_id: str, context_id: str) -> None:
+        self.target_id, self.context_id = target_id, context_id
         self.errors: list[str] = []
         self.requests: list[str] = []
         self.n_loads = 0
@@ -156,7 +156,7 @@ class Browser:
         session = self.command(
             "Target.attachToTarget", {"targetId": target["targetId"], "flatten": True}
         )
-        page = Page(self, session["sessionId"], target["targetId"])
+        page = Page(self, session["sessionId"], target["targetId"], context)
         self._pages[session["sessionId"]] = page
         for domain in ("Network", "Runtime", "Log", "Page"):
             page.command(f"{domain}.enable")
