@@ -292,7 +292,7 @@ UNSOUND = {
     "unknown key of a section": (
         START + MODELS + "[run]\ndevise = 'cpu'\n",
         "line 7: unknown key 'devise' in [run]\n"
-        "Hint: known are device, dtype, precision, trust_remote_code",
+        "Hint: did you mean device? known are device, dtype, precision, trust_remote_code",
     ),
     "unknown key of the name that a section has": (
         START + 'file = "p.jsonl"\n[prompts]\nfile = "p.jsonl"\n' + MODELS,

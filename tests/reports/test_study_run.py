@@ -190,7 +190,7 @@ def test_whatever_changed_leads_to_a_full_run(edit: str, run: Run, folder: Path)
 def test_another_version_leads_to_a_full_run(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(headswap, "__version__", "0.1.1")
+    monkeypatch.setattr("headswap.study.__version__", "0.1.1")
     outcome = run("run", folder / "study.toml")
     assert "nothing changed" not in outcome.err
     assert [run.headswap for run in read_runs(folder / "page")] == ["0.1.0", "0.1.1"]
