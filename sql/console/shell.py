@@ -13,7 +13,7 @@ from ingest.kernel.meant import meant
 from ingest.kernel.user_folders import state_folder
 from sql.console.examples import examples
 from sql.console.output import SHOWN_ROWS, parse_rows, print_answer
-from sql.console.statements import split_statements
+from sql.access.statements import split_statements
 from sql.console.views_command import view_list, view_text
 from sql.graph.catalog import relation_hint, relations
 from sql.session import Session
