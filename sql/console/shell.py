@@ -11,9 +11,9 @@ from pathlib import Path
 from ingest.kernel.errors import HeadswapError, InputError, print_error
 from ingest.kernel.meant import meant
 from ingest.kernel.user_folders import state_folder
+from sql.access.statements import split_statements
 from sql.console.examples import examples
 from sql.console.output import SHOWN_ROWS, parse_rows, print_answer
-from sql.access.statements import split_statements
 from sql.console.views_command import view_list, view_text
 from sql.graph.catalog import relation_hint, relations
 from sql.session import Session
