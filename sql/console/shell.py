@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-import duckdb
-
 from ingest.kernel.errors import HeadswapError, InputError, print_error
 from ingest.kernel.meant import meant
 from ingest.kernel.user_folders import state_folder
+from sql.access.statements import split_statements
 from sql.console.examples import examples
 from sql.console.output import SHOWN_ROWS, parse_rows, print_answer
 from sql.console.views_command import view_list, view_text
@@ -193,31 +192,3 @@ def _answer(session: Session, query: str, n_shown: int | None) -> None:
         print_answer(session, query, n_shown, ".rows N or .rows all shows more")
     except HeadswapError as error:
         print_error(error)
-
-
-def split_statements(text: str) -> tuple[list[str], str]:
-    r"""The statements that end in a semicolon, and what was begun after the last one.
-
-    A semicolon in a text, a name or a comment ends nothing, and a comment alone begins nothing.
-
-    >>> split_statements("select 1; select ';'; -- done")
-    (['select 1', "select ';'"], '')
-    >>> split_statements("select 1; select\n")
-    (['select 1'], 'select\n')
-    """
-    try:
-        content = text.encode()  # the offsets count bytes
-    except UnicodeEncodeError:
-        return [text], ""  # is refused where it is asked
-    statements, start, is_begun = [], 0, False
-    for offset, kind in duckdb.tokenize(text):
-        if kind == duckdb.token_type.comment:
-            continue
-        if content[offset : offset + 1] != b";" or kind != duckdb.token_type.operator:
-            is_begun = True
-        elif is_begun:
-            statements.append(content[start:offset].decode().strip())
-            start, is_begun = offset + 1, False
-        else:
-            start = offset + 1
-    return statements, content[start:].decode().lstrip() if is_begun else ""

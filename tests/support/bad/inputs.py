@@ -373,9 +373,7 @@ def _cases() -> Iterator[list[str]]:
         "--device=x",
     ):
         yield ["ingest", MODEL, option, "--out={t}/new"]
-    yield ["ingest", MODEL, "--out={t}/empty.txt"]
-    yield ["ingest", MODEL, "--out={t}"]
-    yield ["ingest", MODEL, "--out={d}"]
+    yield from (["ingest", MODEL, f"--out={place}"] for place in ("{t}/empty.txt", "{t}", "{d}"))
     yield from (["run", f"{{t}}/study-{number}.toml"] for number in range(len(STUDIES)))
     yield from (["run", name] for name in ("nothing", "", "{t}", "{t}/nothing.toml"))
     yield from ([""], ["nothing"], ["--nothing"], ["demo"], ["run"], ["init", "a", "b"])

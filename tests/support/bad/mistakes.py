@@ -225,7 +225,7 @@ MISTAKES = {
         2,
         "headswap: study.toml, line 5: unknown key 'prompt'\n"
         "Hint: did you mean prompts? known are dataset, report, models, prompts, run, effects, "
-        "analysis\n",
+        "generate, analysis\n",
     ),
     "misspelt model to ablate": Mistake(
         (
