@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -20,6 +21,7 @@ from ingest.dataset.reader import open_dataset
 from reports.study import basis
 from reports.study.runs import Change, PairNumbers, changes, read_runs
 from reports.study.study import read_study
+from sql.graph.export import write_views
 from sql.parameters import Parameters
 from sql.session import open_session
 from tests.support.page_text import text_of
@@ -62,8 +64,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(ran: Path, tmp_path: Path) -> Path:
-    """A copy of it, times of change included."""
-    return shutil.copytree(ran, tmp_path / "copy")
+    """A copy of it, times of change included, whose views name its own place."""
+    copy = shutil.copytree(ran, tmp_path / "copy")
+    write_views(copy / "rows")
+    return copy
 
 
 def test_second_run_leaves_every_file_alone_but_the_runs(run: Run, folder: Path) -> None:
@@ -308,8 +312,8 @@ def test_pages_and_claims_read_the_rows_in_one_session(
     connect = duckdb.connect
     opened: list[duckdb.DuckDBPyConnection] = []
 
-    def connect_and_log(database: str) -> duckdb.DuckDBPyConnection:
-        connection = connect(database)
+    def connect_and_log(database: str, **settings: Any) -> duckdb.DuckDBPyConnection:
+        connection = connect(database, **settings)
         connection.execute("set enable_external_file_cache = false")
         connection.execute("call enable_logging('FileSystem')")
         opened.append(connection)  # stays open when the run closes its cursor
