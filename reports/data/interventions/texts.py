@@ -124,8 +124,10 @@ def read_examples(session: Session) -> Iterator[Example]:
             coalesce(ablated.task, ablated.prompt) as prompt,
             ablated.complexity,
             ablated.seed,
-            coalesce(whole.steps, [whole.text]) as before,
-            coalesce(ablated.steps, [ablated.text]) as after
+            whole.steps as steps_before,
+            whole.text as text_before,
+            ablated.steps as steps_after,
+            ablated.text as text_after
         from generations as ablated
         inner join generations as whole
             on whole.model = ablated.model
@@ -144,9 +146,12 @@ def read_examples(session: Session) -> Iterator[Example]:
                 ablated.prompt_set,
                 ablated.sampling
         ) = 1
-        order by all
+        order by ablated.model, ablated.ablation, ablated.kind
         """
     )
     for row in rows:
-        texts = {name: tuple(map(printable, row[name])) for name in ("before", "after")}
+        texts = {}
+        for name in ("before", "after"):
+            steps, text = row.pop(f"steps_{name}"), row.pop(f"text_{name}")
+            texts[name] = tuple(map(printable, [text] if steps is None else steps))
         yield Example(**row | texts | {"prompt": printable(row["prompt"])})

@@ -57,7 +57,9 @@ summed as (
         sum(estimate_rank * change_rank) as sum_ab,
         sum(estimate_rank * estimate_rank) as sum_aa,
         sum(change_rank * change_rank) as sum_bb,
-        count(*) filter (where sign(estimate) = sign(change)) as n_same_sign,
+        count(*) filter (
+            where (estimate > 0) = (change > 0) and (estimate < 0) = (change < 0)
+        ) as n_same_sign,
         avg(abs(estimate - change)) as mean_absolute_error_nats,
         avg(abs(change)) as mean_absolute_change_nats
     from ranked

@@ -339,6 +339,8 @@ def _cases() -> Iterator[list[str]]:
         yield [command, "{d}"]  # whose models are nowhere to be found
     yield from sharing_cases(DATASETS)
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
+    yield from (["export", f"{{t}}/{name}"] for name in DATASETS)
+    yield from ([["export"], ["export", "{t}/nothing"], ["export", "{d}", "more"]])
     yield from (["schedule", *words.split()] for words in requests.SCHEDULES)
     yield ["init", "{t}/study-0.toml"]
     yield ["init", "{t}/empty.txt/study.toml"]
