@@ -65,9 +65,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(ran: Path, tmp_path: Path) -> Path:
     """A copy of it, times of change included, whose views name its own place."""
-    copy = shutil.copytree(ran, tmp_path / "copy")
-    write_views(copy / "rows")
-    return copy
+    write_views(shutil.copytree(ran, tmp_path / "copy") / "rows")
+    return tmp_path / "copy"
 
 
 def test_second_run_leaves_every_file_alone_but_the_runs(run: Run, folder: Path) -> None:
@@ -87,7 +86,6 @@ def test_second_run_leaves_every_file_alone_but_the_runs(run: Run, folder: Path)
     assert not first.unchanged
     assert second == replace(first, time=second.time, seconds=second.seconds, unchanged=True)
     outcome = run("run", folder / "study.toml")
-    # The third tells when things were made, not when they were last looked at.
     assert f"nothing changed since {first.time}" in outcome.err
     assert len(read_runs(folder / "page")) == 3
 
@@ -296,7 +294,6 @@ def test_a_similarity_applies_to_report_and_claims_alike(run: Run, folder: Path)
         (swap,) = session.rows("select cosine from swap_claims")
     report = (folder / "page" / "swaps.html").read_text(encoding="utf-8")
     assert f'<data value="{round(match["value"], 9)!r}">' in report
-    # What a run remembers of the published criterion and of the verdict hangs on no similarity.
     assert [pair.cosine for pair in remembered.pairs] == [round(swap["cosine"], 9)]
     assert all(pair.p_value is not None for pair in remembered.pairs)
     shown = [line for line in outcome.err.splitlines() if line.startswith("$ headswap ")]
@@ -333,7 +330,6 @@ def test_pages_and_claims_read_the_rows_in_one_session(
     (session,) = filter(bytes_read, opened)  # the others only parse
     before = bytes_read(session)
     assert before > 0
-    # What the page shows of them was read with the rest.
     assert len(session.execute("select * from row_checks").fetchall()) == 2
     assert bytes_read(session) == before
     # The log does count: another pass over the rows is seen.

@@ -138,7 +138,7 @@ def test_a_damaged_file_is_reported_with_the_command_that_makes_it(
     assert outcome.code == 0
     assert "`headswap toy" in outcome.err
     # Nothing is thrown away: the file lies aside, and the dataset no longer names it.
-    assert damaged in [file.read_bytes() for file in with_toy.glob("set-aside/**/*.parquet")]
+    assert damaged in [file.read_bytes() for file in with_toy.glob("set-aside/**/*.aside")]
     assert not path.exists()
 
 
