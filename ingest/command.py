@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.dataset.manifest import PRECISIONS, LeftOut
-from ingest.kernel.command_line import gathered, json_option
+from ingest.kernel.command_line import gathered, json_option, spark_master_option
 from ingest.kernel.errors import InputError
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.models.source import ModelSource, parse_model_sources
@@ -151,12 +151,7 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
         help="where the models run: in this process (default), or in those of a Spark cluster, "
         "whose machines all see the models' files and DATASET by the same paths",
     ),
-    click.option(
-        "--master",
-        metavar="URL",
-        help="Spark's cluster, for instance spark://HOST:7077 (default: that of "
-        "spark-defaults.conf, else the cores of this machine)",
-    ),
+    spark_master_option,
 )
 @click.option("--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder")
 @json_option("what was done")

@@ -198,3 +198,12 @@ def usage_errors_as_input_errors() -> Iterator[None]:
             if found and (guess := meant(found["given"], choices)):
                 hint = f"did you mean {guess}? {hint}"
         raise InputError(f"{message[:1].lower()}{message[1:]}", hint=hint) from error
+
+
+# Where Spark runs, of every command that may run on it.
+spark_master_option = click.option(
+    "--master",
+    metavar="URL",
+    help="Spark's cluster, for instance spark://HOST:7077 (default: that of "
+    "spark-defaults.conf, else the cores of this machine)",
+)

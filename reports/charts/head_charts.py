@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from ingest.kernel.errors import InputError
-from reports.charts.theme import LIGHT, Theme, inline_text, placed, sequential, themed
+from reports.charts.theme import LIGHT, Theme, inline_text, placed, themed, weight_colour
 from reports.data.patterns import ModelPatterns
 from reports.data.report import Head, Token
 from reports.data.wording import shortened, visible
@@ -124,18 +124,7 @@ def heads_chart(
             x2="right:Q",
             y=y,
             y2="bottom:Q",
-            color=alt.Color("weight:Q")
-            # The root spreads the many small weights.
-            .scale(**sequential(theme, type="sqrt", domain=[0, 1]))
-            .legend(
-                title="attention weight (rows: queries, columns: keys)",
-                orient="top",
-                values=[0, 0.05, 0.2, 0.5, 1],
-                format=".2~f",
-                gradientLength=180,
-                gradientThickness=10,
-                offset=4,
-            ),
+            color=weight_colour(theme, "attention weight (rows: queries, columns: keys)"),
             tooltip=[
                 alt.Tooltip("head:N", title="head"),
                 alt.Tooltip("query_token:N", title="query"),

@@ -13,9 +13,9 @@ from reports.charts.theme import (
     inline,
     legend_columns,
     placed,
-    sequential,
     squares,
     themed,
+    weight_colour,
 )
 from reports.data.report import Pattern, Profile
 from reports.data.wording import shortened, visible
@@ -158,18 +158,7 @@ def pattern_chart(
             .title("key: the token looked at")
             .axis(labelAngle=-90, **axis),
             y=alt.Y("query:O", scale=scale).title("query: the token that looks").axis(**axis),
-            color=alt.Color("weight:Q")
-            # The root spreads the many small weights.
-            .scale(**sequential(theme, type="sqrt", domain=[0, 1]))
-            .legend(
-                title="attention weight",
-                orient="top",
-                values=[0, 0.05, 0.2, 0.5, 1],
-                format=".2~f",
-                gradientLength=180,
-                gradientThickness=10,
-                offset=4,
-            ),
+            color=weight_colour(theme, "attention weight"),
             tooltip=[
                 alt.Tooltip("query_token:N", title="query"),
                 alt.Tooltip("key_token:N", title="key"),

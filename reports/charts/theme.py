@@ -63,6 +63,24 @@ def sequential(theme: Theme, **scale: Any) -> dict[str, Any]:
     return {"scheme": _SEQUENTIAL, **({"reverse": True} if theme.is_dark else {}), **scale}
 
 
+def weight_colour(theme: Theme, title: str) -> alt.Color:
+    """The colour of a cell of a pattern, by its attention weight, with the legend of that title."""
+    return (
+        alt.Color("weight:Q")
+        # The root spreads the many small weights.
+        .scale(**sequential(theme, type="sqrt", domain=[0, 1]))
+        .legend(
+            title=title,
+            orient="top",
+            values=[0, 0.05, 0.2, 0.5, 1],
+            format=".2~f",
+            gradientLength=180,
+            gradientThickness=10,
+            offset=4,
+        )
+    )
+
+
 def inline(rows: Iterable[dict[str, Any]]) -> alt.InlineData:
     """Rows as a chart's data. A tuple, for Altair copies lists each time that a chart grows."""
     return alt.InlineData(values=tuple(rows))

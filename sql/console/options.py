@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.kernel.command_line import Decorator, gathered
+from ingest.kernel.command_line import Decorator, gathered, spark_master_option
 from ingest.kernel.errors import InputError
 from sql.console.completion import complete_folder, complete_head, complete_pair
 from sql.parameters import SIMILARITIES, Parameters, parse_claim, parse_model_head
@@ -180,12 +180,7 @@ engine_options = gathered(
         help="what runs the queries: DuckDB in this process (default), or Spark, for data that one "
         "machine does not hold",
     ),
-    click.option(
-        "--master",
-        metavar="URL",
-        help="Spark's cluster, for instance spark://HOST:7077 (default: that of "
-        "spark-defaults.conf, else the cores of this machine)",
-    ),
+    spark_master_option,
     click.option(
         "--warehouse",
         metavar="DIR",

@@ -94,13 +94,7 @@ class Page:
 
     def reload(self) -> None:
         """Loads the page anew and waits until its charts are drawn."""
-        before = self.n_loads
-        self.command("Page.reload")
-        while self.n_loads == before:
-            # Asked of the browser: what is asked of a page that goes fails.
-            self._browser.command("Browser.getVersion", {})
-            time.sleep(0.05)
-        self.wait_for(CHARTS_DRAWN)
+        self.loads("location.reload()")
 
     def move_mouse(self, x: float, y: float) -> None:
         """Moves the mouse to a place in the window."""
