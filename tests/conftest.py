@@ -29,6 +29,8 @@ from tests.support.services.spark_cluster import SparkCluster, running_cluster
 
 # Tests that start processes out of one that has imported torch, which takes longer than they do.
 _FORKING = {"test_disks", "test_interrupted"}
+# What a slow test may take; pyproject.toml says it for the others.
+_SLOW_SECONDS = 3600
 
 
 class _ByFile(LoadFileScheduling):  # type: ignore[misc]
@@ -46,6 +48,14 @@ class _ByFile(LoadFileScheduling):  # type: ignore[misc]
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return _ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a driver of their own run before this process has one that holds every core."""
+    items.sort(key=lambda item: "spark_master" in getattr(item, "fixturenames", ()))
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(_SLOW_SECONDS))
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ FLAGS = (
 NPM = Path(sys.prefix) / "npm"
 AXE = NPM / "node_modules" / "axe-core" / "axe.min.js"
 # A loaded machine with two slow cores takes its time.
-TIMEOUT_SECONDS = 400.0
+TIMEOUT_SECONDS = 120.0
 # What a page of a report says of itself: all its charts stand.
 CHARTS_DRAWN = "document.documentElement?.dataset.charts === 'drawn'"
 
