@@ -53,6 +53,10 @@ COMMANDS = {
     ),
     "views": ("sql.console.views_command", "list the views that can be queried, or explain one"),
     "report": ("reports.site.report_command", "write the report pages of a dataset"),
+    "serve": (
+        "reports.serve.serve_command",
+        "show the report pages of a dataset live, with questions answered in the sandbox",
+    ),
     "figure": (
         "reports.figures.figure_command",
         "write one chart as SVG, PNG or PDF, or its numbers",

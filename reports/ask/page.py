@@ -2,40 +2,106 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol
 
 import altair as alt
 from markupsafe import Markup
 
-from reports.ask.engine import Engine
-from reports.ask.rows import SCHEMA, PageRelation, PageRows
+from reports.ask.engine import HOW_TO_GET, Engine, read_engine
+from reports.ask.rows import (
+    SCHEMA,
+    PageRelation,
+    PageRows,
+    RowChoice,
+    check_condition,
+    read_rows,
+    served_relations,
+)
 from reports.charts.theme import LIGHT, inline, themed
 from reports.site.rendering import Page, fill, script_json
+from sql.access.limits import Limits
 from sql.console.examples import examples
 from sql.graph.relation import SUBJECTS
+from sql.session import Session
 
+# What they share, after the values of a result and who answers.
+_SCRIPTS = ("ask_editor.js", "ask_chart.js", "ask.js")
 TITLE = "Ask your own question of the rows"
 # The engine's code is compiled from bytes, and runs beside the page in a worker whose text the page
 # itself makes. Whatever these may do, they may not fetch: the worker has the page's policy.
 _POLICY = (("script-src", "'wasm-unsafe-eval'"), ("worker-src", "blob:"))
 
 
-def ask_page(engine: Engine, rows: PageRows) -> Page:
-    """The page that answers questions by the engine that it holds, about the rows that it holds."""
+class Questions(Protocol):
+    """Who answers the questions of the page Ask."""
+
+    def check(self, session: Session) -> None:
+        """Raises: InputError where what was asked for does not fit the dataset."""
+
+    def page(self, session: Session) -> Page | None:
+        """The page; None where this install cannot make it, which was said."""
+
+
+@dataclass(frozen=True)
+class EmbeddedQuestions:
+    """The page itself answers, by the engine that it holds, about the rows that it holds."""
+
+    choice: RowChoice
+
+    def check(self, session: Session) -> None:
+        """Raises: InputError where the condition on rows is refused."""
+        check_condition(session, self.choice)
+
+    def page(self, session: Session) -> Page | None:
+        """The page with its engine and rows; None where this install lacks the engine."""
+        engine = read_engine()
+        if engine is None:
+            print(HOW_TO_GET, file=sys.stderr)
+            return None
+        return embedded_page(engine, read_rows(session, self.choice, engine.size))
+
+
+@dataclass(frozen=True)
+class ServedQuestions:
+    """The program that serves the page answers, about all rows of the dataset, within limits."""
+
+    limits: Limits
+
+    def check(self, session: Session) -> None:
+        """Nothing was asked for that might not fit."""
+
+    def page(self, session: Session) -> Page | None:
+        """The page, which works only where it is served from."""
+        relations = served_relations(session)
+        return Page(
+            "ask",
+            TITLE,
+            _body(_served_sentences(session, self.limits), relations),
+            scripts=("ask_values.js", "ask_served.js", *_SCRIPTS),
+            has_charts=True,
+            data=_data(relations),
+            styles=("ask.css",),
+            policy=(("connect-src", "'self'"),),
+        )
+
+
+def embedded_page(engine: Engine, rows: PageRows) -> Page:
+    """The page that answers by the engine that it holds, about the rows that it holds."""
+    held = [
+        *held_sentences(rows),
+        "Nothing leaves this page: DuckDB runs in it, and starts with the first question.",
+    ]
     return Page(
         "ask",
         TITLE,
-        fill(
-            "ask.html",
-            examples=examples(),
-            subjects=_by_subject(rows.relations),
-            held=held_sentences(rows),
-            licences=engine.licences,
-        ),
-        scripts=("ask_values.js", "ask_engine.js", "ask_editor.js", "ask_chart.js", "ask.js"),
+        _body(held, rows.relations, engine.licences),
+        scripts=("ask_values.js", "ask_engine.js", *_SCRIPTS),
         has_charts=True,
-        data=(("ask_chart_template", _chart()), ("ask_relations", _json(rows))),
+        data=_data(rows.relations),
         styles=("ask.css",),
         libraries=(engine.main,),
         packed=(
@@ -45,6 +111,32 @@ def ask_page(engine: Engine, rows: PageRows) -> Page:
         ),
         policy=_POLICY,
     )
+
+
+def _body(held: Sequence[str], relations: Sequence[PageRelation], licences: str = "") -> Markup:
+    return fill(
+        "ask.html",
+        examples=examples(),
+        subjects=_by_subject(relations),
+        held=held,
+        licences=licences,
+    )
+
+
+def _data(relations: Sequence[PageRelation]) -> tuple[tuple[str, Markup], ...]:
+    return (("ask_chart_template", _chart()), ("ask_relations", _json(relations)))
+
+
+def _served_sentences(session: Session, limits: Limits) -> list[str]:
+    """What is asked, and how much a question may take."""
+    n_rows = session.dataset.manifest.rows_of("attention")
+    assert limits.memory is not None  # every sandbox has bounds
+    return [
+        f"Questions are about all {n_rows:,} attention rows of the dataset, and are answered by "
+        "DuckDB on the machine that serves this page.",
+        f"A question may take {limits.seconds:g} s and {limits.memory / 1e9:g} GB, and gets the "
+        f"first {limits.rows:,} rows of its result.",
+    ]
 
 
 def held_sentences(rows: PageRows) -> list[str]:
@@ -89,7 +181,7 @@ def _by_subject(relations: Sequence[PageRelation]) -> dict[str, list[PageRelatio
     }
 
 
-def _json(rows: PageRows) -> Markup:
+def _json(relations: Sequence[PageRelation]) -> Markup:
     return script_json(
         {
             "schema": SCHEMA,
@@ -102,7 +194,7 @@ def _json(rows: PageRows) -> Markup:
                     "reads": relation.reads,
                     "absent": relation.absent,
                 }
-                for relation in rows.relations
+                for relation in relations
             ],
         }
     )

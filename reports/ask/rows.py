@@ -117,6 +117,20 @@ def read_rows(session: Session, choice: RowChoice, taken: int) -> PageRows:
     )
 
 
+def served_relations(session: Session) -> tuple[PageRelation, ...]:
+    """The relations as a page has them that asks the dataset itself."""
+    return tuple(
+        PageRelation(
+            name=relation.name,
+            subject=relation.subject,
+            purpose=relation.purpose,
+            columns=relation.columns,
+            absent=_not_stored(session, relation),
+        )
+        for relation in relations().values()
+    )
+
+
 def _placed(
     session: Session, name: str, choice: RowChoice, before: Mapping[str, PageRelation]
 ) -> PageRelation:
@@ -147,11 +161,8 @@ def _absence(
 ) -> str | None:
     if _is_select(relation):
         return next(filter(None, (before[source].absent for source in relation.reads)), None)
-    stored = session.dataset.manifest.absent_tables()
-    for ancestor in with_ancestors(relation.name):
-        if ancestor in stored:
-            command = relations()[ancestor].made_by
-            return f"the dataset has no {ancestor}; headswap {command} makes them"
+    if missing := _not_stored(session, relation):
+        return missing
     if _is_array(relation):
         return f"{relation.name} holds arrays for functions of Python; headswap sql has it"
     if relation.name not in _ATTENTION and {"head", "query"} <= set(relation.grain):
@@ -162,6 +173,16 @@ def _absence(
                 f"{relation.name} has {counted['n']:,} rows; headswap report --with-rows takes "
                 "more along"
             )
+    return None
+
+
+def _not_stored(session: Session, relation: Relation) -> str | None:
+    """Which stored table a relation is made of that the dataset lacks, and what makes it."""
+    stored = session.dataset.manifest.absent_tables()
+    for ancestor in with_ancestors(relation.name):
+        if ancestor in stored:
+            command = relations()[ancestor].made_by
+            return f"the dataset has no {ancestor}; headswap {command} makes them"
     return None
 
 

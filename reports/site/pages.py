@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import write_text_aside, write_texts_aside
 from ingest.kernel.progress import Progress
-from reports.ask.engine import HOW_TO_GET, read_engine
-from reports.ask.page import ask_page
-from reports.ask.rows import RowChoice, check_condition, read_rows
+from reports.ask.page import EmbeddedQuestions, Questions
+from reports.ask.rows import RowChoice
 from reports.data import effect_wording, wording
 from reports.data.effects import read_effects
 from reports.data.prompt_texts import read_prompt_texts
@@ -32,7 +30,7 @@ PAGE_NAME = "index.html"
 _MOST_RUNS = 200
 # Characters of a page within which it says who made it.
 _HEAD_LENGTH = 300
-_SOME_ROWS = RowChoice()
+_EMBEDDED = EmbeddedQuestions(RowChoice())
 
 
 def write_report(
@@ -40,27 +38,27 @@ def write_report(
     out: Path,
     single_file: bool = False,
     report: Report | None = None,
-    rows: RowChoice | None = _SOME_ROWS,
+    questions: Questions | None = _EMBEDDED,
 ) -> Path:
     """Writes the pages of a dataset into a folder; returns the path of the first, `index.html`.
 
     single_file: all of them in that one file. report: what `read_report` read of this session, None
-    to read it. rows: those that travel with the page Ask, None for no such page. The same dataset,
-    parameters and earlier runs give the same bytes, the packed rows of Ask aside, which DuckDB
-    writes in another order of their words each time.
+    to read it. questions: who answers those of the page Ask, None for no such page. The same
+    dataset, parameters and earlier runs give the same bytes, the packed rows of Ask aside, which
+    DuckDB writes in another order of their words each time.
 
-    Raises: InputError where no stored prompt is of the variant that was asked for, the condition on
-    rows is refused, or `out` is a file; HeadswapError where a page cannot be written.
+    Raises: InputError where no stored prompt is of the variant that was asked for, what was asked
+    of the page Ask does not fit, or `out` is a file; HeadswapError where a page cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder with --out")
-    if rows is not None:
-        check_condition(session, rows)
+    if questions is not None:
+        questions.check(session)
     pages = []
     links = HeadLinks((model.name for model in session.dataset.manifest.models), single_file)
     with Progress("report", len(MENU), "pages") as progress:
         for page in itertools.chain(
-            _pages(session, report or read_report(session), links, rows),
+            _pages(session, report or read_report(session), links, questions),
             [_history(read_runs(out), links)],
         ):
             pages.append(page)
@@ -98,7 +96,7 @@ def write_history(out: Path) -> None:
 
 
 def _pages(
-    session: Session, report: Report, links: HeadLinks, rows: RowChoice | None
+    session: Session, report: Report, links: HeadLinks, questions: Questions | None
 ) -> Iterator[Page]:
     atlas, trends = read_atlas(session), read_trends(session)
     others = [verdict.other for verdict in report.verdicts]
@@ -161,12 +159,8 @@ def _pages(
         fill("prompts.html", link=links, texts=texts),
         scripts=("prompts.js",),
     )
-    if rows is not None:
-        engine = read_engine()
-        if engine is None:
-            print(HOW_TO_GET, file=sys.stderr)
-        else:
-            yield ask_page(engine, read_rows(session, rows, engine.size))
+    if questions is not None and (page := questions.page(session)):
+        yield page
     provenance = read_provenance(session, report)
     body = fill("data.html", link=links, report=report, provenance=provenance)
     yield Page("data", wording.data_title(report), body)

@@ -17,7 +17,7 @@ from ingest.kernel.errors import InputError
 from sql.console.options import engine_options, parameter_options, place_argument
 
 if TYPE_CHECKING:
-    from reports.ask.rows import RowChoice
+    from reports.ask.page import EmbeddedQuestions
     from sql.engines.engine import EngineChoice
     from sql.parameters import Parameters
 
@@ -43,7 +43,8 @@ def parse_amount(option: str, text: str) -> int:
     return round(float(match["number"]) * _UNITS[match["unit"]])
 
 
-def _rows(options: Mapping[str, Any]) -> RowChoice | None:
+def _questions(options: Mapping[str, Any]) -> EmbeddedQuestions | None:
+    from reports.ask.page import EmbeddedQuestions
     from reports.ask.rows import RowChoice
 
     limit, where = options["with_rows"], options["rows_where"]
@@ -54,12 +55,13 @@ def _rows(options: Mapping[str, Any]) -> RowChoice | None:
                 hint="give one or the other",
             )
         return None
-    return RowChoice(None if limit is None else parse_amount("--with-rows", limit), where)
+    n_rows = None if limit is None else parse_amount("--with-rows", limit)
+    return EmbeddedQuestions(RowChoice(n_rows, where))
 
 
 ask_options = gathered(
-    "rows",
-    _rows,
+    "questions",
+    _questions,
     click.option(
         "--with-rows",
         metavar="N",
@@ -94,7 +96,7 @@ def command(
     dataset: Path | str,
     out: Path,
     single_file: bool,
-    rows: RowChoice | None,
+    questions: EmbeddedQuestions | None,
     engine: EngineChoice,
     parameters: Parameters,
     as_json: bool,
@@ -108,7 +110,7 @@ def command(
         open_session(dataset, parameters, engine=engine) as session,
         interruptible(session.connection),
     ):
-        page = write_report(session, out, single_file, rows=rows)
+        page = write_report(session, out, single_file, questions=questions)
     print_page(page, as_json)
     return 0
 

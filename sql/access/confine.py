@@ -19,7 +19,7 @@ from ingest.kernel.errors import HeadswapError, InputError, print_error
 # Beside the memory of the query: what libraries reserve, and results on their way out.
 _SPARE_BYTES = 2 << 30
 # A query is asked to stop first; this much later its process is ended.
-_GRACE_SECONDS = 5.0
+GRACE_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
 
@@ -51,7 +51,7 @@ def confined(
     if is_prompt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     elif seconds is not None:
-        deadline = time.monotonic() + seconds + _GRACE_SECONDS
+        deadline = time.monotonic() + seconds + GRACE_SECONDS
     done = status = 0
     try:
         while not done:
@@ -67,11 +67,12 @@ def confined(
             os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
-        raise _out_of_memory()
+        raise out_of_memory()
     return code
 
 
-def _out_of_memory() -> HeadswapError:
+def out_of_memory() -> HeadswapError:
+    """What is said of a process that has died, as only the lack of memory kills it."""
     return HeadswapError(
         "the query was stopped, as it took more memory than it may",
         hint="--memory-limit gives it more",
@@ -80,16 +81,12 @@ def _out_of_memory() -> HeadswapError:
 
 def _run_and_leave(work: Callable[[], int], memory: int) -> None:
     """What the forked process does: it never returns into the program that it is a copy of."""
-    import resource
-
     code = 1
     try:
-        limit = _own_bytes() + memory + _SPARE_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        bound_memory(memory)
         code = work()
     except MemoryError:
-        code = print_error(_out_of_memory())
+        code = print_error(out_of_memory())
     except KeyboardInterrupt:
         code = 130  # the program that waits for this one says so
     except Exception:
@@ -97,6 +94,15 @@ def _run_and_leave(work: Callable[[], int], memory: int) -> None:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def bound_memory(memory: int) -> None:
+    """Bounds this process for good: memory, in bytes, beside what it has by now; no core files."""
+    import resource
+
+    limit = _own_bytes() + memory + _SPARE_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _own_bytes() -> int:

@@ -15,6 +15,7 @@ from sql.console.completion import complete_folder, complete_head, complete_pair
 from sql.parameters import SIMILARITIES, Parameters, parse_claim, parse_model_head
 
 if TYPE_CHECKING:
+    from sql.access.limits import Limits
     from sql.engines.engine import EngineChoice
 
 
@@ -125,6 +126,12 @@ _STATISTICS_OPTIONS: tuple[Decorator, ...] = (
     ),
 )
 
+_BOUND_OPTIONS: tuple[Decorator, ...] = (
+    click.option("--timeout", metavar="SECONDS", type=float, help="stop a query that takes longer"),
+    click.option("--memory-limit", metavar="SIZE", help="what DuckDB may use, for instance 2GB"),
+    click.option("--max-rows", metavar="N", type=int, help="refuse a result with more rows"),
+)
+
 
 def parameters_from(options: Mapping[str, Any]) -> Parameters:
     """The parameters that the values of the options state, by name.
@@ -169,6 +176,25 @@ def engine_from(options: Mapping[str, Any]) -> EngineChoice:
     return EngineChoice(name, master, warehouse)
 
 
+def limits_from(options: Mapping[str, Any]) -> Limits:
+    """The bounds that the values of the options state; in a sandbox those left out are its own.
+
+    Where there is no option for a sandbox, it is one.
+
+    Raises: InputError where a bound makes no sense.
+    """
+    from sql.access.limits import SANDBOX, Limits, parse_memory
+
+    seconds, memory, rows = options["timeout"], options["memory_limit"], options["max_rows"]
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise InputError(f"--timeout {seconds:g} is not possible", hint="give seconds above 0")
+    if rows is not None and rows < 0:
+        raise InputError(f"--max-rows {rows} is not possible", hint="give 0 or more")
+    chosen = {"seconds": seconds, "memory": memory and parse_memory(memory), "rows": rows}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return replace(SANDBOX if options.get("sandbox", True) else Limits(), **given)
+
+
 # What runs the queries; the command's function gets it as `engine`.
 engine_options = gathered(
     "engine",
@@ -190,6 +216,20 @@ engine_options = gathered(
         "(default: the dataset's views/)",
     ),
 )
+# What a query may take; the command's function gets it as `limits`.
+limit_options = gathered(
+    "limits",
+    limits_from,
+    click.option(
+        "--sandbox",
+        is_flag=True,
+        help="for other people's queries: no file but the dataset's can be read, none written, "
+        "with the limits 60 s, 2GB and 100,000 rows unless others are given",
+    ),
+    *_BOUND_OPTIONS,
+)
+# The same of a command whose every query is in the sandbox.
+sandbox_options = gathered("limits", limits_from, *_BOUND_OPTIONS)
 # What the views are asked with; the command's function gets it as `parameters`.
 parameter_options = gathered("parameters", parameters_from, *_VIEW_OPTIONS)
 # The same, and what random draws and claims are asked with.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,12 @@ import click
 from ingest.kernel.command_line import Settings, gathered
 from ingest.kernel.errors import InputError, run_with_messages
 from sql.console.completion import complete_file
-from sql.console.options import engine_options, place_argument, statistics_options
+from sql.console.options import (
+    engine_options,
+    limit_options,
+    place_argument,
+    statistics_options,
+)
 
 if TYPE_CHECKING:
     from sql.access.limits import Limits
@@ -48,20 +53,6 @@ class Output:
 def _output_from(options: Mapping[str, Any]) -> Output:
     chosen = "json" if options["as_json"] else options["format"]
     return Output(chosen, options["output"], options["rows"])
-
-
-def _limits_from(options: Mapping[str, Any]) -> Limits:
-    """The bounds that the options state; in a sandbox those left out are its own."""
-    from sql.access.limits import SANDBOX, Limits, parse_memory
-
-    seconds, memory, rows = options["timeout"], options["memory_limit"], options["max_rows"]
-    if seconds is not None and not 0 < seconds < float("inf"):
-        raise InputError(f"--timeout {seconds:g} is not possible", hint="give seconds above 0")
-    if rows is not None and rows < 0:
-        raise InputError(f"--max-rows {rows} is not possible", hint="give 0 or more")
-    chosen = {"seconds": seconds, "memory": memory and parse_memory(memory), "rows": rows}
-    given = {name: value for name, value in chosen.items() if value is not None}
-    return replace(SANDBOX if options["sandbox"] else Limits(), **given)
 
 
 @click.command(cls=QueryCommand)
@@ -98,19 +89,7 @@ def _limits_from(options: Mapping[str, Any]) -> Limits:
         "always hold all",
     ),
 )
-@gathered(
-    "limits",
-    _limits_from,
-    click.option(
-        "--sandbox",
-        is_flag=True,
-        help="for other people's queries: no file but the dataset's can be read, none written, "
-        "with the limits 60 s, 2GB and 100,000 rows unless others are given",
-    ),
-    click.option("--timeout", metavar="SECONDS", type=float, help="stop a query that takes longer"),
-    click.option("--memory-limit", metavar="SIZE", help="what DuckDB may use, for instance 2GB"),
-    click.option("--max-rows", metavar="N", type=int, help="refuse a result with more rows"),
-)
+@limit_options
 @engine_options
 @statistics_options
 @click.pass_obj

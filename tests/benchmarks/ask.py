@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reports.ask.engine import read_engine
-from reports.ask.page import ask_page
+from reports.ask.page import embedded_page
 from reports.ask.rows import RowChoice, read_rows
 from reports.site.links import HeadLinks
 from reports.site.rendering import document
@@ -40,7 +40,7 @@ def figures() -> Iterator[Figure]:
             links = HeadLinks((), is_single=False)
             file = Path(folder) / "ask.html"
             links = HeadLinks([], is_single=True)
-            text = document([ask_page(engine, rows)], ["ask"], links)
+            text = document([embedded_page(engine, rows)], ["ask"], links)
             file.write_text(text, encoding="utf-8")
             yield Figure(
                 f"Ask, {rows.n_rows:,} rows: page", file.stat().st_size / 1e6, 80, 60, " MB"

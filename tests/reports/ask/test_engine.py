@@ -91,6 +91,6 @@ def test_a_report_without_ask_removes_the_page_of_an_earlier_one(
 ) -> None:
     write_report(small_session, tmp_path)
     assert (tmp_path / "ask.html").is_file()
-    write_report(small_session, tmp_path, rows=None)
+    write_report(small_session, tmp_path, questions=None)
     assert not (tmp_path / "ask.html").exists()
     assert 'href="ask.html"' not in (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -1,0 +1,54 @@
+"""The pages of a dataset as it is now: written when they are asked for, anew when it changes."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from reports.ask.page import ServedQuestions
+from reports.serve.answer import Asking
+from reports.site.pages import write_report
+from sql.session import open_session
+
+
+class LiveSite:
+    """The pages in a folder of this program's own, which goes with it."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._folder = tempfile.TemporaryDirectory(prefix="headswap-serve-")
+        self._lock = threading.Lock()
+        self._written_of: str | None = None
+
+    def __enter__(self) -> LiveSite:
+        self.write()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def page(self, name: str) -> str | None:
+        """The text of a page, None where the dataset has none of this name.
+
+        Raises: HeadswapError where the dataset has changed, and can no longer be read.
+        """
+        with self._lock:
+            self.write()
+            path = Path(self._folder.name) / f"{name}.html"
+            return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    def write(self) -> None:
+        """Writes the pages unless they are of the dataset as it is."""
+        asking = self._asking
+        if self._written_of is not None and isinstance(asking.place, str):
+            return  # what lies elsewhere is pinned to a revision
+        with open_session(asking.place, asking.parameters) as session:
+            now = session.dataset.manifest.sha256()
+            if now == self._written_of:
+                return
+            write_report(session, Path(self._folder.name), questions=ServedQuestions(asking.limits))
+        if self._written_of is not None:
+            print("the dataset has changed: its pages were written anew", file=sys.stderr)
+        self._written_of = now
