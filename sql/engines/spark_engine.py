@@ -133,16 +133,16 @@ class SparkEngine:
             f"{_STORED_TYPES.get(column.type) or spark_type(SQL_TYPES[column.type])}"
             for column in table.columns
         )
-        return self._view_of(schema, [Path(file) for file in files])
+        return f'"{self._view_of(schema, [Path(file) for file in files])}"'
 
     def _view_of(self, schema: str, files: Sequence[Path]) -> str:
-        """A temporary view of Parquet files, by its name as DuckDB quotes it."""
+        """The name of a temporary view of Parquet files."""
         name = f"files_{self._n_files_views}"
         self._n_files_views += 1
         # Local, whatever the cluster's own file system is; Hadoop reads patterns in paths.
         paths = [f"file:{str(file.resolve()).translate(_GLOB)}" for file in files]
         self._spark.read.schema(schema).parquet(*paths).createTempView(name)
-        return f'"{name}"'
+        return name
 
     def create_table(self, relation: Relation, rows: Sequence[Sequence[object]]) -> None:
         from sql.computed.arrow import rows_table
@@ -159,7 +159,9 @@ class SparkEngine:
         pq.write_table(rows.select(schema.names).cast(schema), file)
         types = ", ".join(f"`{c.name}` {spark_type(c.type)}" for c in relation.columns)
         name = self._view_of(types, [file])
-        self.create_view(relation, f"select * from {name}")
+        # What kept rows were made of need not be there.
+        self._shadow.add(relation)
+        self._run(f"create temporary view `{relation.name}` as select * from {name}")
 
     def create_table_as(self, relation: Relation, select: str) -> None:
         from sql.engines.spark_dialect import spark_sql

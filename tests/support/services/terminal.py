@@ -68,6 +68,8 @@ def terminal(
     process, descriptor = pty.fork()
     if process == 0:  # pragma: no cover - the child becomes the program
         os.chdir(folder)
+        # Whoever runs the tests in the background has it ignored; a terminal has not.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execvpe(command[0], list(command), variables)
     termios.tcsetwinsize(descriptor, (24, columns))
     opened = Terminal(process, descriptor)
