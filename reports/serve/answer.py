@@ -115,7 +115,8 @@ def _result(asking: Asking, sql: str) -> bytes:
         open_session(asking.place, asking.parameters, limits) as session,
         session.ask(sql, at_most=n_rows + 1) as relation,
     ):
-        rows = relation.fetchall()
+        # The engine computes no more than these need.
+        rows = relation.limit(n_rows + 1).fetchall()
         columns = _columns(relation)
     result = {
         "columns": columns,

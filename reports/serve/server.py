@@ -15,6 +15,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -40,6 +41,8 @@ AT_ONCE = 2
 MOST_OF_A_QUESTION = 100_000
 # How soon it is seen that whoever asked has gone.
 _LOOK_SECONDS = 0.1
+# How long the end waits for what is being answered, which was ended: for a page, at most.
+_PATIENCE_SECONDS = 20
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -86,9 +89,25 @@ def address_of(host: str, opened: socket.socket) -> str:
 def serve(opened: socket.socket, server: Server) -> None:
     """Answers requests until Ctrl-C, or until the system ends the program."""
     config = uvicorn.Config(
-        server.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=1
+        server.app(),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_PATIENCE_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[opened])
+    _Program(config, server).run(sockets=[opened])
+
+
+class _Program(uvicorn.Server):
+    """Uvicorn, which as it ends waits for what is being answered."""
+
+    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+        super().__init__(config)
+        self._server = server
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ends at a signal."""
+        self._server.end()
+        super().handle_exit(sig, frame)
 
 
 class Server:
@@ -99,6 +118,14 @@ class Server:
         # Whoever listens to others is reached by names that only they know.
         self._is_local = is_loopback(host)
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._running: set[Answering] = set()
+        self._is_ending = False
+
+    def end(self) -> None:
+        """Ends what is being answered, and at once what is asked from now on."""
+        self._is_ending = True
+        for answering in self._running:
+            answering.end()
 
     def app(self) -> Starlette:
         """The program that uvicorn runs."""
@@ -149,8 +176,14 @@ class Server:
         sql = await _question(request)
         async with self._turns:
             answering = await asyncio.to_thread(Answering, self._asking, sql)
-            async with _ended_with(request, answering):
-                content = await asyncio.to_thread(answering.wait)
+            self._running.add(answering)
+            try:
+                if self._is_ending:
+                    answering.end()
+                async with _ended_with(request, answering):
+                    content = await asyncio.to_thread(answering.wait)
+            finally:
+                self._running.remove(answering)
         return Response(content, media_type="application/json")
 
 

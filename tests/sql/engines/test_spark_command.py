@@ -40,7 +40,12 @@ def test_what_duckdb_has_kept_is_asked_of_spark(
     dataset = shutil.copytree(demo_dataset, tmp_path / "dataset")
     shutil.rmtree(dataset / "views", ignore_errors=True)
     # Made of what is kept, while nothing that the kept rows are made of is there.
-    words = ["sql", dataset, "select * from profiles order by model, layer, head, bin", "--format=csv"]
+    words = [
+        "sql",
+        dataset,
+        "select * from profiles order by model, layer, head, bin",
+        "--format=csv",
+    ]
     expected = run(*words)
     assert list((dataset / "views").iterdir())
     outcome = run(*words, *on_spark(spark_master, tmp_path / "warehouse"))
