@@ -169,11 +169,7 @@ def engine_from(options: Mapping[str, Any]) -> EngineChoice:
     """
     from sql.engines.engine import EngineChoice
 
-    name, master, warehouse = options["engine"], options["master"], options["warehouse"]
-    for option, value in (("--master", master), ("--warehouse", warehouse)):
-        if value is not None and name != "spark":
-            raise InputError(f"{option} is for Spark alone", hint="add --engine spark")
-    return EngineChoice(name, master, warehouse)
+    return EngineChoice(options["engine"], options["master"], options["warehouse"])
 
 
 def limits_from(options: Mapping[str, Any]) -> Limits:
