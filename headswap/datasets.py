@@ -89,7 +89,7 @@ class Dataset:
         Raises: InputError where there is no such figure, head, prompt, model or score.
         """
         from reports.charts.theme import THEMES
-        from reports.figures.figures import FIGURES, Choice
+        from reports.figures.figures import FIGURES, Choice, draw
 
         for kind, value, known in (("figure", name, FIGURES), ("theme", theme, THEMES)):
             if value not in known:
@@ -98,7 +98,7 @@ class Dataset:
                 )
         choice = Choice(heads, other, prompt, score, THEMES[theme], width)
         with self._open() as session:
-            drawn = FIGURES[name](session, choice)
+            drawn = draw(session, name, choice)
         for note in drawn.notes:
             warnings.warn(note, stacklevel=2)
         return drawn.chart
