@@ -163,7 +163,9 @@ def copy_hint(text: str) -> str:
     if text.startswith(_HUB):
         return f"`headswap pull {text.removeprefix(_HUB)}` fetches it"
     if text.startswith(S3):
-        return f"copy it, for instance by `aws s3 sync {shlex.quote(text)} study`, and name the copy"
+        return (
+            f"copy it, for instance by `aws s3 sync {shlex.quote(text)} study`, and name the copy"
+        )
     return "copy the whole folder to this machine, and name the copy"
 
 
