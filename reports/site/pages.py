@@ -125,7 +125,7 @@ def _pages(
         "heads",
         wording.heads_title(report, atlas.n_heads),
         fill("heads.html", link=links, atlas=atlas, trends=trends, figures=drawings.trends(trends)),
-        scripts=("atlas.js", "heads.js"),
+        scripts=("pictures.js", "atlas.js", "heads.js"),
         has_charts=True,
         data=shared,
     )
@@ -134,7 +134,7 @@ def _pages(
         "head",
         str(report.reference.head),
         fill("head.html", link=links, atlas=atlas),
-        scripts=("atlas.js", "looks.js", "head.js"),
+        scripts=("pictures.js", "atlas.js", "looks.js", "head.js"),
         has_charts=True,
         data=(
             *shared,
