@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headswap.commands import COMMANDS, __version__, command_line, main
 from headswap.datasets import Dataset
@@ -27,7 +27,9 @@ from headswap.heads import Counterpart, Head
 from headswap.looking import Look
 from headswap.views import Column, View, Views
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
-from sql.engines.engine import EngineName
+
+if TYPE_CHECKING:
+    from sql.engines.engine import EngineName
 
 __all__ = [
     "COMMANDS",
@@ -74,8 +76,8 @@ def open(  # noqa: A001, PLR0913 - a builtin's name, as of gzip.open; options by
     say: bins of a profile; the variant of prompts, None for the stored one; the reference head, as
     in `standard:L3H0`, None to let the data choose; the pairs of models to compare, none for every
     two; groups of models by name; what matches are about; draws behind chance and their seed;
-    claims for the view `claims`; the engine that runs the queries, and of Spark the cluster, as in
-    `spark://HOST:7077`, and the folder for its tables.
+    claims for the view `claims`; the engine that runs the queries, `duckdb` or `spark`, and of
+    Spark the cluster, as in `spark://HOST:7077`, and the folder for its tables.
 
     Raises: DatasetError where there is no dataset; InputError where a value does not fit it, or the
     engine cannot run here; HeadswapError where the network fails.
