@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headswap.commands import COMMANDS, __version__, command_line, main
 from headswap.datasets import Dataset
@@ -27,6 +27,9 @@ from headswap.heads import Counterpart, Head
 from headswap.looking import Look
 from headswap.views import Column, View, Views
 from ingest.kernel.errors import DatasetError, HeadswapError, InputError
+
+if TYPE_CHECKING:
+    from sql.engines.engine import EngineName
 
 __all__ = [
     "COMMANDS",
@@ -62,6 +65,9 @@ def open(  # noqa: A001, PLR0913 - a builtin's name, as of gzip.open; options by
     draws: int = 1000,
     seed: int = 0,
     claims: Sequence[str] = (),
+    engine: EngineName = "duckdb",
+    master: str | None = None,
+    warehouse: str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Opens a dataset, to be asked and drawn until it is closed.
 
@@ -70,12 +76,14 @@ def open(  # noqa: A001, PLR0913 - a builtin's name, as of gzip.open; options by
     say: bins of a profile; the variant of prompts, None for the stored one; the reference head, as
     in `standard:L3H0`, None to let the data choose; the pairs of models to compare, none for every
     two; groups of models by name; what matches are about; draws behind chance and their seed;
-    claims for the view `claims`.
+    claims for the view `claims`; the engine that runs the queries, `duckdb` or `spark`, and of
+    Spark the cluster, as in `spark://HOST:7077`, and the folder for its tables.
 
-    Raises: DatasetError where there is no dataset; InputError where a value does not fit it;
-    HeadswapError where the network fails.
+    Raises: DatasetError where there is no dataset; InputError where a value does not fit it, or the
+    engine cannot run here; HeadswapError where the network fails.
     """
     from headswap.datasets import open_dataset
+    from sql.engines.engine import EngineChoice
     from sql.parameters import Parameters, parse_claim, parse_model_head
 
     model, layer, head = parse_model_head(reference) if reference else (None, None, None)
@@ -92,7 +100,8 @@ def open(  # noqa: A001, PLR0913 - a builtin's name, as of gzip.open; options by
         seed=seed,
         claims=tuple(map(parse_claim, claims)),
     )
-    return open_dataset(place, parameters)
+    choice = EngineChoice(engine, master, None if warehouse is None else Path(warehouse))
+    return open_dataset(place, parameters, choice)
 
 
 def ingest(  # noqa: PLR0913 - options by name

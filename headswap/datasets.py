@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import altair as alt
     import duckdb
 
+    from sql.engines.engine import EngineChoice
     from sql.parameters import Parameters
     from sql.session import Session
 
@@ -88,7 +89,7 @@ class Dataset:
         Raises: InputError where there is no such figure, head, prompt, model or score.
         """
         from reports.charts.theme import THEMES
-        from reports.figures.figures import FIGURES, Choice
+        from reports.figures.figures import FIGURES, Choice, draw
 
         for kind, value, known in (("figure", name, FIGURES), ("theme", theme, THEMES)):
             if value not in known:
@@ -97,7 +98,7 @@ class Dataset:
                 )
         choice = Choice(heads, other, prompt, score, THEMES[theme], width)
         with self._open() as session:
-            drawn = FIGURES[name](session, choice)
+            drawn = draw(session, name, choice)
         for note in drawn.notes:
             warnings.warn(note, stacklevel=2)
         return drawn.chart
@@ -117,7 +118,7 @@ class Dataset:
     def close(self) -> None:
         """Frees what the dataset holds in memory; what it gave can then no longer be fetched."""
         if self._session is not None:
-            self._session.connection.close()
+            self._session.close()
             self._session = None
 
     def __enter__(self) -> Self:
@@ -174,10 +175,13 @@ class Dataset:
         return found[0]
 
 
-def open_dataset(place: str | os.PathLike[str], parameters: Parameters) -> Dataset:
+def open_dataset(
+    place: str | os.PathLike[str], parameters: Parameters, engine: EngineChoice
+) -> Dataset:
     """Opens a folder or an address; as `headswap.open`."""
     from ingest.dataset.afar.address import is_address
     from sql.session import open_session
 
     text = os.fspath(place)
-    return Dataset(open_session(text if is_address(text) else Path(text), parameters))
+    found = text if is_address(text) else Path(text)
+    return Dataset(open_session(found, parameters, engine=engine))

@@ -76,9 +76,10 @@ class Look:
     def open(self) -> Dataset:
         """Opens the dataset in which the attention is kept."""
         from headswap.datasets import open_dataset
+        from sql.engines.engine import EngineChoice
         from sql.parameters import Parameters
 
-        return open_dataset(self.dataset, Parameters())
+        return open_dataset(self.dataset, Parameters(), EngineChoice())
 
     def save(
         self, path: str | os.PathLike[str], *, theme: str = "light", width: int = _WIDTH

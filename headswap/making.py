@@ -31,12 +31,13 @@ def ingest(
     from ingest.command import made_prompts
     from ingest.models.source import ModelSource
     from ingest.pipeline import ingest as run_models
+    from ingest.prompts.reading import Reading
     from sql.graph.export import write_views
 
     folder = Path(out)
     sources = [ModelSource(name, source) for name, source in models.items()]
     chosen = made_prompts(prompts_from(prompts, variant), sources, folder, options)
-    run_models(sources, chosen, folder, structural, options)
+    run_models(sources, chosen, folder, Reading(structural), options)
     write_views(folder)
     return folder
 

@@ -86,15 +86,15 @@ def ingest_study(study: Study, as_json: bool) -> None:
     from ingest.command import ingest_and_print, prompts_named
     from ingest.models.options import LoadOptions
     from ingest.models.source import ModelSource
+    from ingest.prompts.reading import Reading
 
     ingest_and_print(
         [ModelSource(model, source) for model, source in study.models.items()],
         study.dataset,
         prompts_named(study.prompts.file, study.prompts.variant),
-        study.prompts.structural,
+        Reading(study.prompts.structural, study.prompts.skip_unreadable),
         LoadOptions(**study.run.given("device", "dtype", "precision", "trust_remote_code")),
         as_json,
-        study.prompts.skip_unreadable,
     )
 
 

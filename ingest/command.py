@@ -21,6 +21,7 @@ from ingest.models.source import ModelSource, parse_model_sources
 from ingest.producers.on_spark import OnSpark
 from ingest.prompts.probes import Probe, parse_probe
 from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
+from ingest.prompts.reading import Reading
 from ingest.prompts.sequence import LEAST_TOKENS
 
 _MAX_LISTED = 5
@@ -65,6 +66,10 @@ def _spark(options: Mapping[str, Any]) -> OnSpark | None:
     return None
 
 
+def _reading(options: Mapping[str, Any]) -> Reading:
+    return Reading(**options)
+
+
 def _load_options(options: Mapping[str, Any]) -> LoadOptions:
     return LoadOptions(**options)
 
@@ -105,17 +110,22 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
         "time, each with an --out of its own: `headswap merge` makes them one dataset",
     ),
 )
-@click.option(
-    "--structural",
-    metavar="REGEX",
-    help="the tokens that structural mass counts: those in which this is found (default: the "
-    "markers, or a plain text's special tokens)",
-)
-@click.option(
-    "--skip-unreadable",
-    is_flag=True,
-    help="leave out, for all models, the prompts that one cannot read: longer than its context, or "
-    f"of fewer than {LEAST_TOKENS} tokens; they are counted, and the manifest lists them",
+@gathered(
+    "reading",
+    _reading,
+    click.option(
+        "--structural",
+        metavar="REGEX",
+        help="the tokens that structural mass counts: those in which this is found (default: the "
+        "markers, or a plain text's special tokens)",
+    ),
+    click.option(
+        "--skip-unreadable",
+        is_flag=True,
+        help="leave out, for all models, the prompts that one cannot read: longer than its "
+        f"context, or of fewer than {LEAST_TOKENS} tokens; they are counted, and the manifest "
+        "lists them",
+    ),
 )
 @gathered(
     "options",
@@ -158,24 +168,14 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
 def command(
     models: tuple[str, ...],
     prompts: PromptSet | Probe,
-    structural: str | None,
-    skip_unreadable: bool,
+    reading: Reading,
     options: LoadOptions,
     spark: OnSpark | None,
     out: Path,
     as_json: bool,
 ) -> int:
     """Ingests, and prints what the dataset now holds."""
-    ingest_and_print(
-        parse_model_sources(models),
-        out,
-        prompts,
-        structural,
-        options,
-        as_json,
-        skip_unreadable,
-        spark,
-    )
+    ingest_and_print(parse_model_sources(models), out, prompts, reading, options, as_json, spark)
     return 0
 
 
@@ -218,10 +218,9 @@ def ingest_and_print(
     sources: Sequence[ModelSource],
     out: Path,
     named: PromptSet | Probe,
-    structural: str | None = None,
+    reading: Reading | None = None,
     options: LoadOptions | None = None,
     as_json: bool = False,
-    skip_unreadable: bool = False,
     spark: OnSpark | None = None,
 ) -> None:
     """Ingests as `ingest.pipeline.ingest`, and prints what the dataset now holds.
@@ -238,10 +237,9 @@ def ingest_and_print(
             sources,
             prompts,
             out,
-            structural,
+            reading,
             options,
             on_checked=lambda estimate: _print_plan(prompts, estimate),
-            skip_unreadable=skip_unreadable,
             captured=captured,
         )
     left_out = done.manifest.left_out or ()

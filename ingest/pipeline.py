@@ -33,7 +33,8 @@ from ingest.producers.attention import (
     write_attention,
 )
 from ingest.prompts.prompt_set import PromptSet
-from ingest.prompts.sequence import encode_prompt, structural_pattern
+from ingest.prompts.reading import Reading
+from ingest.prompts.sequence import encode_prompt
 from ingest.readable import encode_all, encode_readable, stored_of
 
 if TYPE_CHECKING:
@@ -81,10 +82,9 @@ def ingest(
     sources: Sequence[ModelSource],
     prompts: PromptSet,
     out: Path,
-    structural: str | None = None,
+    reading: Reading | None = None,
     options: LoadOptions | None = None,
     on_checked: Callable[[Estimate | None], None] = lambda _: None,
-    skip_unreadable: bool = False,
     captured: Captured | None = None,
 ) -> Ingested:
     """Runs models over prompts into a dataset folder, made anew or added to.
@@ -94,20 +94,19 @@ def ingest(
     first file is written, and the manifest is replaced once, after the last. What an interrupted
     ingest of the same models had written is taken over, so that running it again goes on.
 
-    structural: a regular expression that chooses the structural tokens by their text, in place of
-    the markers or special tokens. on_checked: called once everything was found to fit, with what
-    will be written, None where nothing is. skip_unreadable: leave out, for all models, the prompts
-    that one of them cannot read, as `ingest.readable` says; without it such a prompt is refused. A
-    dataset that was begun so leaves out what it did then. captured: as in `write_attention`.
+    on_checked: called once everything was found to fit, with what will be written, None where
+    nothing is. A dataset that was begun without the prompts that a model cannot read leaves out
+    what it did then. captured: as in `write_attention`.
 
     Raises: InputError where the models, the prompts or the dataset cannot be used, or the packages
     that run models are not installed; HeadswapError where another ingest writes there, or the disk
     lacks the room.
     """
     options = options or LoadOptions()
-    pattern = structural_pattern(structural)
+    reading = reading or Reading()
+    pattern = reading.pattern
     check_unlocked(out)
-    manifest = _existing_manifest(out, prompts, structural, skip_unreadable)
+    manifest = _existing_manifest(out, prompts, reading)
     if manifest:
         prompts = stored_of(prompts, manifest)
     files = [find_files(source, options.trust_remote_code) for source in sources]
@@ -120,7 +119,7 @@ def ingest(
             new.append((source, found))
     models = [load(source, found, options) for source, found in new]
     left_out = manifest.left_out if manifest else None
-    if manifest or not skip_unreadable or not models:
+    if manifest or not reading.skip_unreadable or not models:
         encoded = [encode_all(model, prompts) for model in models]
     else:
         prompts, encoded, left_out = encode_readable(models, prompts)
@@ -133,14 +132,16 @@ def ingest(
         commit(out, manifest)
         return Ingested(manifest, (), tuple(skipped), len(prompts.prompts))
     with writing(out):
-        if _existing_manifest(out, prompts, structural, skip_unreadable) != manifest:
+        if _existing_manifest(out, prompts, reading) != manifest:
             raise HeadswapError(
                 f"another ingest changed {out} while the models were loaded", hint="run again"
             )
         on_checked(_check_room(models, encoded, out))
         for model, tokens in zip(models, encoded, strict=True):
             if manifest is None:
-                manifest = replace(_new_manifest(prompts, structural, out), left_out=left_out)
+                manifest = replace(
+                    _new_manifest(prompts, reading.structural, out), left_out=left_out
+                )
             attention = write_attention(model, prompts, tokens, out, captured)
             manifest = _with_model(manifest, model, prompts, pattern, attention, out)
         assert manifest is not None
@@ -168,9 +169,7 @@ def _check_room(models: Sequence[LoadedModel], encoded: Sequence[Encoded], out: 
     return estimate
 
 
-def _existing_manifest(
-    out: Path, prompts: PromptSet, structural: str | None, skip_unreadable: bool
-) -> Manifest | None:
+def _existing_manifest(out: Path, prompts: PromptSet, reading: Reading) -> Manifest | None:
     """The manifest of the dataset at `out`, None where there is no dataset yet."""
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder")
@@ -184,12 +183,12 @@ def _existing_manifest(
             )
         return None
     manifest = read_manifest(out)
-    if manifest.structural != structural:
+    if manifest.structural != reading.structural:
         raise InputError(
-            f"{out} was made with --structural {manifest.structural!r}, not {structural!r}",
+            f"{out} was made with --structural {manifest.structural!r}, not {reading.structural!r}",
             hint="a dataset has one choice of structural tokens",
         )
-    if manifest.left_out and not skip_unreadable:
+    if manifest.left_out and not reading.skip_unreadable:
         raise InputError(
             f"{out} was made with --skip-unreadable, which left out {len(manifest.left_out):,} "
             "of the prompts",

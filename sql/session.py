@@ -95,6 +95,10 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees what it holds in memory, and removes what its engine wrote."""
         self._engine.close()
         self.connection.close()
 

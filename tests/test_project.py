@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.support.checkout import project_files
 from tests.support.dependencies import ROOT, brought_by, dependencies, pyproject
 
 STAGES = ("ingest", "sql", "reports")
@@ -58,22 +59,6 @@ CODE_SUFFIXES = {".py", ".sql", ".html", ".css", ".js"}
 LOCAL_PATH = re.compile(
     rb"(?<![\w.:/~-])/(?:root|home/[\w.-]+|Users/[\w.-]+)/|\b[A-Z]:\\Users\\|(?<!\w)file:///\w"
 )
-
-
-def project_files() -> list[Path]:
-    """The files that git tracks or would add, as paths relative to the root."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("no git checkout, so which files belong to the project is unknown")
-    # A clone that another user owns is refused by git unless it is named safe.
-    listing = subprocess.run(
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "-co", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    paths = [Path(name) for name in listing.split("\0") if name]
-    return [path for path in paths if (ROOT / path).is_file()]
 
 
 # --- layout ---------------------------------------------------------------------------------

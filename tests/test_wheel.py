@@ -1,4 +1,4 @@
-"""The built wheel in an environment that has its base dependencies and nothing else: no torch."""
+"""The built wheel where only its base dependencies are: what runs without torch, and its types."""
 
 from __future__ import annotations
 
@@ -19,6 +19,51 @@ from tests.support.services.hub import PATIENCE, TOKEN, Hub, serve_hub
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 
 TASKS = [(f"Task number {n}", ["boil water", "pour it"]) for n in range(4)]
+# What a user may write; whatever ends in `# wrong` no type checker may let through.
+SCRIPT = """
+from pathlib import Path
+from typing import assert_type
+
+import altair as alt
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+import headswap
+
+folder = headswap.ingest({"one": "demo:standard"}, ["Make tea", {"text": "Dry it"}], "mine")
+assert_type(folder, Path)
+headswap.ingest({"one": "demo:standard"}, None, folder, dtype="float16", structural="[.]")
+headswap.ingest(["demo:standard"], None, folder)  # wrong
+weights = np.ones((1, 1, 2, 2)) / 2
+assert_type(headswap.from_arrays(weights, ["a", "b"], Path("arrays")), Path)
+headswap.from_arrays(weights, 2, Path("arrays"))  # wrong
+
+with headswap.open(folder, bins=10, pairs=[("one", "other")], engine="spark") as data:
+    assert_type(data, headswap.Dataset)
+    assert_type(data.sql("select 1"), duckdb.DuckDBPyRelation)
+    assert_type(data.models, duckdb.DuckDBPyRelation)
+    assert_type(data.figure("profiles", "one:L0H1", width=300), alt.Chart | alt.LayerChart)
+    data.figure("profile")  # wrong
+    data.figure("pattern", theme="black")  # wrong
+    assert_type(data.views["verdicts"].columns, tuple[headswap.Column, ...])
+    head = data.head("one:L0H1")
+    assert_type(head.pattern(), NDArray[np.float64])
+    head.counterpart.cosine  # wrong
+    if head.counterpart is not None:
+        assert_type(head.counterpart, headswap.Counterpart)
+headswap.open(folder, bin=10)  # wrong
+headswap.open(folder, engine="sparc")  # wrong
+
+try:
+    look = headswap.look("demo:adhd", "Make tea", ["L3H5", "L1H1"])
+    assert_type(look.pattern("L3H5"), NDArray[np.float32])
+    assert_type(look.save("look.html", theme="dark"), Path)
+    with look.open() as kept:
+        assert_type(kept.head("L3H5").tokens(), list[str])
+except headswap.InputError as error:
+    assert_type(error.hint, str | None)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +142,18 @@ def test_without_extras_a_dataset_is_pushed_pulled_asked_verified_and_reported(
     assert (tmp_path / "report" / "ask.html").stat().st_size > 10_000_000
     absent = "import importlib.util as u; print([u.find_spec(n) for n in ('torch', 'pytest')])"
     assert run(program.with_name("python"), "-c", absent) == "[None, None]\n"
+
+
+def test_a_users_script_is_checked_against_the_types_of_the_wheel(
+    program: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    python = ["--python-executable", program.with_name("python"), "--cache-dir", tmp_path / "cache"]
+    words = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *python, script.name]
+    done = subprocess.run(
+        list(map(str, words)), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    found = {int(line.split(":")[1]) for line in done.stdout.splitlines() if ": error: " in line}
+    lines = enumerate(SCRIPT.splitlines(), start=1)
+    assert found == {number for number, line in lines if line.endswith("# wrong")}, done.stdout

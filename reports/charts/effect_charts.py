@@ -184,7 +184,7 @@ def readout_chart(
     legend["columns"] = legend_columns(shown)
     base = alt.Chart(inline(rows)).encode(
         x=alt.X("layer:Q")
-        .title("layer after which the residual stream is read out")
+        .title("read out after layer")
         .scale(domain=[0, last_layer or 1], nice=False)
         .axis(values=list(range(last_layer + 1)), format="d", grid=False, labelOverlap="greedy"),
         y=alt.Y("probability:Q").title("mean probability").axis(tickCount=5, format=".2~g"),

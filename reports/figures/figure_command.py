@@ -121,13 +121,13 @@ def command(
 ) -> int:
     """Writes the figure and prints its path."""
     from reports.figures.figure_files import check_figure_file, write_figure
-    from reports.figures.figures import FIGURES
+    from reports.figures.figures import draw
     from sql.access.interrupts import interruptible
     from sql.session import open_session
 
     check_figure_file(out)
     with open_session(dataset, parameters) as session, interruptible(session.connection):
-        drawn = FIGURES[name](session, choice)
+        drawn = draw(session, name, choice)
     for note in drawn.notes:
         print(note, file=sys.stderr)
     write_figure(drawn, out)

@@ -269,6 +269,31 @@ FIGURES: dict[str, Callable[[Session, Choice], Drawn]] = {
     "swaps": swaps,
     "trends": trends,
 }
+# By what may be chosen, the figures that it is of. Which head is marked, `_chosen_pair` says.
+_CHOSEN_FOR = {
+    "other": ("profiles", "chance", "distribution", "matrix", "swaps"),
+    "prompt": ("pattern",),
+    "score": ("trends",),
+}
+
+
+def draw(session: Session, name: str, choice: Choice) -> Drawn:
+    """One of FIGURES, by its name.
+
+    Raises: InputError where what is chosen is of other figures, and as the figure.
+    """
+    for word, figures in _CHOSEN_FOR.items():
+        if getattr(choice, word) is not None and name not in figures:
+            raise InputError(
+                f"the figure {name} has no choice of --{word}",
+                hint=f"leave it out, or draw {' or '.join(figures)}",
+            )
+    if choice.heads and choice.other is not None:
+        raise InputError(
+            "--other is where the match of the reference head is looked for, and heads are named",
+            hint="leave --other or --head out",
+        )
+    return FIGURES[name](session, choice)
 
 
 def _chosen_pair(session: Session, choice: Choice | None) -> tuple[Choice, Pair]:

@@ -36,7 +36,7 @@ def look_page(models: Sequence[ModelPatterns], named: Sequence[Head] = ()) -> st
         "look",
         title_of(models),
         fill("look.html", models=models),
-        scripts=("look.js",),
+        scripts=("pictures.js", "look.js"),
         has_charts=True,
         data=(
             ("look_models", script_json([_as_json(patterns) for patterns in models])),

@@ -48,10 +48,17 @@ def write_report(
     DuckDB writes in another order of their words each time.
 
     Raises: InputError where no stored prompt is of the variant that was asked for, what was asked
-    of the page Ask does not fit, or `out` is a file; HeadswapError where a page cannot be written.
+    of the page Ask does not fit, or `out` is a file or in the dataset; HeadswapError where a page
+    cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder with --out")
+    dataset = session.dataset.path
+    if out.resolve().is_relative_to(dataset.resolve()):
+        raise InputError(
+            f"{out} is inside the dataset {session.dataset.name}, which holds only what it names",
+            hint=f"give a folder beside it, for instance --out {dataset.parent / 'report'}",
+        )
     if questions is not None:
         questions.check(session)
     pages = []
@@ -118,7 +125,7 @@ def _pages(
         "heads",
         wording.heads_title(report, atlas.n_heads),
         fill("heads.html", link=links, atlas=atlas, trends=trends, figures=drawings.trends(trends)),
-        scripts=("atlas.js", "heads.js"),
+        scripts=("pictures.js", "atlas.js", "heads.js"),
         has_charts=True,
         data=shared,
     )
@@ -127,7 +134,7 @@ def _pages(
         "head",
         str(report.reference.head),
         fill("head.html", link=links, atlas=atlas),
-        scripts=("atlas.js", "looks.js", "head.js"),
+        scripts=("pictures.js", "atlas.js", "looks.js", "head.js"),
         has_charts=True,
         data=(
             *shared,

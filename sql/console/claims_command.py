@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 
-@click.command
+@click.command(context_settings={"allow_extra_args": True})
 @place_argument
 @engine_options
 @statistics_options
@@ -30,11 +30,15 @@ def command(
 ) -> int:
     """Prints one line a claim; returns 1 where one does not hold.
 
-    Raises: InputError where none is given.
+    Raises: InputError where none is given, or one without its option.
     """
     from sql.access.interrupts import interruptible
     from sql.session import open_session
 
+    if extra := click.get_current_context().args:
+        raise InputError(
+            f"{extra[0]!r} is no option and no dataset", hint=f'did you mean --claim "{extra[0]}"?'
+        )
     if not parameters.claims:
         raise InputError(
             "no claim to look at",

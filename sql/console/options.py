@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def _folder(text: str) -> Path:
     """Raises: InputError where it is an address, which this command does not read."""
     if _is_address(text):
-        copy = "`headswap pull` fetches a dataset from the hub"
-        if text.startswith("s3://"):
-            copy = f"copy them, for instance by `aws s3 sync {text} study`, and name the copy"
+        from ingest.dataset.afar.address import copy_hint
+
         raise InputError(
-            f"{text} is not on this machine, and this command needs its files", hint=copy
+            f"{text} is not on this machine, and this command needs its files",
+            hint=copy_hint(text),
         )
     return Path(text)
 
@@ -169,11 +169,7 @@ def engine_from(options: Mapping[str, Any]) -> EngineChoice:
     """
     from sql.engines.engine import EngineChoice
 
-    name, master, warehouse = options["engine"], options["master"], options["warehouse"]
-    for option, value in (("--master", master), ("--warehouse", warehouse)):
-        if value is not None and name != "spark":
-            raise InputError(f"{option} is for Spark alone", hint="add --engine spark")
-    return EngineChoice(name, master, warehouse)
+    return EngineChoice(options["engine"], options["master"], options["warehouse"])
 
 
 def limits_from(options: Mapping[str, Any]) -> Limits:

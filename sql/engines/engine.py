@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from ingest.kernel.errors import HeadswapError, InputError
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
     from ingest.dataset.relations import StoredTable
-    from ingest.kernel.errors import HeadswapError
     from sql.graph.relation import Relation
 
 EngineName = Literal["duckdb", "spark"]
@@ -31,6 +32,19 @@ class EngineChoice:
     name: EngineName = "duckdb"
     master: str | None = None
     warehouse: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raises: InputError for an unknown engine, or where what is said is not for this one."""
+        known = get_args(EngineName)
+        if self.name not in known:
+            raise InputError(
+                f"there is no engine {self.name!r}", hint=f"choose one of {', '.join(known)}"
+            )
+        for word, value in (("master", self.master), ("warehouse", self.warehouse)):
+            if value is not None and self.name != "spark":
+                raise InputError(
+                    f"a {word} is for Spark alone", hint="choose the engine spark with it"
+                )
 
 
 class Engine(Protocol):

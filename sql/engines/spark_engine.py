@@ -63,9 +63,11 @@ def _check_possible(dataset: Dataset, limits: Limits) -> None:
             "spark-defaults.conf says what memory Spark takes",
         )
     if dataset.file_system is not None:
+        from ingest.dataset.afar.address import copy_hint
+
         raise InputError(
             f"{dataset.name} is not on this machine, and the engine spark needs its files",
-            hint="`headswap pull` fetches a dataset from the hub",
+            hint=copy_hint(dataset.name),
         )
     rounded = [model.name for model in dataset.manifest.models if model.precision == "float16"]
     if rounded:

@@ -58,7 +58,7 @@ def site(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(session, out).parent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with running_browser() as running:
         yield running

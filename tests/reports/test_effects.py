@@ -18,9 +18,8 @@ from reports.data.queries import read_reference
 from reports.site.pages import write_report
 from sql.session import Session, open_session
 from tests.support.page_text import text_of
-from tests.support.services.browser import AXE, running_browser
-
-DRAWN = "document.documentElement.dataset.charts === 'drawn'"
+from tests.support.pages.looks import CUT, LINKED, UNLINKED, in_each_look
+from tests.support.services.browser import AXE, Browser, Page
 
 
 @pytest.fixture(scope="module")
@@ -220,23 +219,38 @@ def test_page_of_a_head_says_what_ablating_it_changes(session: Session, site: Pa
         assert f"changes by {effect_wording.signed(round(mean, 9))} nats" in sentence
 
 
-def test_page_passes_axe_in_both_themes_and_fits_a_narrow_window(site: Path) -> None:
+@pytest.fixture(scope="module")
+def opened(browser: Browser, site: Path) -> Iterator[Page]:
     file = site / "effects.html"
-    with running_browser() as browser:
-        page = browser.open(file, width=390)
-        assert page.errors == []
-        assert page.requests == [file.resolve().as_uri()]
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.evaluate(AXE.read_text(encoding="utf-8") + "; true")
-        for theme in ("light", "dark"):
-            if theme == "dark":
-                page.evaluate("document.getElementById('theme').click()")
-                page.wait_for(f"{DRAWN} && document.documentElement.dataset.theme === 'dark'")
-            found = page.evaluate(
-                "axe.run().then(found => found.violations.map(rule => [rule.id, rule.impact]))"
-            )
-            assert [rule for rule in found if rule[1] in {"serious", "critical"}] == [], theme
-        browser.close(page)
+    page = browser.open(file)
+    assert page.requests == [file.resolve().as_uri()]
+    page.evaluate(AXE.read_text(encoding="utf-8") + "; true")
+    yield page
+    assert page.errors == []
+    browser.close(page)
+
+
+@in_each_look
+def test_page_is_readable_and_passes_axe(width: int, theme: str, opened: Page) -> None:
+    opened.show_in(width, theme)
+    assert opened.evaluate(CUT) == [True, []]
+    found = opened.evaluate(
+        "axe.run().then(found => found.violations.map(rule => [rule.id, rule.impact]))"
+    )
+    assert [rule for rule in found if rule[1] in {"serious", "critical"}] == []
+
+
+@in_each_look
+def test_every_head_that_is_named_is_a_link(
+    width: int, theme: str, opened: Page, session: Session
+) -> None:
+    opened.show_in(width, theme)
+    assert opened.evaluate(UNLINKED) == []
+    heads = {
+        f"{row['model']}:L{row['layer']}H{row['head']}"
+        for row in session.rows("select * from heads")
+    }
+    assert set() != set(opened.evaluate(LINKED)) <= heads
 
 
 # --- what is absent -------------------------------------------------------------------------

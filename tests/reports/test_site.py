@@ -12,22 +12,12 @@ import pytest
 from reports.site.pages import write_history, write_report
 from reports.site.rendering import MENU
 from reports.study.runs import Run, append_run
-from sql.session import Session
-from tests.support.services.browser import AXE, CHARTS_DRAWN, Browser, Page
-from tests.support.synthetic import PROMPTS
+from sql.session import Session, open_session
+from tests.support.services.browser import AXE, CHARTS_DRAWN, Browser
+from tests.support.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset
 
 # The dataset has no effects; `test_effects` is about their page.
 PAGES = [name for name in MENU if name != "effects"]
-
-
-def choose(page: Page, selector: str, value: object) -> None:
-    """Sets a control as a person would, with its events."""
-    page.evaluate(
-        f"(control => {{ control.value = {json.dumps(value)};"
-        " for (const kind of ['input', 'change'])"
-        " control.dispatchEvent(new Event(kind, {bubbles: true})); })"
-        f"(document.querySelector({json.dumps(selector)}))"
-    )
 
 
 # --- every page -----------------------------------------------------------------------------
@@ -93,6 +83,22 @@ def test_site_gives_the_same_bytes_again(site: Path, session: Session, tmp_path:
         assert texts[0] == texts[1], name
 
 
+def test_pages_of_an_earlier_report_are_deleted_and_nothing_else(
+    session: Session, tmp_path: Path
+) -> None:
+    one = write_synthetic_dataset(tmp_path / "one", [SyntheticModel("standard")], PROMPTS)
+    out = tmp_path / "pages"
+    write_report(session, out)
+    assert (out / "swaps.html").is_file()
+    (out / "notes.html").write_text("mine")
+    (out / "effects.html").write_text("<h1>mine, too</h1>")
+    with open_session(one) as opened:
+        write_report(opened, out)
+    assert not (out / "swaps.html").exists()
+    assert (out / "notes.html").read_text() == "mine"
+    assert (out / "effects.html").read_text() == "<h1>mine, too</h1>"
+
+
 # --- heads ----------------------------------------------------------------------------------
 
 CARDS = """[...document.querySelectorAll("#heads-grid a")]
@@ -105,7 +111,7 @@ def test_head_finder_sorts_and_filters_by_the_sql_scores(opened: Any, session: S
         "select model || ' L' || layer || 'H' || head as name, value from head_scores "
         "where score = 'previous_token' order by round(value, 6) desc"
     )
-    choose(page, "[name=score]", "previous_token")
+    page.choose("[name=score]", "previous_token")
     page.wait_for("document.getElementById('heads-count').textContent.includes('previous_token')")
     shown = [(name, float(value)) for name, value in page.evaluate(CARDS)]
     assert len(shown) == len(rows) == 12
@@ -113,8 +119,8 @@ def test_head_finder_sorts_and_filters_by_the_sql_scores(opened: Any, session: S
     assert [value for _, value in shown] == sorted((value for _, value in shown), reverse=True)
 
     bound = round(rows[4]["value"], 6)
-    choose(page, "[name=least]", str(bound))
-    choose(page, "[name=model]", "adhd")
+    page.choose("[name=least]", str(bound))
+    page.choose("[name=model]", "adhd")
     expected = {
         r["name"] for r in rows if round(r["value"], 6) >= bound and r["name"][:4] == "adhd"
     }
@@ -179,10 +185,6 @@ def test_head_page_shows_the_sql_numbers(opened: Any, session: Session) -> None:
 
 # --- swaps ----------------------------------------------------------------------------------
 
-CHOSEN = """[...document.querySelectorAll(".linked .chart")]
-    .map(chart => headswap.views.get(chart.id))
-    .filter(view => "chosen_row" in view.getState({signals: () => true}).signals)
-    .map(view => view.signal("chosen_row"))"""
 HEADS = """[...document.querySelectorAll(".sortable tbody tr")]
     .filter(row => !row.hidden).map(row => row.querySelector("th a").textContent)"""
 
@@ -208,68 +210,6 @@ def test_ranking_shows_the_sql_numbers(opened: Any, session: Session) -> None:
         assert mutual == ("yes" if row["is_mutual"] else "no")
 
 
-def test_head_chosen_in_the_table_or_a_chart_is_chosen_in_all(
-    opened: Any, session: Session
-) -> None:
-    page = opened("swaps")
-    page.evaluate("document.querySelector('.choose[aria-label=\"Show L1H1\"]').click()")
-    page.wait_for("document.querySelector('.linked').dataset.shown === '4'")
-    # The matrix, the nearest heads, the histogram and the lines.
-    assert page.evaluate(CHOSEN) == [4, 4, 4, 4]
-    nearest = page.evaluate(
-        "headswap.views.get('nearest_0').data('data_0').map(row => [row.pair, row.cosine])"
-    )
-    row = session.rows(
-        "select * from matches where model_a = 'standard' and layer_a = 1 and head_a = 1"
-    )[0]
-    best = max(nearest, key=lambda pair: float(pair[1]))
-    assert best[0] == f"L1H1 ↔ L{row['layer_b']}H{row['head_b']}"
-    assert best[1] == pytest.approx(row["value"], abs=1e-4)
-    titles = page.evaluate(
-        "['matrix', 'nearest', 'distribution'].map(name => "
-        "document.getElementById(`${name}_0-caption`).textContent)"
-    )
-    as_alike = session.rows(
-        "select count(*) filter (where value >= $cosine - 1e-9) as n, count(*) as all "
-        "from similarities where similarity = 'profile' and model_a = 'standard' "
-        "and model_b = 'adhd'",
-        {"cosine": row["value"]},
-    )[0]
-    assert all("standard L1H1" in title for title in titles)
-    assert titles[2].startswith(f"{as_alike['n']} of {as_alike['all']} pairs of heads")
-    marked = page.evaluate(
-        "headswap.views.get('distribution_0').getState({data: () => true}).data && "
-        "[...document.querySelectorAll('#distribution_0 .role-legend-label text')]"
-        ".map(label => label.textContent)"
-    )
-    assert marked[0].startswith(f"match L1H1 ↔ L{row['layer_b']}H{row['head_b']}: ")
-
-    # Pointed at, a row of the matrix is shown; clicked, it is kept, and Back undoes that.
-    first, last = (page.evaluate(cell_of("matrix_0", row)) for row in (0, 5))
-    page.move_mouse(*last)
-    page.wait_for("document.querySelector('.linked').dataset.shown === '5'")
-    assert "L1H1" in page.evaluate("location.hash")
-    page.click(*first)
-    page.wait_for("location.hash === '#swap=L0H0' || location.hash === ''")
-    page.move_mouse(1, 1)
-    page.wait_for("document.querySelector('.linked').dataset.shown === '0'")
-    assert page.evaluate(CHOSEN) == [0, 0, 0, 0]
-    assert page.evaluate("document.querySelector('.chosen').textContent") == "L0H0"
-    page.evaluate("history.back()")
-    page.wait_for("document.querySelector('.linked').dataset.shown === '4'")
-
-
-def cell_of(chart: str, row: int) -> str:
-    """An expression of where in the window the first cell of a matrix's row is, of six."""
-    return f"""(chart => {{
-        chart.scrollIntoView({{block: "center"}});
-        const [box, view] = [chart.getBoundingClientRect(), headswap.views.get("{chart}")];
-        const [left, top] = view.origin();
-        const [width, height] = ["width", "height"].map(name => view.signal(name));
-        return [box.left + left + width / 12, box.top + top + height * {row + 0.5} / 6];
-    }})(document.querySelector("#{chart} canvas"))"""
-
-
 def test_ranking_sorts_and_filters(opened: Any, session: Session) -> None:
     page = opened("swaps")
     page.evaluate("document.querySelectorAll('.sortable th button')[1].click()")
@@ -280,7 +220,7 @@ def test_ranking_sorts_and_filters(opened: Any, session: Session) -> None:
         "select layer_a, head_a from matches where model_a = 'standard' and model_b = 'adhd' "
         "and is_mutual and is_moved"
     )
-    choose(page, ".filter", "moved mutual")
+    page.choose(".filter", "moved mutual")
     assert set(page.evaluate(HEADS)) == {f"L{row['layer_a']}H{row['head_a']}" for row in rows}
     count = page.evaluate("document.querySelector('.count-shown').textContent")
     assert count == f"{len(rows)} of 6 heads"
@@ -291,7 +231,7 @@ def test_ranking_sorts_and_filters(opened: Any, session: Session) -> None:
 
 def test_prompts_show_the_attention_that_tokens_receive(opened: Any, session: Session) -> None:
     page = opened("prompts")
-    choose(page, "#prompts-model", "adhd")
+    page.choose("#prompts-model", "adhd")
     shown = page.evaluate(
         "Object.fromEntries([...document.querySelectorAll('.prompt-text')].map(prompt => "
         "[prompt.dataset.prompt, [...prompt.querySelectorAll('.token')].map(token => "

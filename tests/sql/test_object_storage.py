@@ -224,3 +224,12 @@ def test_a_command_that_needs_the_files_says_how_to_copy_them(run: Run):
     assert outcome.code == 2
     assert "is not on this machine" in outcome.err
     assert "aws s3 sync s3://bucket/study" in outcome.err
+
+
+def test_spark_says_how_to_copy_them(run: Run, user: None, large: str):
+    outcome = run("sql", large, "select count(*) from heads", "--engine=spark")
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
+        f"headswap: {large} is not on this machine, and the engine spark needs its files",
+        f"Hint: copy it, for instance by `aws s3 sync '{large}' study`, and name the copy",
+    ]

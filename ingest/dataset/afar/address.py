@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -151,6 +152,21 @@ def is_address(text: str) -> bool:
     (True, False)
     """
     return text.startswith(_SCHEMES)
+
+
+def copy_hint(text: str) -> str:
+    """What brings the dataset of an address onto this machine.
+
+    >>> copy_hint("hf://datasets/org/study@main")
+    '`headswap pull org/study@main` fetches it'
+    """
+    if text.startswith(_HUB):
+        return f"`headswap pull {text.removeprefix(_HUB)}` fetches it"
+    if text.startswith(S3):
+        return (
+            f"copy it, for instance by `aws s3 sync {shlex.quote(text)} study`, and name the copy"
+        )
+    return "copy the whole folder to this machine, and name the copy"
 
 
 def resolve(text: str) -> Address:

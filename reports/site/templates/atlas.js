@@ -57,37 +57,7 @@ const atlas = (() => {
   const prompt = () =>
     Math.max(0, prompts.findIndex(({ id }) => String(id) === address.get("prompt")));
 
-  // The colours of the patterns elsewhere, from a chart of nothing with the same scale.
-  const palettes = {};
-  async function palette() {
-    const theme = document.documentElement.dataset.theme;
-    if (palettes[theme]) return palettes[theme];
-    const scale = { scheme: "yellowgreenblue", type: "sqrt", domain: [0, 1] };
-    const color = { field: "weight", type: "quantitative", scale };
-    const spec = { data: { values: [] }, mark: "rect", encoding: { color } };
-    const view = await headswap.embed(document.createElement("div"), spec, "none");
-    const colour = view.scale("color");
-    const steps = Array.from({ length: 256 }, (_, step) => colour(step / 255).match(/\d+/g));
-    return (palettes[theme] = steps.map((parts) => parts.map(Number)));
-  }
-
-  // A head's pattern on a prompt as a small picture, a pixel a weight.
-  async function picture(m, head, p) {
-    const [rows, colours] = [await pattern(m, head, p), await palette()];
-    const n = rows.length;
-    const canvas = headswap.make("canvas", { width: n, height: n });
-    canvas.setAttribute("aria-hidden", "true");
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(n, n);
-    rows.forEach((row, query) => {
-      for (let key = 0; key < n; key++) {
-        const colour = colours[Math.round(Math.min(row[key] ?? 0, 1) * 255)];
-        image.data.set([...colour, key < row.length ? 255 : 0], (query * n + key) * 4);
-      }
-    });
-    context.putImageData(image, 0, 0);
-    return canvas;
-  }
+  const picture = async (m, head, p) => pictures.draw(await pattern(m, head, p));
 
   return { models, prompts, ...rest, pattern, tokens, name, place, find, link, prompt, picture };
 })();

@@ -33,30 +33,9 @@
     });
   }
 
-  // The colours of the large patterns, from a chart of nothing with the same scale.
-  async function palette() {
-    const scale = { scheme: "yellowgreenblue", type: "sqrt", domain: [0, 1] };
-    const color = { field: "weight", type: "quantitative", scale };
-    const spec = { data: { values: [] }, mark: "rect", encoding: { color } };
-    const view = await headswap.embed(document.createElement("div"), spec, "none");
-    const colour = view.scale("color");
-    return Array.from({ length: 256 }, (_, step) => colour(step / 255).match(/\d+/g).map(Number));
-  }
-
   async function drawSquares() {
-    const colours = await palette();
     for (const square of squares) {
-      const rows = await rowsOf(parsed(square.dataset.head));
-      const n = rows.length;
-      const canvas = make("canvas", { width: n, height: n });
-      const context = canvas.getContext("2d");
-      const image = context.createImageData(n, n);
-      rows.forEach((row, query) => row.forEach((weight, key) => {
-        const colour = colours[Math.round(Math.min(weight, 1) * 255)];
-        image.data.set([...colour, 255], (query * n + key) * 4);
-      }));
-      context.putImageData(image, 0, 0);
-      square.replaceChildren(canvas);
+      square.replaceChildren(await pictures.draw(await rowsOf(parsed(square.dataset.head))));
     }
   }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from reports.ask.build import build
 from reports.ask.engine import ENGINE_FOLDER, WASM, read_engine
 from reports.site.pages import write_report
 from sql.session import Session
+from tests.support.checkout import project_files
 from tests.support.dependencies import ROOT
 from tests.support.services.browser import NPM
 
@@ -37,16 +37,7 @@ def test_versions_are_exact() -> None:
 
 
 def test_nothing_of_npm_is_in_git() -> None:
-    listing = subprocess.run(
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files"],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if listing.returncode:
-        pytest.skip("no git checkout, so which files belong to the project is unknown")
-    names = [Path(line) for line in listing.stdout.splitlines()]
+    names = project_files()
     assert not [name for name in names if "node_modules" in name.parts or name.suffix == ".wasm"]
     assert not [name for name in names if name.name.endswith((".min.js", ".gz"))]
 
@@ -77,7 +68,7 @@ def test_report_without_the_engine_leaves_ask_out_and_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("reports.site.pages.read_engine", lambda: read_engine(tmp_path / "none"))
+    monkeypatch.setattr("reports.ask.page.read_engine", lambda: read_engine(tmp_path / "none"))
     write_report(small_session, tmp_path / "report")
     assert not (tmp_path / "report" / "ask.html").exists()
     assert "ask.html" not in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")

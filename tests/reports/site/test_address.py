@@ -1,14 +1,18 @@
-"""The state of a page in its address, in a real browser: Back, reload, links, unknown values."""
+"""The state of a page in its address, in a real browser: Back, reload, links, the theme kept."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from tests.support.pages.looks import WIDE, in_each_look
+from tests.support.services.browser import Browser
 
 LISTEN = "window.heard = []; address.on(['score'], () => heard.push(address.get('score'))); true"
 
 
-def test_back_and_forward_undo_what_was_chosen(opened: Any) -> None:
-    page = opened("data")
+def test_back_and_forward_undo_what_was_chosen(shown: Any) -> None:
+    page = shown("data", WIDE, "light")
     page.evaluate(LISTEN)
     page.evaluate("address.set({score: 'induction', prompt: 3})")
     page.evaluate("address.set({score: 'entropy'})")
@@ -26,15 +30,15 @@ def test_back_and_forward_undo_what_was_chosen(opened: Any) -> None:
     assert page.evaluate("heard") == ["induction", "entropy", "entro", "induction", "entro", None]
 
 
-def test_reload_keeps_what_was_chosen(opened: Any) -> None:
-    page = opened("data")
+def test_reload_keeps_what_was_chosen(shown: Any) -> None:
+    page = shown("data", WIDE, "light")
     page.evaluate("address.set({head: 'a&b=c:L0H1', prompt: 'ü +%'})")
     page.loads("location.reload()")
     assert page.evaluate("[address.get('head'), address.get('prompt')]") == ["a&b=c:L0H1", "ü +%"]
 
 
-def test_link_into_the_page_keeps_the_rest(opened: Any) -> None:
-    page = opened("data")
+def test_link_into_the_page_keeps_the_rest(shown: Any) -> None:
+    page = shown("data", WIDE, "light")
     assert page.evaluate("address.link('head', {head: 'm:L0H1', prompt: null})") == (
         "head.html#head=m%3AL0H1"
     )
@@ -50,8 +54,8 @@ def test_link_into_the_page_keeps_the_rest(opened: Any) -> None:
     assert page.evaluate("address.get('prompt')") is None
 
 
-def test_control_follows_the_address_and_says_what_it_lacks(opened: Any) -> None:
-    page = opened("data")
+def test_control_follows_the_address_and_says_what_it_lacks(shown: Any) -> None:
+    page = shown("data", WIDE, "light")
     page.evaluate(
         "window.choice = document.createElement('select');"
         "choice.append(new Option('first', 'a'), new Option('second', 'b'));"
@@ -68,3 +72,19 @@ def test_control_follows_the_address_and_says_what_it_lacks(opened: Any) -> None
     page.evaluate("history.back()")
     page.wait_for("document.getElementById('notice').hidden")
     assert page.evaluate("choice.value") == "a"
+
+
+@in_each_look
+def test_theme_is_remembered_for_all_pages(
+    width: int, theme: str, browser: Browser, three_site: Path
+) -> None:
+    # The button chooses the other than the reader's system has.
+    system = {"light": "dark", "dark": "light"}[theme]
+    page, fresh = (browser.open(three_site / "data.html", width, theme=system) for _ in range(2))
+    page.evaluate("document.getElementById('theme').click()")
+    for step in ("location.reload()", "location.href = 'history.html'", "history.back()"):
+        page.loads(step)
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert fresh.evaluate("document.documentElement.dataset.theme") == system
+    for opened in (page, fresh):
+        browser.close(opened)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import headswap
 from tests.support.running import Run
 
 QUERY = "select model, layer, count(*) from heads group by all order by model, layer"
@@ -90,6 +91,19 @@ def test_what_goes_wrong_is_one_line_and_the_next_query_runs(
     assert [line.partition(":")[0] for line in rest] == ["Hint"]
     assert list(tmp_path.iterdir()) == []
     assert run("sql", demo_dataset, "select 1 as n from models limit 1", *engine).code == 0
+
+
+def test_a_dataset_is_opened_on_spark_from_python(
+    demo_dataset: Path, spark_master: str, tmp_path: Path
+) -> None:
+    with headswap.open(demo_dataset) as data:
+        expected = data.sql(QUERY).fetchall()
+    with headswap.open(
+        demo_dataset, engine="spark", master=spark_master, warehouse=tmp_path
+    ) as data:
+        assert data.sql(QUERY).fetchall() == expected
+        assert list(tmp_path.iterdir()) != []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_master_is_refused_where_spark_runs(

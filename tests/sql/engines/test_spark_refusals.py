@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import headswap
 from ingest.dataset.commit import commit
 from ingest.dataset.manifest import read_manifest
 from tests.support.running import Run
@@ -64,6 +65,24 @@ def test_java_is_named_where_it_is_missing(
     assert message == f"headswap: the engine spark needs Java, and there is {where}"
     assert "Java 17" in hint
     assert outcome.out == ""
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"engine": "sprk"}, "there is no engine 'sprk'\nHint: choose one of duckdb, spark"),
+        ({"master": "local"}, "a master is for Spark alone\nHint: choose the engine spark with it"),
+        (
+            {"engine": "duckdb", "warehouse": "w"},
+            "a warehouse is for Spark alone\nHint: choose the engine spark with it",
+        ),
+    ],
+    ids=["unknown", "master", "warehouse"],
+)
+def test_an_engine_that_cannot_be_is_refused_from_python(choice, message, dataset: Path) -> None:
+    with pytest.raises(headswap.InputError) as refused:
+        headswap.open(dataset, **choice)
+    assert f"{refused.value}\nHint: {refused.value.hint}" == message
 
 
 def test_weights_of_float16_are_refused_by_the_name_of_their_model(

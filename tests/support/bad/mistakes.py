@@ -113,6 +113,41 @@ MISTAKES = {
         'Hint: give one with --claim "standard:L3H0 ~ adhd:L3H5 best match"; `headswap '
         "verify` is about the data\n",
     ),
+    "claim without its option": Mistake(
+        ("claims", "demo/dataset", "standard:L1H2 ~ adhd:L0H1 best match"),
+        2,
+        "headswap: 'standard:L1H2 ~ adhd:L0H1 best match' is no option and no dataset\n"
+        'Hint: did you mean --claim "standard:L1H2 ~ adhd:L0H1 best match"?\n',
+    ),
+    "report inside the dataset": Mistake(
+        ("report", "demo/dataset", "--out", "demo/dataset/report"),
+        2,
+        "headswap: demo/dataset/report is inside the dataset demo/dataset, which holds only what "
+        "it names\n"
+        "Hint: give a folder beside it, for instance --out demo/report\n",
+    ),
+    "score of another figure": Mistake(
+        ("figure", "demo/dataset", "profiles", "--score", "induction", "-o", "x.svg"),
+        2,
+        "headswap: the figure profiles has no choice of --score\n"
+        "Hint: leave it out, or draw trends\n",
+    ),
+    "prompt of another figure": Mistake(
+        ("figure", "demo/dataset", "swaps", "--prompt", "0", "-o", "x.svg"),
+        2,
+        "headswap: the figure swaps has no choice of --prompt\n"
+        "Hint: leave it out, or draw pattern\n",
+    ),
+    "heads and a model to find one in": Mistake(
+        (
+            *("figure", "demo/dataset", "profiles", "--head", "standard:L0H0"),
+            *("--other", "adhd", "-o", "x.svg"),
+        ),
+        2,
+        "headswap: --other is where the match of the reference head is looked for, and heads are "
+        "named\n"
+        "Hint: leave --other or --head out\n",
+    ),
     "head of a figure without its model": Mistake(
         (
             "figure",

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class Page:
         self.requests: list[str] = []
         self.n_loads = 0
         self._browser, self._session_id = browser, session_id
+        self._width, self._theme = 0, "light"
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Sends one DevTools command and returns its result."""
@@ -100,10 +101,50 @@ class Page:
         """Moves the mouse to a place in the window."""
         self.command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
+    def choose(self, selector: str, value: object) -> None:
+        """Sets a control as a person would, with its events."""
+        self.evaluate(
+            f"(control => {{ control.value = {json.dumps(value)};"
+            " for (const kind of ['input', 'change'])"
+            " control.dispatchEvent(new Event(kind, {bubbles: true})); })"
+            f"(document.querySelector({json.dumps(selector)}))"
+        )
+
+    def middle_of(self, selector: str, at: int = 0) -> list[float]:
+        """Where in the window an element's middle is, after scrolling to it."""
+        place: list[float] = self.evaluate(
+            f"(element => {{ element.scrollIntoView({{block: 'center'}});"
+            " const box = element.getBoundingClientRect();"
+            " return [box.left + box.width / 2, box.top + box.height / 2]; })"
+            f"(document.querySelectorAll({json.dumps(selector)})[{at}])"
+        )
+        return place
+
+    def show_in(self, width: int, theme: str) -> None:
+        """Makes the window so wide and the reader's system `light` or `dark`; charts are drawn."""
+        if width != self._width:
+            self._draws_again(lambda: self.set_width(width))
+        if theme != self._theme:
+            self._draws_again(lambda: self.set_theme(theme))
+
+    def _draws_again(self, change: Callable[[], None]) -> None:
+        self.evaluate("delete document.documentElement.dataset.charts")
+        change()
+        self.wait_for(CHARTS_DRAWN)
+
+    def set_width(self, width: int, height: int = 900) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.command("Emulation.setDeviceMetricsOverride", **size)
+        self._width = width
+
+    def set_theme(self, theme: str) -> None:
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        self.command("Emulation.setEmulatedMedia", features=features)
+        self._theme = theme
+
     def picture(self, path: Path, width: int, height: int | None = None) -> None:
         """Saves the whole page, or its top, as PNG."""
-        size = {"width": width, "height": height or 900, "deviceScaleFactor": 1, "mobile": False}
-        self.command("Emulation.setDeviceMetricsOverride", **size)
+        self.set_width(width, height or 900)
         time.sleep(1)
         answer = self.command("Page.captureScreenshot", captureBeyondViewport=height is None)
         path.write_bytes(base64.b64decode(answer["data"]))
@@ -138,10 +179,12 @@ class Browser:
         width: int = 1280,
         height: int = 900,
         ready: str = CHARTS_DRAWN,
+        theme: str = "light",
     ) -> Page:
         """Opens a file, or an address, in a new tab and waits until it is ready: charts drawn.
 
-        Nothing is remembered there of other tabs: it is a reader's first visit.
+        theme: what the reader's system has. Nothing is remembered there of other tabs: it is a
+        reader's first visit.
         """
         context = self.command("Target.createBrowserContext", {})["browserContextId"]
         target = self.command(
@@ -154,8 +197,8 @@ class Browser:
         self._pages[session["sessionId"]] = page
         for domain in ("Network", "Runtime", "Log", "Page"):
             page.command(f"{domain}.enable")
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        page.command("Emulation.setDeviceMetricsOverride", **metrics)
+        page.set_width(width, height)
+        page.set_theme(theme)
         address = place if isinstance(place, str) else place.resolve().as_uri()
         page.command("Page.navigate", url=address)
         page.wait_for(ready)
