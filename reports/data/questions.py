@@ -281,8 +281,7 @@ where kind = $kind
     and model_b = $other
 """
 WORK_OF_ALL = (
-    "select * from functional_match "
-    "where kind = $kind and model_a = $model and model_b = $other"
+    "select * from functional_match where kind = $kind and model_a = $model and model_b = $other"
 )
 WORK_COUNTS = """
 select

@@ -54,8 +54,8 @@ class Links:
     def query(self, sql: str, **values: object) -> Markup:
         """A query as code that opens it in the page Ask. values: those of its parameters.
 
-        >>> print(Links([], is_single=False, has_ask=True).query("select $n", n="<'>"))
-        <a href="ask.html#sql=select%20%27%3C%27%27%3E%27"><code>select &#39;&lt;&#39;&#39;&gt;&#39;</code></a>
+        >>> print(Links([], is_single=False, has_ask=True).query("select $n", n="<"))
+        <a href="ask.html#sql=select%20%27%3C%27"><code>select &#39;&lt;&#39;</code></a>
         """
         asked = filled(sql, **values)
         code = Markup("<code>{}</code>").format(asked)
@@ -63,19 +63,19 @@ class Links:
             return code
         return Markup('<a href="{}">{}</a>').format(self._of_question(asked), code)
 
-    def sql(self, what: str, sql: str, *, id: str | None = None, **values: object) -> Markup:
+    def sql(self, what: str, sql: str, *, name: str | None = None, **values: object) -> Markup:
         """A small link to the query behind a number or a chart; nothing without the page Ask.
 
-        what: the query is of, for who hears the link alone. id: of the link, of which a script then
-        changes the values as the reader chooses.
+        what: the query is of, for who hears the link alone. name: the link's id, by which a script
+        finds it and puts other values in, as the reader chooses.
         """
         if not self._has_ask:
             return Markup("")
         followed = (
             Markup(' id="{}" data-sql="{}" data-values="{}"').format(
-                id, sql.strip(), json.dumps(values, sort_keys=True)
+                name, sql.strip(), json.dumps(values, sort_keys=True)
             )
-            if id
+            if name
             else ""
         )
         return Markup('<a class="sql" href="{}" aria-label="SQL: {}"{}>SQL</a>').format(

@@ -98,9 +98,7 @@ def write_history(out: Path) -> None:
     write_text_aside(out / HISTORY_NAME, document([page], site, links))
 
 
-def _pages(
-    session: Session, report: Report, links: Links, ask: Page | None
-) -> Iterator[Page]:
+def _pages(session: Session, report: Report, links: Links, ask: Page | None) -> Iterator[Page]:
     atlas, trends = read_atlas(session), read_trends(session)
     others = [verdict.other for verdict in report.verdicts]
     effects = read_effects(session, report.reference.head, others)

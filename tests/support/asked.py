@@ -34,5 +34,7 @@ def _constants(tree: ast.Module) -> Iterator[ast.Constant]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             text = node.value.value
-            if isinstance(text, str) and text.lstrip().startswith(("select ", "select\n", "with\n")):
+            if isinstance(text, str) and text.lstrip().startswith(
+                ("select ", "select\n", "with\n")
+            ):
                 yield node.value

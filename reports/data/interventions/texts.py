@@ -76,8 +76,7 @@ def read_correlations(session: Session) -> Iterator[SeedCorrelations]:
     """Each model whole, then each of its ablations."""
     keys = ("model", "prompt_set", "sampling", "ablation", "kind")
     changes = {
-        tuple(row[key] for key in keys): row
-        for row in session.rows(questions.CORRELATION_CHANGES)
+        tuple(row[key] for key in keys): row for row in session.rows(questions.CORRELATION_CHANGES)
     }
     rows = session.rows(questions.CORRELATIONS)
     for place, group in itertools.groupby(rows, lambda row: tuple(row[key] for key in keys)):
