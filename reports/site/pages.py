@@ -54,14 +54,15 @@ def write_report(
         raise InputError(f"{out} is a file", hint="give a folder with --out")
     if questions is not None:
         questions.check(session)
-    # First, since the others lead to it.
+    report = report or read_report(session)
+    # Before the others, which lead to it.
     ask = None if questions is None else questions.page(session)
     names = (model.name for model in session.dataset.manifest.models)
     links = Links(names, single_file, has_ask=ask is not None)
     pages = []
     with Progress("report", len(MENU), "pages") as progress:
         for page in itertools.chain(
-            _pages(session, report or read_report(session), links, ask),
+            _pages(session, report, links, ask),
             [_history(read_runs(out), links)],
         ):
             pages.append(page)
