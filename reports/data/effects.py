@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ingest.dataset.relations import ABLATION_KINDS
+from reports.data import questions
 from reports.data.interventions.estimates import Estimated, Pairs, read_estimates, read_pairs
 from reports.data.interventions.texts import (
     Example,
@@ -242,17 +243,8 @@ def _works(
     level = session.parameters.significance_level
     for other in others:
         place = {"kind": mine.kind, "model": reference.model, "other": other}
-        found = session.rows(
-            "select * from functional_match where kind = $kind and model_a = $model "
-            "and layer_a = $layer and head_a = $head and model_b = $other",
-            vars(reference) | place,
-        )
-        (counts,) = session.rows(
-            "select count(*) as n_heads, count(*) filter (where p_family <= $level) as n_beyond, "
-            "count(*) filter (where p_family <= $level and is_best) as n_beyond_matched "
-            "from functional_match where kind = $kind and model_a = $model and model_b = $other",
-            place | {"level": level},
-        )
+        found = session.rows(questions.WORK, vars(reference) | place)
+        (counts,) = session.rows(questions.WORK_COUNTS, place | {"level": level})
         for row in found:
             match = _head_of(other, row["layer_b"], row["head_b"])
             shown = [reference, *([match] if match else [])]
@@ -278,13 +270,7 @@ def _head_of(model: str, layer: int | None, head: int | None) -> Head | None:
 
 
 def _top_tokens(session: Session, head: Head, kind: str) -> TopTokens:
-    changes = session.rows(
-        "select top_token_before, top_token_after, count(*) as n_positions from ablation_effects "
-        "inner join analysed_prompts on analysed_prompts.prompt_id = ablation_effects.prompt_id "
-        "where model = $model and layer = $layer and head = $head and kind = $kind group by all "
-        "order by n_positions desc, top_token_before, top_token_after",
-        {**vars(head), "kind": kind},
-    )
+    changes = session.rows(questions.TOP_TOKENS, {**vars(head), "kind": kind})
     changed = [row for row in changes if row["top_token_before"] != row["top_token_after"]]
     return TopTokens(
         head=head,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ingest.dataset.manifest import PROBE_PREFIX, Manifest, ModelEntry
 from ingest.kernel.text import printable
+from reports.data import questions
 from reports.data.report import Report
 from sql.session import Session
 
@@ -49,7 +50,7 @@ class Provenance:
 def read_provenance(session: Session, report: Report) -> Provenance:
     """Checks all rows, and says how they and the report were made."""
     manifest = session.dataset.manifest
-    checks = {row["model"]: Check(**row) for row in session.rows("select * from row_checks")}
+    checks = {row["model"]: Check(**row) for row in session.rows(questions.ROW_CHECKS)}
     return Provenance(
         dataset_sha256=manifest.sha256(),
         checks=tuple(checks[model.name] for model in manifest.models),

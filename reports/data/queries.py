@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ingest.kernel.errors import InputError
+from reports.data import questions
 from reports.data.patterns import read_example
 from reports.data.report import (
     Chance,
@@ -38,11 +39,7 @@ def read_report(session: Session) -> Report:
     others = compared_models(session, reference.head.model)
     found = {other: read_pair(session, reference.head, other) for other in others}
     pairs = tuple(pair for pair in found.values() if pair)
-    counts = session.rows(
-        "select (select count(*) from prompts) as n_prompts, "
-        "(select count(*) from analysed_prompts) as n_analysed, "
-        "(select bool_or(is_structural) from positions where is_profiled) as has_structure"
-    )[0]
+    (counts,) = session.rows(questions.COUNTS)
     reference_profile = read_profile(session, reference.head)
     variant = session.parameters.variant
     assert variant is not None  # a session settles what was left open
@@ -87,7 +84,7 @@ def check_prompts(session: Session) -> None:
 def _models(session: Session) -> tuple[Model, ...]:
     """The models in the order in which they were ingested."""
     manifest = session.dataset.manifest
-    rows = {row["model"]: row for row in session.rows("select * from models order by model")}
+    rows = {row["model"]: row for row in session.rows(questions.MODELS)}
     return tuple(
         Model(
             name=entry.name,
@@ -119,7 +116,7 @@ def read_reference(session: Session) -> Reference:
 
     Raises: InputError where the profiles have no later half to choose it by.
     """
-    found = session.rows("select * from reference_head")
+    found = session.rows(questions.REFERENCE)
     if not found:
         raise InputError(
             "a profile of one bin has no later half to choose the reference head by",
@@ -159,7 +156,7 @@ def read_pair(session: Session, reference: Head, other: str) -> Pair | None:
 
 def read_criterion(session: Session, other: str) -> Criterion:
     """The published criterion, asked of the reference head and another model."""
-    row = session.rows("select * from swap_claims where model_b = $other", {"other": other})[0]
+    row = session.rows(questions.CRITERION, {"other": other})[0]
     (counts,) = session.rows(
         "select count(*) filter (where holds) as n_fulfil, count(cosine) as n_defined "
         "from published_criterion where model_a = $model and model_b = $other",
@@ -184,9 +181,7 @@ def read_cosine(session: Session, head_a: Head, head_b: Head) -> float | None:
     Returns: None where that is undefined, there is no such head, or their models are not compared.
     """
     found = session.rows(
-        "select value from similarities where similarity = $similarity "
-        "and model_a = $model_a and layer_a = $layer_a and head_a = $head_a "
-        "and model_b = $model_b and layer_b = $layer_b and head_b = $head_b",
+        questions.COSINE,
         {"similarity": session.parameters.similarity, **sides(head_a, head_b)},
     )
     return rounded_or_none(found[0]["value"]) if found else None
@@ -204,16 +199,11 @@ def _claim(session: Session, match: Match) -> Claim:
     model, other = match.head.model, match.best.model
     similarity = session.parameters.chosen_similarity
     back = session.rows(
-        "select layer_b, head_b from matches where model_a = $other and layer_a = $layer "
-        "and head_a = $head and model_b = $model",
+        questions.MATCH_OF_MATCH,
         {"other": other, "layer": match.best.layer, "head": match.best.head, "model": model},
     )[0]
     spread = session.rows(
-        "select count(value) as n_pairs, quantile_cont(value, 0.5) as median, "
-        "quantile_cont(value, 0.95) as percentile_95, "
-        "count(*) filter (where round(value, 9) >= round($cosine, 9)) as n_as_alike "
-        "from similarities where similarity = $similarity and model_a = $model "
-        "and model_b = $other",
+        questions.SPREAD,
         {"similarity": similarity, "model": model, "other": other, "cosine": match.cosine},
     )[0]
     shapes = {
@@ -245,8 +235,7 @@ def _claim(session: Session, match: Match) -> Claim:
 
 def _interval(session: Session, match: Match) -> tuple[float, float] | None:
     row = session.rows(
-        "select low, high from match_intervals where model_a = $model and layer_a = $layer "
-        "and head_a = $head and model_b = $other",
+        questions.INTERVAL,
         {**vars(match.head), "other": match.best.model},
     )[0]
     return None if row["low"] is None else (rounded(row["low"]), rounded(row["high"]))
@@ -254,8 +243,7 @@ def _interval(session: Session, match: Match) -> tuple[float, float] | None:
 
 def _chance(session: Session, match: Match) -> Chance:
     row = session.rows(
-        "select null_mean, null_high, n_draws from match_tests where similarity = $similarity "
-        "and model_a = $model and layer_a = $layer and head_a = $head and model_b = $other",
+        questions.CHANCE,
         {
             **vars(match.head),
             "other": match.best.model,
@@ -268,34 +256,7 @@ def _chance(session: Session, match: Match) -> Chance:
 def _ranking(session: Session, model: str, other: str) -> tuple[Match, ...]:
     """The best match of every head of a model that has one, the most alike first."""
     rows = session.rows(
-        """
-        with
-        ranked as (
-            select *
-            from similarity_ranking
-            where similarity = $similarity and model_a = $model and model_b = $other
-        ),
-        best as (select * from ranked where rank = 1),
-        second as (select * from ranked where rank = 2)
-        select
-            best.*,
-            second.layer_b as second_layer,
-            second.head_b as second_head,
-            match_tests.p_family
-        from best
-        left join match_tests
-            on match_tests.similarity = best.similarity
-            and match_tests.model_a = best.model_a
-            and match_tests.layer_a = best.layer_a
-            and match_tests.head_a = best.head_a
-            and match_tests.model_b = best.model_b
-        left join second on second.layer_a = best.layer_a and second.head_a = best.head_a
-        order by
-            round(best.value, 9) desc,
-            round(best.margin, 9) desc nulls last,
-            best.layer_a,
-            best.head_a
-        """,
+        questions.RANKING,
         {"similarity": session.parameters.similarity, "model": model, "other": other},
     )
     return tuple(_match(row) for row in rows)
@@ -328,9 +289,7 @@ def _match(row: dict[str, Any]) -> Match:
 
 def _matrix(session: Session, model: str, other: str) -> CosineMatrix:
     relation = session.query(
-        "select layer_a, head_a, layer_b, head_b, value from similarities "
-        "where similarity = $similarity and model_a = $model and model_b = $other "
-        "order by layer_a, head_a, layer_b, head_b",
+        questions.COSINES,
         {"similarity": session.parameters.similarity, "model": model, "other": other},
     )
     by_head: dict[Head, dict[Head, float | None]] = {}
@@ -347,11 +306,7 @@ def _matrix(session: Session, model: str, other: str) -> CosineMatrix:
 
 def read_profile(session: Session, head: Head) -> Profile:
     """A head's profile; without bins where the dataset has no such head."""
-    rows = session.rows(
-        "select mass, n_queries from profiles "
-        "where model = $model and layer = $layer and head = $head order by bin",
-        vars(head),
-    )
+    rows = session.rows(questions.PROFILE, vars(head))
     return Profile(
         head=head,
         mass=tuple(rounded(row["mass"]) for row in rows),
@@ -361,13 +316,7 @@ def read_profile(session: Session, head: Head) -> Profile:
 
 def _head_masses(session: Session, model: str) -> tuple[HeadMass, ...]:
     """The heads of a model, the one with the most structural mass in the later half first."""
-    rows = session.rows(
-        "select layer, head, avg(mass) as mean_mass, late_mass "
-        "from profiles inner join late_mass using (model, layer, head) "
-        "where model = $model group by layer, head, late_mass "
-        "order by round(late_mass, 9) desc, layer, head",
-        {"model": model},
-    )
+    rows = session.rows(questions.HEAD_MASSES, {"model": model})
     return tuple(
         HeadMass(
             head=Head(model, row["layer"], row["head"]),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from reports.data import questions
 from reports.data.report import Head
 from reports.data.rounding import rounded, rounded_or_none
 from sql.session import Session
@@ -82,11 +83,7 @@ def read_trends(session: Session) -> tuple[Trend, ...]:
 
 def read_trend(session: Session, run: str, score: str) -> Trend | None:
     """One score of a run's heads; None where it is undefined on these prompts."""
-    rows = session.rows(
-        "select * from score_trends where run = $run and score = $score and value is not null "
-        "order by last_value desc, layer, head, step, model",
-        {"run": run, "score": score},
-    )
+    rows = session.rows(questions.TREND, {"run": run, "score": score})
     if not rows:
         return None
     heads = tuple(_heads(rows))

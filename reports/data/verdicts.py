@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.data import questions
 from reports.data.report import Groups, Head, ModelPair, Verdict
 from reports.data.rounding import rounded, rounded_or_none
 from sql.parameters import SIMILARITIES
@@ -19,11 +20,7 @@ def read_verdict(session: Session, reference: Head, other: str) -> Verdict:
         "from verdicts where model_a = $model and model_b = $other",
         pair,
     )
-    own = session.rows(
-        "select layer_b, head_b, p_family from verdicts where model_a = $model "
-        "and model_b = $other and layer_a = $layer and head_a = $head and p_family is not null",
-        vars(reference) | {"other": other},
-    )
+    own = session.rows(questions.VERDICT, vars(reference) | {"other": other})
     same_index = session.rows(
         "select p_value, n_same_index from same_index_tests "
         "where model_a = $model and model_b = $other and layer is null",
@@ -124,12 +121,7 @@ def read_groups(session: Session) -> Groups | None:
         "select p_value from group_comparison where similarity = $name and measure = 'same index'",
         {"name": similarity},
     )
-    pairs = session.rows(
-        "select model_a, model_b, group_a, group_b, mean_best_match, same_index_share "
-        "from model_similarities where similarity = $name and group_a is not null "
-        "and group_b is not null order by model_a, model_b",
-        {"name": similarity},
-    )
+    pairs = session.rows(questions.MODEL_PAIRS, {"similarity": similarity})
     return Groups(
         similarity=similarity,
         names=tuple(name for name, _ in session.parameters.groups),

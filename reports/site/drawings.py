@@ -15,8 +15,9 @@ from reports.charts.intervention_charts import agreement_chart, seeds_chart
 from reports.charts.pattern_charts import mass_axis_limit, pattern_chart, profile_chart
 from reports.charts.swap_charts import chance_chart, migration_chart, n_nearest, nearest_chart
 from reports.charts.trend_charts import trend_chart
-from reports.data import wording
+from reports.data import questions, wording
 from reports.data.effects import Effects
+from reports.data.queries import sides
 from reports.data.report import Head, Pair, Report
 from reports.data.trends import Trend
 from reports.site.rendering import Figure, figure_of
@@ -28,11 +29,20 @@ def finding(report: Report) -> dict[str, list[Figure]]:
     if not report.pairs:
         figures["patterns"] = [_pattern_figure(report, report.reference.head, "pattern")]
     if report.groups:
-        figures["groups"] = [figure_of(groups_chart(report.groups, name="groups"))]
+        chart = groups_chart(report.groups, name="groups")
+        asked = {"similarity": report.groups.similarity}
+        figures["groups"] = [figure_of(chart, questions.MODEL_PAIRS, asked)]
     for number, pair in enumerate(report.pairs):
         other, level = pair.claim.match.best.model, report.verdicts[0].level
         figures[f"chance:{other}"] = [
-            figure_of(chance_chart(pair.claim, name=f"chance_{number}", level=level))
+            figure_of(
+                chance_chart(pair.claim, name=f"chance_{number}", level=level),
+                questions.CHANCE_AND_INTERVAL,
+                {
+                    "similarity": report.similarity,
+                    **sides(pair.claim.match.head, pair.claim.match.best),
+                },
+            )
         ]
         figures[f"profiles:{other}"] = list(_profile_figures(report, pair, number))
         figures[f"patterns:{other}"] = [
@@ -48,17 +58,26 @@ def swaps(report: Report) -> dict[str, list[Figure]]:
     for number, pair in enumerate(report.pairs):
         claim = pair.claim
         other = claim.match.best.model
+        asked = {"similarity": report.similarity, "model": claim.match.head.model, "other": other}
         chart = migration_chart(pair, name=f"migration_{number}", level=report.verdicts[0].level)
-        figures[f"map:{other}"] = [figure_of(chart)]
+        figures[f"map:{other}"] = [figure_of(chart, questions.RANKING, asked)]
         figures[f"cosines:{other}"] = [
             figure_of(
-                matrix_chart(pair.matrix, claim, name=f"matrix_{number}", ranking=pair.ranking)
+                matrix_chart(pair.matrix, claim, name=f"matrix_{number}", ranking=pair.ranking),
+                questions.COSINES,
+                asked,
             ),
-            figure_of(nearest_chart(pair.matrix, claim.match.head, name=f"nearest_{number}")),
+            figure_of(
+                nearest_chart(pair.matrix, claim.match.head, name=f"nearest_{number}"),
+                questions.NEAREST,
+                {**asked, **vars(claim.match.head), "most": n_nearest(pair.matrix)},
+            ),
             figure_of(
                 distribution_chart(
                     pair.matrix, claim, name=f"distribution_{number}", ranking=pair.ranking
-                )
+                ),
+                questions.COSINES_RANKED,
+                asked,
             ),
         ]
     return figures
@@ -93,24 +112,51 @@ def effects(found: Effects) -> dict[str, list[Figure]]:
     marked[found.reference.model] = found.reference
     figures = {
         f"grid:{ablated.kind}:{ablated.model}": [
-            figure_of(effects_chart(ablated, marked.get(ablated.model), name=f"effects_{number}"))
+            figure_of(
+                effects_chart(ablated, marked.get(ablated.model), name=f"effects_{number}"),
+                questions.ABLATIONS,
+                {"kind": ablated.kind, "model": ablated.model},
+            )
         ]
         for number, ablated in enumerate(found.ablated)
     }
     for number, work in enumerate(found.works):
-        figures[f"work:{work.other}"] = [figure_of(strip_chart(work, name=f"work_{number}"))]
+        figures[f"work:{work.other}"] = [
+            figure_of(
+                strip_chart(work, name=f"work_{number}"),
+                questions.ABLATIONS_OF_TWO,
+                {"kind": work.mine.kind, "model": work.head.model, "other": work.other},
+            )
+        ]
     for number, estimated in enumerate(found.estimated):
         if estimated.n_both:
             chart = agreement_chart(
                 estimated, marked.get(estimated.model), name=f"agreement_{number}"
             )
-            figures[f"agreement:{estimated.kind}:{estimated.model}"] = [figure_of(chart)]
+            asked = {"kind": estimated.kind, "model": estimated.model}
+            figures[f"agreement:{estimated.kind}:{estimated.model}"] = [
+                figure_of(chart, questions.ESTIMATES_AND_EFFECTS, asked)
+            ]
     figures["seeds"] = [
-        figure_of(seeds_chart(change, name=f"seeds_{number}"))
+        figure_of(
+            seeds_chart(change, name=f"seeds_{number}"),
+            questions.SEEDS,
+            {
+                "model": change.ablated.model,
+                "prompt_set": change.ablated.prompt_set,
+                "sampling": change.ablated.sampling,
+                "ablation": change.ablated.ablation,
+                "kind": change.ablated.kind,
+            },
+        )
         for number, change in enumerate(found.seed_changes)
     ]
     figures["readouts"] = [
-        figure_of(readout_chart(readout, found.reference.model, name=f"readout_{number}"))
+        figure_of(
+            readout_chart(readout, found.reference.model, name=f"readout_{number}"),
+            questions.READOUTS,
+            {"token_class": readout.token_class},
+        )
         for number, readout in enumerate(found.readouts)
     ]
     return figures
@@ -121,7 +167,14 @@ def trends(found: Sequence[Trend]) -> dict[str, list[Figure]]:
     figures: dict[str, list[Figure]] = {}
     for number, trend in enumerate(found):
         chart = trend_chart(trend, name=f"trend_{number}")
-        figures.setdefault(trend.run, []).append(figure_of(chart, trend.heads[0].head.model))
+        figures.setdefault(trend.run, []).append(
+            figure_of(
+                chart,
+                questions.TREND,
+                {"run": trend.run, "score": trend.score},
+                model=trend.heads[0].head.model,
+            )
+        )
     return figures
 
 
@@ -143,7 +196,9 @@ def _reference_figures(report: Report) -> Iterator[Figure]:
         profile = report.reference_profile
         title = wording.headline(report)
         yield figure_of(
-            profile_chart([profile], name="profile", title=title, mass_limit=_mass_limit(report))
+            profile_chart([profile], name="profile", title=title, mass_limit=_mass_limit(report)),
+            questions.PROFILE,
+            vars(profile.head),
         )
 
 
@@ -171,7 +226,7 @@ def _profile_figures(report: Report, pair: Pair, number: int) -> Iterator[Figure
                 title=f"{words}: cosine {cosine:.{digits}f}",
                 mass_limit=_mass_limit(report),
             )
-            yield figure_of(chart, best.model)
+            yield figure_of(chart, questions.PROFILES, sides(head_a, head_b), model=best.model)
 
 
 def _mass_limit(report: Report) -> float:
@@ -181,4 +236,8 @@ def _mass_limit(report: Report) -> float:
 
 
 def _pattern_figure(report: Report, head: Head, name: str) -> Figure:
-    return figure_of(pattern_chart(report.example.patterns[head], name=name))
+    return figure_of(
+        pattern_chart(report.example.patterns[head], name=name),
+        questions.PATTERN,
+        {**vars(head), "prompt_id": report.example.prompt_id},
+    )

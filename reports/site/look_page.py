@@ -13,7 +13,7 @@ from reports.charts.pattern_charts import pattern_chart
 from reports.data.patterns import ModelPatterns
 from reports.data.report import Head
 from reports.data.wording import shortened, visible
-from reports.site.links import HeadLinks
+from reports.site.links import Links
 from reports.site.rendering import Page, document, figure_of, fill, script_json
 
 # Weights are stored as whole numbers of this unit, as exact as the page shows them.
@@ -44,7 +44,7 @@ def look_page(models: Sequence[ModelPatterns], named: Sequence[Head] = ()) -> st
             *templates,
         ),
     )
-    return document([page], ["look"], HeadLinks((), is_single=False))
+    return document([page], ["look"], Links((), is_single=False))
 
 
 def title_of(models: Sequence[ModelPatterns]) -> str:

@@ -19,8 +19,8 @@ from reports.data.queries import read_report
 from reports.data.report import Report
 from reports.data.trends import read_trends
 from reports.site import drawings
-from reports.site.atlas import as_json, read_atlas
-from reports.site.links import HeadLinks
+from reports.site.atlas import N_MATCHES, as_json, read_atlas
+from reports.site.links import Links
 from reports.site.rendering import GENERATOR, MENU, Page, document, fill, script_json
 from reports.study.runs import HISTORY_NAME, Run, changes, read_runs
 from sql.session import Session
@@ -61,11 +61,15 @@ def write_report(
         )
     if questions is not None:
         questions.check(session)
+    report = report or read_report(session)
+    # Before the others, which lead to it.
+    ask = None if questions is None else questions.page(session)
+    names = (model.name for model in session.dataset.manifest.models)
+    links = Links(names, single_file, has_ask=ask is not None)
     pages = []
-    links = HeadLinks((model.name for model in session.dataset.manifest.models), single_file)
     with Progress("report", len(MENU), "pages") as progress:
         for page in itertools.chain(
-            _pages(session, report or read_report(session), links, questions),
+            _pages(session, report, links, ask),
             [_history(read_runs(out), links)],
         ):
             pages.append(page)
@@ -96,15 +100,13 @@ def write_history(out: Path) -> None:
     """Writes the page of the runs anew, from the runs that a report folder remembers."""
     runs = read_runs(out)
     # Of the dataset that the pages beside it are about.
-    links = HeadLinks(runs[-1].models if runs else (), is_single=False)
+    links = Links(runs[-1].models if runs else (), is_single=False)
     page = _history(runs, links)
     site = [name for name in MENU if name == page.name or (out / f"{name}.html").is_file()]
     write_text_aside(out / HISTORY_NAME, document([page], site, links))
 
 
-def _pages(
-    session: Session, report: Report, links: HeadLinks, questions: Questions | None
-) -> Iterator[Page]:
+def _pages(session: Session, report: Report, links: Links, ask: Page | None) -> Iterator[Page]:
     atlas, trends = read_atlas(session), read_trends(session)
     others = [verdict.other for verdict in report.verdicts]
     effects = read_effects(session, report.reference.head, others)
@@ -125,7 +127,7 @@ def _pages(
         "heads",
         wording.heads_title(report, atlas.n_heads),
         fill("heads.html", link=links, atlas=atlas, trends=trends, figures=drawings.trends(trends)),
-        scripts=("pictures.js", "atlas.js", "heads.js"),
+        scripts=("questions.js", "pictures.js", "atlas.js", "heads.js"),
         has_charts=True,
         data=shared,
     )
@@ -133,8 +135,15 @@ def _pages(
     yield Page(
         "head",
         str(report.reference.head),
-        fill("head.html", link=links, atlas=atlas),
-        scripts=("pictures.js", "atlas.js", "looks.js", "head.js"),
+        fill(
+            "head.html",
+            link=links,
+            atlas=atlas,
+            effects=effects,
+            reference=report.reference.head,
+            n_matches=N_MATCHES,
+        ),
+        scripts=("questions.js", "pictures.js", "atlas.js", "looks.js", "head.js"),
         has_charts=True,
         data=(
             *shared,
@@ -148,7 +157,7 @@ def _pages(
             "swaps",
             wording.swaps_title(report),
             fill("swaps.html", link=links, report=report, figures=drawings.swaps(report)),
-            scripts=("swaps.js",),
+            scripts=("questions.js", "swaps.js"),
             has_charts=True,
             data=(("swap_captions", script_json(_linked_captions(report, links))),),
         )
@@ -164,16 +173,16 @@ def _pages(
         "prompts",
         wording.prompts_title(texts.n_shown),
         fill("prompts.html", link=links, texts=texts),
-        scripts=("prompts.js",),
+        scripts=("questions.js", "prompts.js"),
     )
-    if questions is not None and (page := questions.page(session)):
-        yield page
+    if ask is not None:
+        yield ask
     provenance = read_provenance(session, report)
     body = fill("data.html", link=links, report=report, provenance=provenance)
     yield Page("data", wording.data_title(report), body)
 
 
-def _linked_captions(report: Report, links: HeadLinks) -> dict[str, list[str]]:
+def _linked_captions(report: Report, links: Links) -> dict[str, list[str]]:
     """The titles of the charts of Swaps for each head, as HTML in which heads are links."""
     return {
         name: [str(links.text(title)) for title in titles]
@@ -181,7 +190,7 @@ def _linked_captions(report: Report, links: HeadLinks) -> dict[str, list[str]]:
     }
 
 
-def _history(runs: tuple[Run, ...], links: HeadLinks) -> Page:
+def _history(runs: tuple[Run, ...], links: Links) -> Page:
     found = changes(runs)
     return Page(
         "history",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from markupsafe import Markup
 
 from reports.charts.theme import DARK, FONT, LIGHT, colours
 from reports.charts.vega import vega_bundle
-from reports.data import effect_wording, verdicts, wording
+from reports.data import effect_wording, questions, verdicts, wording
 from reports.data.interventions import intervention_wording
-from reports.site.links import HeadLinks
+from reports.data.queries import sides
+from reports.site.links import Links
 
 _TEMPLATES = Path(__file__).parent / "templates"
 # What a page says of who made it: only such files are ever deleted.
@@ -44,7 +45,8 @@ class Figure:
     """A chart on a page: its element's id, its Vega-Lite specification as JSON, its alt text.
 
     caption: its title, which the page shows as text of its own: there it wraps and holds links.
-    model: whose a head is that the caption names by its index alone.
+    model: whose a head is that the caption names by its index alone. question: the query whose rows
+    it shows, with `values` for its parameters; none of what stands for no rows yet.
     """
 
     id: str
@@ -52,6 +54,8 @@ class Figure:
     description: str
     caption: str
     model: str | None = None
+    question: str = ""
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,13 @@ class Page:
     policy: tuple[tuple[str, str], ...] = ()
 
 
-def figure_of(chart: alt.Chart | alt.LayerChart, model: str | None = None) -> Figure:
-    """A chart as a page holds it."""
+def figure_of(
+    chart: alt.Chart | alt.LayerChart,
+    question: str = "",
+    values: Mapping[str, object] | None = None,
+    model: str | None = None,
+) -> Figure:
+    """A chart as a page holds it. question, values, model: as in Figure."""
     # Its parts were validated as they were made.
     spec: dict[str, Any] = chart.to_dict(validate=False)
     # A template has none: its page says what it is of.
@@ -88,6 +97,8 @@ def figure_of(chart: alt.Chart | alt.LayerChart, model: str | None = None) -> Fi
         spec=script_json(spec),
         description=spec["description"],
         model=model,
+        question=question,
+        values=values or {},
     )
 
 
@@ -96,7 +107,7 @@ def fill(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(**values))
 
 
-def document(pages: Sequence[Page], site: Sequence[str], links: HeadLinks) -> str:
+def document(pages: Sequence[Page], site: Sequence[str], links: Links) -> str:
     """Pages as one HTML file. site: the names of all, those in files beside it, too."""
     names = list(dict.fromkeys(name for page in pages for name in (*_ON_EVERY_PAGE, *page.scripts)))
     scripts = [library for page in pages for library in page.libraries]
@@ -139,6 +150,9 @@ def _environment() -> Environment:
     environment.filters["count"] = lambda value: f"{value:,}"
     environment.globals["wording"] = wording
     environment.globals["verdicts"] = verdicts
+    environment.globals["questions"] = questions
+    environment.globals["sides"] = sides
+    environment.globals["vars"] = vars
     environment.globals["effect_wording"] = effect_wording
     environment.globals["intervention_wording"] = intervention_wording
     return environment

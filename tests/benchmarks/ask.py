@@ -11,7 +11,7 @@ from pathlib import Path
 from reports.ask.engine import read_engine
 from reports.ask.page import embedded_page
 from reports.ask.rows import RowChoice, read_rows
-from reports.site.links import HeadLinks
+from reports.site.links import Links
 from reports.site.rendering import document
 from sql.session import open_session
 from tests.benchmarks.measure import Figure
@@ -37,9 +37,9 @@ def figures() -> Iterator[Figure]:
             dataset = write_large_dataset(Path(folder) / "dataset", n_prompts)
             with open_session(dataset) as session:
                 rows = read_rows(session, RowChoice(limit=10**9), engine.size)
-            links = HeadLinks((), is_single=False)
+            links = Links((), is_single=False)
             file = Path(folder) / "ask.html"
-            links = HeadLinks([], is_single=True)
+            links = Links([], is_single=True)
             text = document([embedded_page(engine, rows)], ["ask"], links)
             file.write_text(text, encoding="utf-8")
             yield Figure(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.kernel.text import printable
+from reports.data import questions
 from reports.data.rounding import rounded, rounded_or_none
 from sql.session import Session
 
@@ -75,13 +76,9 @@ def read_correlations(session: Session) -> Iterator[SeedCorrelations]:
     """Each model whole, then each of its ablations."""
     keys = ("model", "prompt_set", "sampling", "ablation", "kind")
     changes = {
-        tuple(row[key] for key in keys): row
-        for row in session.rows("select * from spearman_changes")
+        tuple(row[key] for key in keys): row for row in session.rows(questions.CORRELATION_CHANGES)
     }
-    rows = session.rows(
-        "select * from spearman_complexity_steps order by model, prompt_set, sampling, "
-        f"ablation <> '{WHOLE}', ablation, kind, seed"
-    )
+    rows = session.rows(questions.CORRELATIONS)
     for place, group in itertools.groupby(rows, lambda row: tuple(row[key] for key in keys)):
         values = {row["seed"]: row["spearman"] for row in group}
         defined = {seed: rounded(value) for seed, value in values.items() if value is not None}
@@ -115,41 +112,7 @@ def changes_of(correlations: tuple[SeedCorrelations, ...]) -> tuple[SeedChange, 
 
 def read_examples(session: Session) -> Iterator[Example]:
     """Of each model and ablation the texts of its most complex prompt, by the first seed."""
-    rows = session.rows(
-        """
-        select
-            ablated.model,
-            ablated.ablation,
-            ablated.kind,
-            coalesce(ablated.task, ablated.prompt) as prompt,
-            ablated.complexity,
-            ablated.seed,
-            whole.steps as steps_before,
-            whole.text as text_before,
-            ablated.steps as steps_after,
-            ablated.text as text_after
-        from generations as ablated
-        inner join generations as whole
-            on whole.model = ablated.model
-            and whole.prompt_set = ablated.prompt_set
-            and whole.sampling = ablated.sampling
-            and whole.seed = ablated.seed
-            and whole.prompt_key = ablated.prompt_key
-            and whole.ablation = 'none'
-        where ablated.ablation <> 'none'
-        qualify row_number() over (
-            partition by ablated.model, ablated.ablation, ablated.kind
-            order by
-                ablated.seed,
-                ablated.complexity desc nulls last,
-                ablated.prompt_key,
-                ablated.prompt_set,
-                ablated.sampling
-        ) = 1
-        order by ablated.model, ablated.ablation, ablated.kind
-        """
-    )
-    for row in rows:
+    for row in session.rows(questions.EXAMPLES):
         texts = {}
         for name in ("before", "after"):
             steps, text = row.pop(f"steps_{name}"), row.pop(f"text_{name}")

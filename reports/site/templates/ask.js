@@ -156,7 +156,11 @@
     setTimeout(ask);
   }
   address.on(["sql", "chart"], (changed) => {
-    if (changed.has("sql")) return follow();
+    if (changed.has("sql")) {
+      // A link to another question chooses no chart.
+      if (!changed.has("chart")) address.set({ chart: null }, { replace: true });
+      return follow();
+    }
     if (!result) return;
     chooseChart();
     drawChart();

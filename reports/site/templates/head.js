@@ -59,6 +59,7 @@
     ];
     part("head-cut").textContent =
       total > tokens ? `The first ${tokens} of ${total} tokens are shown.` : "";
+    fillQuestions(heads, p);
     await looks.fill(heads, p);
     if (mine !== turn) return; // the reader has chosen anew
     part("head-profile-part").hidden = !hasProfiles;
@@ -69,6 +70,22 @@
       looks.link(slot, view);
     }
     if (mine === turn) document.documentElement.dataset.head = name;
+  }
+
+  // The queries behind what is shown lead to the same heads and prompt.
+  function fillQuestions(heads, p) {
+    const [a, b = a] = heads;
+    const model = ([m]) => atlas.models[m].name;
+    const place = ([m, head], suffix) => questions.head(atlas.models[m].heads[head], suffix);
+    const both = { model_a: model(a), ...place(a, "_a"), model_b: model(b), ...place(b, "_b") };
+    for (const id of ["head_profile-sql", "head-scores-sql"]) questions.follow(part(id), both);
+    for (const id of ["head-matches-sql", "head-effects-sql"]) {
+      questions.follow(part(id), { model: model(a), ...place(a) });
+    }
+    for (const [id, head] of [["head_pattern-sql", a], ["beside_pattern-sql", b]]) {
+      const chosen = { model: model(head), ...place(head), prompt_id: atlas.prompts[p].id };
+      questions.follow(part(id), chosen);
+    }
   }
 
   function draw(id, spec, renderer, kind) {

@@ -37,6 +37,33 @@
     });
   }
 
+  // The query whose rows are the heads that are shown, in their order.
+  function question() {
+    const { score, model, layer, find, least, order } = form;
+    const isLateMass = score.value === "late_mass";
+    const value = isLateMass ? "late_mass" : "value";
+    const where = [];
+    if (!isLateMass) where.push(`score = ${questions.literal(score.value)}`);
+    if (model.value !== "") where.push(`model = ${questions.literal(model.value)}`);
+    if (layer.value !== "") where.push(`layer = ${layer.value}`);
+    if (least.value !== "") where.push(`round(${value}, 6) >= ${Number(least.value)}`);
+    for (const word of find.value.trim().toLowerCase().split(/\s+/).filter(Boolean)) {
+      const [isPlace, inLayer, inHead] = word.match(/^(?:l(\d+))?(?:h(\d+))?$/) ?? [];
+      if (inLayer) where.push(`layer = ${Number(inLayer)}`);
+      if (inHead) where.push(`head = ${Number(inHead)}`);
+      const name = "lower(model || ' L' || layer || 'H' || head)";
+      if (isPlace === undefined) where.push(`contains(${name}, ${questions.literal(word)})`);
+    }
+    const direction = { down: " desc", up: "" }[order.value];
+    const first = direction === undefined ? "" : `round(${value}, 6)${direction} nulls last, `;
+    return [
+      `select model, layer, head, ${value}`,
+      `from ${isLateMass ? "late_mass" : "head_scores"}`,
+      ...where.map((condition, at) => (at ? `    and ${condition}` : `where ${condition}`)),
+      `order by ${first}model, layer, head`,
+    ].join("\n");
+  }
+
   let turn = 0;
   async function show() {
     const mine = ++turn;
@@ -54,6 +81,7 @@
       cards.push(headswap.make("li", {}, card));
     }
     grid.replaceChildren(...cards);
+    questions.ask(document.getElementById("heads-sql"), question());
     const meanings = new Map(atlas.groups.flatMap(([, scores]) => scores));
     count.textContent =
       `${heads.length} of ${total} heads; the number is ${form.score.value}: ` +

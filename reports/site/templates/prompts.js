@@ -4,7 +4,10 @@
   const show = () => {
     const { received, tokenizer } = choice.selectedOptions[0].dataset;
     list.dataset.received = received;
-    for (const prompt of list.children) prompt.hidden = prompt.dataset.tokenizer !== tokenizer;
+    for (const prompt of list.children) {
+      prompt.hidden = prompt.dataset.tokenizer !== tokenizer;
+      if (!prompt.hidden) questions.follow(prompt.querySelector(".sql"), { model: choice.value });
+    }
   };
   address.bind("attention", choice);
   address.on(["attention"], show);

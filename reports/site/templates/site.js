@@ -71,7 +71,8 @@ const headswap = (() => {
   function saving(element, shown, view) {
     const figure = element.closest("figure");
     figure.querySelector(".save")?.remove();
-    const title = () => figure.querySelector("figcaption")?.textContent.trim() ?? "";
+    const caption = figure.querySelector(".caption") ?? figure.querySelector("figcaption");
+    const title = () => caption?.textContent.trim() ?? "";
     const save = async (format) => {
       const width = element.clientWidth;
       const lines = title().match(new RegExp(`.{1,${Math.round(width / 9)}}(?:\\s|$)`, "g")) ?? [];

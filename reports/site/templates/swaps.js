@@ -37,6 +37,7 @@
         const [view, caption] = [headswap.views.get(id), document.getElementById(`${id}-caption`)];
         // Written by the report, in which names are text and heads are links.
         if (captions[id]) caption.innerHTML = captions[id][row];
+        questions.follow(document.getElementById(`${id}-sql`), questions.head(names.get(row)));
         if (view && signals(view).has("chosen_row")) await view.signal("chosen_row", row).runAsync();
       }
       section.dataset.shown = row;
