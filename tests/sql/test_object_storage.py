@@ -89,13 +89,22 @@ def test_rows_are_those_of_a_copy(user, dataset, large):
         assert np.array_equal(here, there, equal_nan=True)
 
 
-def test_cookbook_questions_are_answered_as_on_a_copy(user, store, small):
-    address = store.put("cookbook", "small", content(small))
-    queries = [example.query for example in examples()]
-    with open_session(address) as afar, open_session(small) as copy:
-        for query in queries:
-            with afar.ask(query) as there, copy.ask(query) as here:
-                assert there.fetchall() == here.fetchall(), query
+def test_cookbook_questions_are_answered_as_on_a_copy(user, store, tmp_path):
+    # With the models, layers and heads that the questions name.
+    models = [SyntheticModel(name, 4, 6, seed) for seed, name in enumerate(("standard", "adhd"))]
+    dataset = write_synthetic_dataset(tmp_path / "dataset", models)
+    address = store.put("cookbook", "study", content(dataset))
+    unanswered = []
+    with open_session(address) as afar, open_session(dataset) as copy:
+        for example in examples():
+            with afar.ask(example.query) as there, copy.ask(example.query) as here:
+                answer = here.fetchall()
+                assert there.fetchall() == answer, example.question
+            if not answer:
+                unanswered.append(example)
+    # The steadiness of heads is known of profiles only, which --similarity chooses.
+    assert ["head_reliability" in example.query for example in unanswered] == [True]
+    assert len(examples()) == 20
 
 
 def test_a_report_is_written_from_there(reader, store, small, tmp_path):
