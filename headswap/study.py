@@ -109,7 +109,7 @@ def ablate_study(study: Study, method: str, as_json: bool) -> None:
 def read_out_study(study: Study, as_json: bool) -> None:
     """Reads out what a study's dataset lacks of its classes of tokens, and prints what was done."""
     read_out = importlib.import_module("ingest.readout.command").read_out_and_print
-    read_out(study.dataset, study.classes, tuple(study.models), as_json=as_json)
+    read_out(study.dataset, study.classes, as_json, models=tuple(study.models))
 
 
 def generate_study(study: Study, model: str, as_json: bool) -> None:

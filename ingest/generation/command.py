@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from ingest.dataset.relations import ABLATION_KINDS
+from ingest.engine_option import spark_option
 from ingest.generation.ablated import ALL_HEADS, parse_conditions
 from ingest.generation.sampling import Sampling
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
+from ingest.producers.on_spark import OnSpark, running
 from ingest.prompts.classes import DEMO_CLASS, REGULATION, PhraseClass, parse_classes
 from ingest.prompts.prompt_set import PromptSet, read_prompts
 from ingest.rerun_options import (
@@ -105,6 +107,7 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
 )
 @source_option
 @device_option
+@spark_option
 @json_option("what was done")
 def command(dataset: Path, sources: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Generates, and prints how many texts were added."""
@@ -120,15 +123,18 @@ def generate_and_print(
     ablations: Sequence[str] = (),
     kind: str = "zero",
     classes: Sequence[str] = (),
+    spark: OnSpark | None = None,
     **request: Any,
 ) -> None:
     """Generates as `ingest.generation.pipeline.generate`, and prints how many texts were added.
 
-    prompts_file, ablations, classes: as the options name them. request: other fields of a Request.
+    prompts_file, ablations, classes: as the options name them. spark: the cluster whose machines
+    run the models, None for this process. request: other fields of a Request.
 
     Raises: as that does, and InputError where one of them cannot be used.
     """
     from ingest.generation.pipeline import Request, generate
+    from ingest.rerun_on_spark import made_on
 
     asked = Request(
         prompts=_prompts(prompts_file, variant),
@@ -137,7 +143,8 @@ def generate_and_print(
         regulation=_regulation(classes),
         **request,
     )
-    done = generate(dataset, asked)
+    with running(spark) as cluster:
+        done = generate(dataset, asked, made_on(cluster, asked))
     if as_json:
         print(json.dumps({"dataset": str(dataset), **vars(done)}))
         return
