@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def _folder(text: str) -> Path:
     """Raises: InputError where it is an address, which this command does not read."""
     if _is_address(text):
-        copy = "`headswap pull` fetches a dataset from the hub"
-        if text.startswith("s3://"):
-            copy = f"copy them, for instance by `aws s3 sync {text} study`, and name the copy"
+        from ingest.dataset.afar.address import how_to_copy
+
         raise InputError(
-            f"{text} is not on this machine, and this command needs its files", hint=copy
+            f"{text} is not on this machine, and this command needs its files",
+            hint=how_to_copy(text),
         )
     return Path(text)
 

@@ -233,3 +233,25 @@ def test_a_command_that_needs_the_files_says_how_to_copy_them(run: Run):
     assert outcome.code == 2
     assert "is not on this machine" in outcome.err
     assert "aws s3 sync s3://bucket/study" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["sql", "report"])
+@pytest.mark.parametrize("scheme", ["gs", "gcs"])
+def test_googles_storage_is_named_as_what_works(scheme, command, run: Run, tmp_path):
+    words = ["select 1"] if command == "sql" else ["--out", tmp_path / "report"]
+    outcome = run(command, f"{scheme}://bucket/study", *words)
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
+        f"headswap: {scheme}://bucket/study: Google Cloud Storage is not read by this address",
+        "Hint: it also speaks S3: write s3://bucket/study, with HMAC keys in AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL=https://storage.googleapis.com",
+    ]
+
+
+def test_an_address_that_nothing_reads_is_refused(run: Run):
+    outcome = run("sql", "abfs://bucket/study", "select 1")
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
+        "headswap: abfs://bucket/study: no dataset is read by such an address",
+        "Hint: give a folder, or an address that begins with hf://, http://, https://, s3://",
+    ]
