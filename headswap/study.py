@@ -109,19 +109,17 @@ def ablate_study(study: Study, method: str, as_json: bool) -> None:
 def read_out_study(study: Study, as_json: bool) -> None:
     """Reads out what a study's dataset lacks of its classes of tokens, and prints what was done."""
     read_out = importlib.import_module("ingest.readout.command").read_out_and_print
-    read_out(study.dataset, study.classes, tuple(study.models), as_json=as_json)
+    read_out(study.dataset, study.classes, as_json, models=tuple(study.models))
 
 
 def generate_study(study: Study, model: str, as_json: bool) -> None:
     """Generates the texts of a model of a study that its dataset lacks, and prints how many."""
-    from ingest.generation.command import generate_and_print
+    from ingest.generation.command import generate_and_print, requested
     from ingest.generation.sampling import Sampling
 
     asked = study.generate
     assert asked is not None, "the stage is called for a study with the section"
-    generate_and_print(
-        study.dataset,
-        as_json,
+    request = requested(
         models=(model,),
         ablations=asked.ablate.get(model, ()),
         classes=study.classes_of_steps,
@@ -129,3 +127,4 @@ def generate_study(study: Study, model: str, as_json: bool) -> None:
         prompts_file=asked.prompts,
         **asked.given("seeds", "kind"),
     )
+    generate_and_print(study.dataset, request, as_json)

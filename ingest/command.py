@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingest.dataset.manifest import PRECISIONS, LeftOut
-from ingest.kernel.command_line import gathered, json_option, spark_master_option
+from ingest.engine_option import spark_option
+from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
 from ingest.models.options import DEVICES, DTYPES, LoadOptions
 from ingest.models.source import ModelSource, parse_model_sources
-from ingest.producers.on_spark import OnSpark
+from ingest.producers.on_spark import OnSpark, running
 from ingest.prompts.probes import Probe, parse_probe
 from ingest.prompts.prompt_set import ALL_VARIANTS, PAIRED_TASKS, read_prompts
 from ingest.prompts.reading import Reading
@@ -49,21 +49,6 @@ def _prompts(options: Mapping[str, Any]) -> PromptSet | Probe:
             hint="give fewer prompts, as in probe:repeated,prompts=9",
         )
     return prompts.shard(int(found[1]), int(found[2]))
-
-
-def _spark(options: Mapping[str, Any]) -> OnSpark | None:
-    """The cluster that the options name, None for this process.
-
-    Raises: InputError where a master is named and no Spark is asked for, or it is not installed.
-    """
-    if options["engine"] == "spark":
-        from ingest.kernel.spark_start import check_installed
-
-        check_installed()
-        return OnSpark(options["master"])
-    if options["master"] is not None:
-        raise InputError("--master is for Spark alone", hint="add --engine spark")
-    return None
 
 
 def _reading(options: Mapping[str, Any]) -> Reading:
@@ -151,18 +136,7 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions:
         help="run code that a model brings along; the manifest says so",
     ),
 )
-@gathered(
-    "spark",
-    _spark,
-    click.option(
-        "--engine",
-        type=click.Choice(("local", "spark")),
-        default="local",
-        help="where the models run: in this process (default), or in those of a Spark cluster, "
-        "whose machines all see the models' files and DATASET by the same paths",
-    ),
-    spark_master_option,
-)
+@spark_option
 @click.option("--out", metavar="DATASET", type=Path, required=True, help="the dataset's folder")
 @json_option("what was done")
 def command(
@@ -230,9 +204,10 @@ def ingest_and_print(
     Raises: as `ingest.pipeline.ingest`, and as `ingest.probing.probe_prompts`.
     """
     from ingest.pipeline import ingest  # seconds less where a prompt file cannot be read
+    from ingest.producers.attention_on_spark import captured_on
 
     prompts = made_prompts(named, sources, out, options)
-    with spark.captured(sources, options) if spark else nullcontext() as captured:
+    with running(spark) as cluster:
         done = ingest(
             sources,
             prompts,
@@ -240,7 +215,7 @@ def ingest_and_print(
             reading,
             options,
             on_checked=lambda estimate: _print_plan(prompts, estimate),
-            captured=captured,
+            captured=captured_on(cluster, sources, options) if cluster else None,
         )
     left_out = done.manifest.left_out or ()
     rows = {name: done.rows(name) for name in (*done.added, *done.skipped)}

@@ -292,6 +292,13 @@ def open_session(
     """
     if isinstance(place, Path):
         return Session(open_dataset(place), parameters or Parameters(), limits, engine)
+    from ingest.dataset.afar.address import how_to_copy
     from ingest.dataset.afar.open import open_afar
 
+    if engine is not None and engine.name == "spark":
+        raise InputError(
+            f"{place} is in no folder, and the engine spark needs files that every machine of its "
+            "cluster sees",
+            hint=f"{how_to_copy(place)}; or run it with the engine duckdb",
+        )
     return Session(open_afar(place), parameters or Parameters(), limits, engine)

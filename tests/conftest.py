@@ -24,7 +24,7 @@ import headswap
 from reports.study.study import read_study
 from sql.parameters import Parameters, parse_claim
 from sql.session import Session, open_session
-from tests.support.running import REFERENCE, Outcome, Reference, Run
+from tests.support.running import REFERENCE, Outcome, Reference, Run, reference_commands
 from tests.support.services.spark_cluster import SparkCluster, running_cluster
 
 # Tests that start processes out of one that has imported torch, which takes longer than they do.
@@ -101,17 +101,8 @@ def reference_dataset(ingested_reference: Path, tmp_path_factory: pytest.TempPat
     """The same with rows of every table that a dataset may have."""
     folder = tmp_path_factory.mktemp("reference")
     dataset = Path(shutil.copytree(ingested_reference, folder / "dataset"))
-    tasks = folder / "tasks.jsonl"
-    assert headswap.main(["ablate", str(dataset), "--pairs=L0H0+L2H1", "--pairs=L1H0+L1H3"]) == 0
-    assert headswap.main(["ablate", str(dataset)]) == 0
-    estimated = ["--method=attribution", "--kind=zero", "--kind=mean", "--kind=resample"]
-    assert headswap.main(["ablate", str(dataset), *estimated]) == 0
-    records = [{"task": f"Clean room {n}", "complexity": 1 + n % 3} for n in range(6)]
-    tasks.write_text("\n".join(map(json.dumps, records)))
-    words = ["--prompts", str(tasks), "--ablate", "L0H0", "--class", "regulation=rest;sip"]
-    words += ["--seeds", "2", "--max-new-tokens", "48", "--temperature", "2"]
-    assert headswap.main(["generate", str(dataset), *words]) == 0
-    assert headswap.main(["readout", str(dataset), "--class", "regulation=close;the"]) == 0
+    for words in reference_commands(dataset, folder):
+        assert headswap.main(words) == 0
     return dataset
 
 

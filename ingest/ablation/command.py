@@ -17,7 +17,9 @@ from ingest.ablation.options import (
     parse_heads,
     parse_pairs,
 )
+from ingest.engine_option import spark_option
 from ingest.kernel.command_line import json_option
+from ingest.producers.on_spark import OnSpark, running
 from ingest.rerun_options import (
     dataset_argument,
     device_option,
@@ -59,6 +61,7 @@ from ingest.rerun_options import (
 )
 @source_option
 @device_option
+@spark_option
 @json_option("what was done")
 def command(
     dataset: Path,
@@ -84,16 +87,22 @@ def command(
     return 0
 
 
-def ablate_and_print(dataset: Path, as_json: bool = False, **request: Any) -> None:
+def ablate_and_print(
+    dataset: Path, as_json: bool = False, spark: OnSpark | None = None, **request: Any
+) -> None:
     """Ablates as `ingest.ablation.pipeline.ablate`, and prints how many rows were added.
 
-    request: the fields of its Request.
+    spark: the cluster whose machines run the models, None for this process. request: the fields of
+    its Request.
 
     Raises: as that does.
     """
     from ingest.ablation.pipeline import Request, ablate
+    from ingest.rerun_on_spark import made_on
 
-    done = ablate(dataset, Request(**request))
+    asked = Request(**request)
+    with running(spark) as cluster:
+        done = ablate(dataset, asked, made_on(cluster, asked))
     if as_json:
         print(
             json.dumps({"dataset": str(dataset), "added": done.rows, "were_there": done.were_there})

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from ingest.ablation.options import (
 )
 from ingest.appending import (
     Addition,
+    MakeFiles,
     adding,
     chosen_models,
     open_to_add,
@@ -37,6 +37,7 @@ from ingest.kernel.progress import Progress
 from ingest.models.packages import needing_packages
 from ingest.models.stored import load_stored
 from ingest.producers.attention import versions
+from ingest.rerun import Part, Rerun
 
 if TYPE_CHECKING:
     from ingest.ablation.ablator import AblatedBatch, Ablator
@@ -104,8 +105,10 @@ class _Task:
 
 
 @needing_packages()
-def ablate(dataset_path: Path, request: Request) -> Written:
+def ablate(dataset_path: Path, request: Request, make: MakeFiles | None = None) -> Written:
     """Adds the rows that a dataset lacks to its tables of ablations.
+
+    make: as of `ingest.appending.adding`.
 
     Raises: InputError where a model or a head cannot be used; HeadswapError where another process
     writes to the dataset.
@@ -122,10 +125,7 @@ def ablate(dataset_path: Path, request: Request) -> Written:
     chosen = [entry for entry in entries if tasks[entry.name]]
     if not chosen:
         return Written(rows, were_there)
-    writers = [
-        _Writer(ablator_of(dataset, entry, request.device, request.now_at), tasks[entry.name])
-        for entry in chosen
-    ]
+    writers = [_Writer(dataset, entry, request) for entry in chosen]
     work: dict[str, object] = {
         "models": {w.model.name: [w.model.weights_sha256, w.model.device] for w in writers},
         "tasks": {
@@ -136,9 +136,9 @@ def ablate(dataset_path: Path, request: Request) -> Written:
         },
         "versions": versions(),
     }
-    with adding(dataset, TABLES, work) as addition:
+    with adding(dataset, TABLES, work, make) as addition:
         for writer in writers:
-            rows[writer.model.name] = writer.write(addition)
+            rows[writer.model.name] = writer.write(addition, tasks[writer.model.name])
     return Written(rows, were_there)
 
 
@@ -214,55 +214,78 @@ def ablator_of(
 
     Raises: InputError where the model is gone, was changed, or predicts no tokens.
     """
-    model = load_stored(entry, device, now_at.get(entry.name))
+    return _ablator(dataset, load_stored(entry, device, now_at.get(entry.name)))
+
+
+def _ablator(dataset: Dataset, model: LoadedModel) -> Ablator:
     from ingest.ablation.ablator import Ablator
 
-    return Ablator(model, token_ids_of(dataset, entry.tokenizer))
+    return Ablator(model, token_ids_of(dataset, model.tokenizer_name))
 
 
-class _Writer:
+@dataclass(frozen=True)
+class _Exact:
+    """The rows of a file: those of a task in a batch of readings, by its number."""
+
+    batch: int
+    task: _Task
+
+
+@dataclass(frozen=True)
+class _Estimated:
+    """The rows of a file: what is estimated of tasks in some prompts."""
+
+    prompt_ids: tuple[int, ...]
+    tasks: tuple[_Task, ...]
+
+
+class _Writer(Rerun):
     """Ablates heads of one model and writes its files.
 
     A batch of prompts, a kind and a layer make a file; of estimates a batch of prompts.
     """
 
-    def __init__(self, ablator: Ablator, tasks: Sequence[_Task]) -> None:
-        self.model: LoadedModel = ablator.model
-        self._ablator = ablator
-        if any(task.kind == RESAMPLE for task in tasks):
-            ablator.check_others()
-        self._exact = [task for task in tasks if task.table != ESTIMATES]
-        self._estimates = [task for task in tasks if task.table == ESTIMATES]
+    def __init__(self, dataset: Dataset, entry: ModelEntry, request: Request) -> None:
+        super().__init__(dataset, entry, request)
+        self._ablator = _ablator(dataset, self.model)
+        if RESAMPLE in request.kinds:
+            self._ablator.check_others()
+        self._batches: list[list[Reading]] = self._ablator.batches()
+        self._ran: tuple[int, AblatedBatch] | None = None
 
-    def write(self, addition: Addition) -> int:
+    def write(self, addition: Addition, tasks: Sequence[_Task]) -> int:
         """Adds the model's files and returns the number of their rows."""
-        batches = self._ablator.batches()
-        places = sum(len(reading.positions) for batch in batches for reading in batch)
-        n_prompts = sum(map(len, self._ablator.prompt_batches()))
-        n_rows = places * _count(self._exact) + n_prompts * _count(self._estimates)
+        exact = [task for task in tasks if task.table != ESTIMATES]
+        estimated = tuple(task for task in tasks if task.table == ESTIMATES)
+        parts = [
+            Part(task.table, _Exact(batch, task))
+            for batch in range(len(self._batches))
+            for task in exact
+        ]
+        prompt_batches = self._ablator.prompt_batches() if estimated else []
+        parts += [
+            Part(ESTIMATES, _Estimated(tuple(prompt_ids), estimated))
+            for prompt_ids in prompt_batches
+        ]
+        places = sum(len(reading.positions) for batch in self._batches for reading in batch)
+        n_prompts = sum(map(len, prompt_batches))
+        n_rows = places * _count(exact) + n_prompts * _count(estimated)
         with Progress(f"{self.model.name:<14}", n_rows, "rows") as progress:
-            for table, make in self._files(batches):
-                entry, was_there = addition.file(table, self.model.name, make)
+            for _, entry, was_there in addition.files(self, parts):
                 (progress.skip if was_there else progress.add)(entry.rows)
         print(progress.summary(), file=sys.stderr)
         return n_rows
 
-    def _files(
-        self, batches: Sequence[list[Reading]]
-    ) -> Iterator[tuple[str, Callable[[], pa.Table]]]:
-        """The table of each file, and what gives its rows."""
-        if self._exact:
-            for batch in batches:
-                run = _Once(self._ablator, batch)
-                for task in self._exact:
-                    yield task.table, partial(self._rows, run, task)
-        if self._estimates:
-            for prompt_ids in self._ablator.prompt_batches():
-                yield ESTIMATES, partial(self._estimated_rows, prompt_ids)
+    def rows(self, part: Part) -> pa.Table:
+        """As `Rerun.rows`."""
+        if isinstance(part.which, _Estimated):
+            return self._estimated_rows(part.which)
+        found: _Exact = part.which
+        return self._rows(found.batch, found.task)
 
-    def _rows(self, run: _Once, task: _Task) -> pa.Table:
-        found = run().effects(task.kind, task.ablations)
-        readings = run.readings
+    def _rows(self, batch: int, task: _Task) -> pa.Table:
+        found = self._run(batch).effects(task.kind, task.ablations)
+        readings = self._batches[batch]
         counts = [len(reading.positions) for reading in readings]
         prompts = np.repeat([reading.prompt_id for reading in readings], counts)
         positions = np.concatenate([reading.positions for reading in readings])
@@ -280,16 +303,22 @@ class _Writer:
             }
         )
 
-    def _estimated_rows(self, prompt_ids: Sequence[int]) -> pa.Table:
-        kinds = [task.kind for task in self._estimates]
-        found = self._ablator.estimates(prompt_ids, kinds)
+    def _run(self, batch: int) -> AblatedBatch:
+        """A batch that ran through the whole model; once where it is asked for in a row."""
+        if self._ran is None or self._ran[0] != batch:
+            self._ran = None  # or two would be held at once
+            self._ran = batch, self._ablator.run(self._batches[batch])
+        return self._ran[1]
+
+    def _estimated_rows(self, asked: _Estimated) -> pa.Table:
+        found = self._ablator.estimates(asked.prompt_ids, [task.kind for task in asked.tasks])
         parts = []
-        for task in self._estimates:
+        for task in asked.tasks:
             n_heads, of_kind = len(task.ablations), found.delta_loss_nats[task.kind]
             values = np.concatenate([of_kind[head] for (head,) in task.ablations])
             columns = {
-                **self._place_columns(task, len(prompt_ids)),
-                "prompt_id": np.tile(np.array(prompt_ids, dtype=np.int32), n_heads),
+                **self._place_columns(task, len(asked.prompt_ids)),
+                "prompt_id": np.tile(np.array(asked.prompt_ids, dtype=np.int32), n_heads),
                 "n_positions": np.tile(found.n_positions, n_heads),
                 "estimated_delta_loss_nats": pa.array(
                     values.astype(np.float32), mask=np.isnan(values)
@@ -326,17 +355,3 @@ class _Writer:
 def _or_null(found: Sequence[Effects], column: str) -> pa.Array:
     values = np.concatenate([getattr(effects, column) for effects in found])
     return pa.array(values, mask=np.isnan(values))
-
-
-class _Once:
-    """Runs a batch through the whole model when first called, and gives the same afterwards."""
-
-    def __init__(self, ablator: Ablator, readings: list[Reading]) -> None:
-        self.readings = readings
-        self._ablator = ablator
-        self._run: AblatedBatch | None = None
-
-    def __call__(self) -> AblatedBatch:
-        if self._run is None:
-            self._run = self._ablator.run(self.readings)
-        return self._run

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ingest.dataset.relations import ABLATION_KINDS
+from ingest.engine_option import spark_option
 from ingest.generation.ablated import ALL_HEADS, parse_conditions
 from ingest.generation.sampling import Sampling
 from ingest.kernel.command_line import gathered, json_option
 from ingest.kernel.errors import InputError
+from ingest.producers.on_spark import OnSpark, running
 from ingest.prompts.classes import DEMO_CLASS, REGULATION, PhraseClass, parse_classes
 from ingest.prompts.prompt_set import PromptSet, read_prompts
 from ingest.rerun_options import (
@@ -23,6 +25,9 @@ from ingest.rerun_options import (
     parse_now_at,
     source_option,
 )
+
+if TYPE_CHECKING:
+    from ingest.generation.pipeline import Request
 
 _DEMO_TASKS = "demo:tasks"
 
@@ -105,39 +110,55 @@ def _sampling(options: Mapping[str, Any]) -> Sampling:
 )
 @source_option
 @device_option
+@spark_option
 @json_option("what was done")
 def command(dataset: Path, sources: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Generates, and prints how many texts were added."""
-    generate_and_print(dataset, as_json, now_at=parse_now_at(sources), **options)
+    spark = options.pop("spark")
+    asked = requested(now_at=parse_now_at(sources), **options)
+    generate_and_print(dataset, asked, as_json, spark)
     return 0
 
 
-def generate_and_print(
-    dataset: Path,
-    as_json: bool = False,
+def requested(
     prompts_file: str | None = None,
     variant: str = "standard",
     ablations: Sequence[str] = (),
     kind: str = "zero",
     classes: Sequence[str] = (),
     **request: Any,
-) -> None:
-    """Generates as `ingest.generation.pipeline.generate`, and prints how many texts were added.
+) -> Request:
+    """What is to be generated. prompts_file, ablations, classes: as the options name them.
 
-    prompts_file, ablations, classes: as the options name them. request: other fields of a Request.
+    request: other fields of a Request.
 
-    Raises: as that does, and InputError where one of them cannot be used.
+    Raises: InputError where one of them cannot be used.
     """
-    from ingest.generation.pipeline import Request, generate
+    from ingest.generation.pipeline import Request
 
-    asked = Request(
+    return Request(
         prompts=_prompts(prompts_file, variant),
         conditions=parse_conditions(ablations, kind),
         kind=kind,
         regulation=_regulation(classes),
         **request,
     )
-    done = generate(dataset, asked)
+
+
+def generate_and_print(
+    dataset: Path, asked: Request, as_json: bool = False, spark: OnSpark | None = None
+) -> None:
+    """Generates as `ingest.generation.pipeline.generate`, and prints how many texts were added.
+
+    spark: the cluster whose machines run the models, None for this process.
+
+    Raises: as that does.
+    """
+    from ingest.generation.pipeline import generate
+    from ingest.rerun_on_spark import made_on
+
+    with running(spark) as cluster:
+        done = generate(dataset, asked, made_on(cluster, asked))
     if as_json:
         print(json.dumps({"dataset": str(dataset), **vars(done)}))
         return

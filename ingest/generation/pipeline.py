@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 from ingest.ablation.options import RESAMPLE
 from ingest.appending import (
     Addition,
+    MakeFiles,
     adding,
     chosen_models,
     open_to_add,
@@ -32,16 +32,13 @@ from ingest.generation.steps import Context, context_of, steps_of
 from ingest.kernel.errors import InputError
 from ingest.kernel.progress import Progress
 from ingest.models.packages import needing_packages
-from ingest.models.stored import load_stored
 from ingest.producers.attention import versions
 from ingest.prompts.classes import PhraseClass
 from ingest.prompts.prompt_set import Prompt, PromptSet
 from ingest.prompts.sequence import STEPS, TASK
+from ingest.rerun import Part, Rerun
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ingest.generation.decoding import Generated
     from ingest.models.loaded import LoadedModel
 
@@ -98,8 +95,10 @@ class _Task:
 
 
 @needing_packages()
-def generate(dataset_path: Path, request: Request) -> Written:
+def generate(dataset_path: Path, request: Request, make: MakeFiles | None = None) -> Written:
     """Adds the texts that a dataset lacks to its table `generations`.
+
+    make: as of `ingest.appending.adding`.
 
     Raises: InputError where a model, a head or a prompt cannot be used; HeadswapError where another
     process writes to the dataset.
@@ -118,14 +117,9 @@ def generate(dataset_path: Path, request: Request) -> Written:
     chosen = [entry for entry in entries if tasks[entry.name]]
     if not chosen:
         return Written(counts, were_there)
-    models = [
-        load_stored(entry, request.device, request.now_at.get(entry.name)) for entry in chosen
-    ]
-    writers = [
-        _Writer(model, prompts, request, token_ids_of(dataset, model.tokenizer_name))
-        for model in models
-    ]
-    with adding(dataset, [TABLE], _work(models, prompts, tasks, request)) as addition:
+    writers = [_Writer(dataset, entry, request) for entry in chosen]
+    work = _work([writer.model for writer in writers], prompts, tasks, request)
+    with adding(dataset, [TABLE], work, make) as addition:
         for writer in writers:
             writer.write(addition, tasks[writer.model.name])
     return Written(counts, were_there)
@@ -207,54 +201,58 @@ def _work(
     }
 
 
-class _Writer:
+class _Writer(Rerun):
     """Generates the texts of one model and writes them, some hundred a file."""
 
-    def __init__(
-        self,
-        model: LoadedModel,
-        prompts: _Prompts,
-        request: Request,
-        stored: Mapping[int, NDArray[np.int32]],
-    ) -> None:
-        """stored: the token ids of the dataset's prompts, which mean and resample take from.
-
-        Raises: InputError where the model or a prompt cannot be used, before anything is written.
-        """
+    def __init__(self, dataset: Dataset, entry: ModelEntry, request: Request) -> None:
+        """Raises: InputError where the model or a prompt cannot be used."""
+        super().__init__(dataset, entry, request)
         from ingest.ablation.controls import other_prompts
         from ingest.generation.ablating import Ablations
         from ingest.generation.decoding import check_context, check_generates
 
-        check_generates(model)
+        check_generates(self.model)
+        # What mean and resample take from.
+        stored = token_ids_of(dataset, self.model.tokenizer_name)
         if request.kind == RESAMPLE and request.conditions != ():
             other_prompts(sorted(stored))
-        self.model, self._prompts, self._request = model, prompts, request
-        self._ablations = Ablations(model, stored, prompts.id_of)
+        self._request, self._prompts = request, _Prompts(dataset, request.prompts)
+        self._ablations = Ablations(self.model, stored, self._prompts.id_of)
+        self._on_text: Callable[[], None] = lambda: None
         self._contexts: list[Context] = []
-        for prompt in prompts.prompts:
-            context = context_of(model.tokenizer, prompt, model.config)
-            check_context(model, context.token_ids, prompt.where)
+        for prompt in self._prompts.prompts:
+            context = context_of(self.model.tokenizer, prompt, self.model.config)
+            check_context(self.model, context.token_ids, prompt.where)
             self._contexts.append(context)
 
     def write(self, addition: Addition, tasks: Sequence[_Task]) -> None:
         """Adds the files of the model's texts, a condition in a file of its own."""
-        progress = Progress(f"{self.model.name:<14}", len(tasks), "texts")
-        with progress:
-            for condition in dict.fromkeys(task.condition for task in tasks):
-                mine = [task for task in tasks if task.condition == condition]
-                for start in range(0, len(mine), _TEXTS_A_FILE):
-                    part = mine[start : start + _TEXTS_A_FILE]
-                    _, was_there = addition.file(
-                        TABLE, self.model.name, partial(self._rows, part, progress)
-                    )
-                    if was_there:
-                        progress.skip(len(part))
+        parts = []
+        for condition in dict.fromkeys(task.condition for task in tasks):
+            mine = [task for task in tasks if task.condition == condition]
+            parts += [
+                Part(TABLE, tuple(mine[start : start + _TEXTS_A_FILE]))
+                for start in range(0, len(mine), _TEXTS_A_FILE)
+            ]
+        n_counted = 0  # of the file that is being made, where that is in this process
+
+        def count() -> None:
+            nonlocal n_counted
+            n_counted += 1
+            progress.add(1)
+
+        self._on_text = count
+        with Progress(f"{self.model.name:<14}", len(tasks), "texts") as progress:
+            for _, entry, was_there in addition.files(self, parts):
+                (progress.skip if was_there else progress.add)(entry.rows - n_counted)
+                n_counted = 0
         print(progress.summary(), file=sys.stderr)
 
-    def _rows(self, tasks: Sequence[_Task], progress: Progress) -> pa.Table:
+    def rows(self, part: Part) -> pa.Table:
+        """As `Rerun.rows`."""
         from ingest.generation.decoding import Decoder, Job
 
-        request = self._request
+        request, tasks = self._request, part.which
         jobs = [
             Job(
                 self._prompts.keys[task.prompt],
@@ -268,7 +266,7 @@ class _Writer:
             tasks[0].condition, [job.prompt_key for job in jobs]
         )
         decoder = Decoder(self.model, request.sampling, request.batch_size, intervention)
-        texts = decoder.generate(jobs, lambda _: progress.add(1))
+        texts = decoder.generate(jobs, lambda _: self._on_text())
         rows = [self._row(task, text) for task, text in zip(tasks, texts, strict=True)]
         return pa.Table.from_pylist(rows, schema=schema_of(STORED_TABLES[TABLE]))
 

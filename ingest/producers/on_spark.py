@@ -1,4 +1,4 @@
-"""Attention captured on a Spark cluster: each file is a job, which a worker's model makes.
+"""Files made on a Spark cluster: each is a job, which a worker's model makes.
 
 Files are made under names that carry the attempt, so that a worker that outlives its executor, or
 runs a second time, writes over nothing. The driver gives the first that is done its own name and
@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.dataset.manifest import FileEntry
 from ingest.kernel.errors import HeadswapError
 from ingest.kernel.files import writing_to
-from ingest.models.options import LoadOptions
-from ingest.models.source import ModelSource
-
-if TYPE_CHECKING:
-    from ingest.producers.attention import Capture, Captured, Part
 
 # Jobs in flight for each slot of the cluster: while one ends, the next waits there already.
 _JOBS_A_SLOT = 2
@@ -31,60 +27,26 @@ _JOBS_A_SLOT = 2
 
 @dataclass(frozen=True)
 class OnSpark:
-    """Where attention is captured. master: None for the one of Spark's own configuration."""
+    """Where models run. master: None for the one of Spark's own configuration."""
 
     master: str | None = None
 
-    @contextmanager
-    def captured(
-        self, sources: Sequence[ModelSource], options: LoadOptions | None
-    ) -> Iterator[Captured]:
-        """Yields what makes files of parts on the cluster, for `write_attention`.
-
-        Spark starts with the first file that is to be made, and ends with the block.
-
-        sources: of the models that may come; options: how they are loaded.
-        """
-        by_name = {source.name: source for source in sources}
-        with ExitStack() as stack:
-            context: list[Any] = []
-
-            def capture_on_spark(capture: Capture, parts: Sequence[Part]) -> Iterator[FileEntry]:
-                if parts and not context:
-                    context.append(self._started(stack))
-                source = by_name[capture.model.name]
-                jobs = [_job(capture, source, options or LoadOptions(), part) for part in parts]
-                return _made_on(context[0], capture, jobs) if jobs else iter(())
-
-            yield capture_on_spark
-
-    def _started(self, stack: ExitStack) -> Any:
-        from ingest.kernel.spark_start import start_spark
-
-        # Workers run the Python that has headswap, and not the first on their path.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        session, stop = start_spark(self.master)
-        stack.callback(stop)
-        return session.sparkContext
-
 
 @dataclass(frozen=True)
-class Job:
+class Job(ABC):
     """One file to be made, with all that a worker needs for it.
 
     folder: where the command was run, from which the source may be named; out: the dataset;
-    path: of the file below it; prompt_ids, token_ids: of the batch.
+    path: of the file below it.
     """
 
     folder: str
-    source: ModelSource
-    options: LoadOptions
-    weights_sha256: str
     out: str
     path: str
-    prompt_ids: tuple[int, ...]
-    token_ids: tuple[tuple[int, ...], ...]
-    width: int
+
+    @abstractmethod
+    def file(self, path: str) -> FileEntry:
+        """Makes the file under another path below the dataset; called in a worker."""
 
 
 @dataclass(frozen=True)
@@ -100,43 +62,56 @@ class Made:
     hint: str | None = None
 
 
-def _made_on(context: Any, capture: Capture, jobs: Sequence[Job]) -> Iterator[FileEntry]:
-    """Has jobs done, and gives the entry of each file once it has its name."""
-    n_slots = max(int(context.defaultParallelism), 1) * _JOBS_A_SLOT
-    workers = set()
-    pool = ThreadPoolExecutor(n_slots)
-    try:
-        paths = {pool.submit(_run, context, job): job.path for job in jobs}
-        for future in as_completed(paths):
-            made = future.result()
-            if made.entry is None:
-                raise HeadswapError(f"{made.worker}: {made.message}", hint=made.hint)
-            workers.add(made.worker)
-            yield _put_in_place(capture.out, made.entry, paths[future])
-            capture.on_rows(made.entry.rows)
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        context.cancelAllJobs()
-        raise
-    pool.shutdown()
-    print(
-        f"{capture.model.name}: {len(jobs)} files made by {len(workers)} workers", file=sys.stderr
-    )
+@contextmanager
+def running(spark: OnSpark | None) -> Iterator[Cluster | None]:
+    """Yields the cluster, None where no Spark is asked for, and ends its Spark with the block."""
+    with ExitStack() as stack:
+        yield Cluster(spark.master, stack) if spark else None
 
 
-def _job(capture: Capture, source: ModelSource, options: LoadOptions, part: Part) -> Job:
-    model, members = capture.model, part.batch.members
-    return Job(
-        folder=str(Path.cwd()),
-        source=source,
-        options=replace(options, device=model.device),
-        weights_sha256=model.weights_sha256,
-        out=str(capture.out.absolute()),
-        path=part.path,
-        prompt_ids=tuple(capture.prompt_ids[member] for member in members),
-        token_ids=tuple(tuple(capture.encoded[member].tolist()) for member in members),
-        width=part.batch.width,
-    )
+class Cluster:
+    """A cluster that does jobs. Spark starts with the first of them, and ends with `stack`."""
+
+    def __init__(self, master: str | None, stack: ExitStack) -> None:
+        self._master, self._stack = master, stack
+        self._context: Any = None
+
+    def files(self, model: str, jobs: Sequence[Job]) -> Iterator[FileEntry]:
+        """Has jobs of a model done, and gives the entry of each file once it has its name.
+
+        Raises: HeadswapError where one cannot be done.
+        """
+        if not jobs:
+            return
+        context = self._started()
+        n_slots = max(int(context.defaultParallelism), 1) * _JOBS_A_SLOT
+        workers = set()
+        pool = ThreadPoolExecutor(n_slots)
+        try:
+            futures = {pool.submit(_run, context, job): job for job in jobs}
+            for future in as_completed(futures):
+                made, job = future.result(), futures[future]
+                if made.entry is None:
+                    raise HeadswapError(f"{made.worker}: {made.message}", hint=made.hint)
+                workers.add(made.worker)
+                yield _put_in_place(Path(job.out), made.entry, job.path)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            context.cancelAllJobs()
+            raise
+        pool.shutdown()
+        print(f"{model}: {len(jobs)} files made by {len(workers)} workers", file=sys.stderr)
+
+    def _started(self) -> Any:
+        if self._context is None:
+            from ingest.kernel.spark_start import start_spark
+
+            # Workers run the Python that has headswap, and not the first on their path.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            session, stop = start_spark(self._master)
+            self._stack.callback(stop)
+            self._context = session.sparkContext
+        return self._context
 
 
 def _run(context: Any, job: Job) -> Made:

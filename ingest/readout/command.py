@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ingest.engine_option import spark_option
 from ingest.kernel.command_line import json_option
+from ingest.producers.on_spark import OnSpark, running
 from ingest.prompts.classes import DEMO_CLASS, parse_classes
 from ingest.rerun_options import (
     dataset_argument,
@@ -33,47 +36,42 @@ from ingest.rerun_options import (
 @model_option
 @click.option(
     "--all-positions",
+    "at_all_positions",
     is_flag=True,
     help="read classes out at all positions (default: where the next token begins a step)",
 )
 @source_option
 @device_option
+@spark_option
 @json_option("what was done")
 def command(
-    dataset: Path,
-    classes: tuple[str, ...],
-    models: tuple[str, ...],
-    all_positions: bool,
-    sources: tuple[str, ...],
-    device: str | None,
-    as_json: bool,
+    dataset: Path, classes: tuple[str, ...], sources: tuple[str, ...], as_json: bool, **options: Any
 ) -> int:
     """Reads out, and prints how many rows were added."""
-    now_at = parse_now_at(sources)
-    read_out_and_print(dataset, classes, models, all_positions, device, now_at, as_json)
+    read_out_and_print(dataset, classes, as_json, now_at=parse_now_at(sources), **options)
     return 0
 
 
 def read_out_and_print(
     dataset: Path,
     classes: Sequence[str],
-    models: Sequence[str],
-    at_all_positions: bool = False,
-    device: str | None = None,
-    now_at: Mapping[str, str] | None = None,
     as_json: bool = False,
+    spark: OnSpark | None = None,
+    **request: Any,
 ) -> None:
     """Reads out as `ingest.readout.pipeline.read_out`, and prints how many rows were added.
 
-    classes: as the values of `--class`.
+    classes: as the values of `--class`. spark: the cluster whose machines run the models, None for
+    this process. request: other fields of a Request.
 
     Raises: as that does, and InputError where a class is malformed.
     """
     from ingest.readout.pipeline import Request, read_out
+    from ingest.rerun_on_spark import made_on
 
-    phrases = tuple(parse_classes(classes))
-    request = Request(phrases, tuple(models), at_all_positions, device, now_at or {})
-    done = read_out(dataset, request)
+    asked = Request(tuple(parse_classes(classes)), **request)
+    with running(spark) as cluster:
+        done = read_out(dataset, asked, made_on(cluster, asked))
     if as_json:
         print(json.dumps({"dataset": str(dataset), "added": done.rows}))
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.appending import Addition, adding, chosen_models, open_to_add, stored_rows
+from ingest.appending import (
+    Addition,
+    MakeFiles,
+    adding,
+    chosen_models,
+    open_to_add,
+    stored_rows,
+)
 from ingest.dataset.manifest import ModelEntry
 from ingest.dataset.reader import Dataset
 from ingest.dataset.relations import STORED_TABLES
@@ -21,17 +27,17 @@ from ingest.dataset.schemas import schema_of
 from ingest.kernel.errors import InputError
 from ingest.kernel.progress import Progress
 from ingest.models.packages import needing_packages
-from ingest.models.stored import load_stored
 from ingest.producers.attention import versions
-from ingest.producers.batches import Batch, plan_batches
+from ingest.producers.batches import plan_batches
 from ingest.prompts.classes import PhraseClass
+from ingest.rerun import Part, Rerun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
     from ingest.models.loaded import LoadedModel
-    from ingest.readout.capture import BatchReadout, PromptTokens, Reader
+    from ingest.readout.capture import BatchReadout, PromptTokens
 
 TABLES = ("layer_readouts", "head_writes", "token_classes")
 # Numbers of a batch that are held until its end: of each layer three times the residual stream.
@@ -74,8 +80,10 @@ class _Missing:
 
 
 @needing_packages()
-def read_out(dataset_path: Path, request: Request) -> Written:
+def read_out(dataset_path: Path, request: Request, make: MakeFiles | None = None) -> Written:
     """Adds the rows that a dataset lacks to layer_readouts and head_writes.
+
+    make: as of `ingest.appending.adding`.
 
     Raises: InputError where a model or a class cannot be used, or no prompt has steps and not all
     positions are asked for; HeadswapError where another process writes to the dataset.
@@ -91,18 +99,16 @@ def read_out(dataset_path: Path, request: Request) -> Written:
     }
     if not chosen:
         return Written(rows)
-    models = [
-        load_stored(entry, request.device, request.now_at.get(entry.name)) for entry in chosen
-    ]
+    readers = [_Readers(dataset, entry, request) for entry in chosen]
+    models = [reader.model for reader in readers]
     classes = _TokenClasses(dataset, models, request)
-    readers = [_Readers(model, tokens, missing[model.name], classes) for model in models]
     work: dict[str, object] = {
         "models": {model.name: [model.weights_sha256, model.device] for model in models},
         "classes": classes.ids,
         "at_all_positions": request.at_all_positions,
         "versions": versions(),
     }
-    with adding(dataset, TABLES, work) as addition:
+    with adding(dataset, TABLES, work, make) as addition:
         classes.write(addition)
         for reader in readers:
             for table, count in reader.write(addition).items():
@@ -212,11 +218,7 @@ class _TokenClasses:
         schema = schema_of(STORED_TABLES["token_classes"])
         for tokenizer, rows in self._rows.items():
             table = pa.Table.from_pylist(rows, schema=schema)
-            addition.file("token_classes", tokenizer, partial(_same, table))
-
-
-def _same(table: pa.Table) -> pa.Table:
-    return table
+            addition.file("token_classes", tokenizer, table)
 
 
 def _class_rows(name: str, tokenizer: Tokenizer, found: PhraseClass) -> list[dict[str, object]]:
@@ -233,19 +235,20 @@ def _class_rows(name: str, tokenizer: Tokenizer, found: PhraseClass) -> list[dic
     ]
 
 
-class _Readers:
+class _Readers(Rerun):
     """Reads one model out and writes its files, one a batch of prompts and table."""
 
-    def __init__(
-        self, model: LoadedModel, tokens: _Tokens, missing: _Missing, classes: _TokenClasses
-    ) -> None:
+    def __init__(self, dataset: Dataset, entry: ModelEntry, request: Request) -> None:
+        super().__init__(dataset, entry, request)
         from ingest.readout.capture import PromptTokens, Reader
 
-        self.model, self._missing = model, missing
-        ids = classes.ids[model.tokenizer_name]
-        self._reader = Reader(model, ids)
+        tokens = _Tokens(dataset)
+        missing = self._missing = _missing(dataset, entry, tokens, request)
+        ids = _TokenClasses(dataset, [self.model], request).ids[self.model.tokenizer_name]
+        self._reader = Reader(self.model, ids)
         self._classes = list(ids)
-        by_prompt = tokens.by_prompt(model.tokenizer_name)
+        self._was_read: tuple[tuple[int, ...], BatchReadout] | None = None
+        by_prompt = tokens.by_prompt(self.model.tokenizer_name)
         self._prompts: list[PromptTokens] = []
         for prompt in sorted(missing.prompts):
             places = [found[prompt] for found in missing.positions.values() if prompt in found]
@@ -257,33 +260,51 @@ class _Readers:
         """Adds the model's files and returns the rows of each table."""
         total = sum(len(prompt.token_ids) for prompt in self._prompts)
         counts = dict.fromkeys(TABLES[:2], 0)
+        parts = [
+            Part(table, members)
+            for members in self._batches()
+            for table in counts
+            if self._has_rows(table, self._members(members))
+        ]
+        counted = set()
         with Progress(f"{self.model.name:<14}", total, "tokens") as progress:
-            for batch in self._batches():
-                prompts = [self._prompts[member] for member in batch.members]
-                read = _Once(self._reader, prompts)
-                makers = {"layer_readouts": self._readout_rows, "head_writes": self._write_rows}
-                for table, make in makers.items():
-                    if self._has_rows(table, prompts):
-                        entry, _ = addition.file(table, self.model.name, partial(make, read))
-                        counts[table] += entry.rows
-                size = sum(len(prompt.token_ids) for prompt in prompts)
-                (progress.add if read.was_called else progress.skip)(size)
+            for part, entry, was_there in addition.files(self, parts):
+                counts[part.table] += entry.rows
+                if part.which not in counted:
+                    counted.add(part.which)
+                    size = sum(len(prompt.token_ids) for prompt in self._members(part.which))
+                    (progress.skip if was_there else progress.add)(size)
         print(progress.summary(), file=sys.stderr)
         return counts
 
-    def _batches(self) -> list[Batch]:
+    def rows(self, part: Part) -> pa.Table:
+        """As `Rerun.rows`."""
+        read = self._read(part.which)
+        return self._readout_rows(read) if part.table == TABLES[0] else self._write_rows(read)
+
+    def _read(self, members: tuple[int, ...]) -> BatchReadout:
+        """Prompts that were read out; once where they are asked for in a row."""
+        if self._was_read is None or self._was_read[0] != members:
+            self._was_read = None  # or two would be held at once
+            self._was_read = members, self._reader.read(self._members(members))
+        return self._was_read[1]
+
+    def _members(self, members: Sequence[int]) -> list[PromptTokens]:
+        return [self._prompts[member] for member in members]
+
+    def _batches(self) -> list[tuple[int, ...]]:
         lengths = [len(prompt.token_ids) for prompt in self._prompts]
         a_token = 3 * self.model.n_layers * int(self.model.bridge.cfg.d_model)
         limit = min(_MAX_TOKENS_A_BATCH, _NUMBERS_A_BATCH // a_token)
-        return plan_batches(lengths, self.model.n_heads, limit)
+        plan = plan_batches(lengths, self.model.n_heads, limit)
+        return [tuple(batch.members) for batch in plan]
 
     def _has_rows(self, table: str, prompts: Sequence[PromptTokens]) -> bool:
         if table == "layer_readouts":
             return any(len(prompt.positions) for prompt in prompts)
         return any(prompt.prompt_id in self._missing.measured for prompt in prompts)
 
-    def _readout_rows(self, once: _Once) -> pa.Table:
-        read = once()
+    def _readout_rows(self, read: BatchReadout) -> pa.Table:
         prompts = np.concatenate([np.full_like(p.positions, p.prompt_id) for p in read.prompts])
         positions = np.concatenate([p.positions for p in read.prompts])
         parts = []
@@ -307,8 +328,7 @@ class _Readers:
             )
         return pa.concat_tables(parts)
 
-    def _write_rows(self, once: _Once) -> pa.Table:
-        read = once()
+    def _write_rows(self, read: BatchReadout) -> pa.Table:
         lengths = [len(p.token_ids) for p in read.prompts]
         prompts = np.repeat([p.prompt_id for p in read.prompts], lengths).astype(np.int32)
         positions = np.concatenate([np.arange(n, dtype=np.int32) for n in lengths])
@@ -329,20 +349,3 @@ class _Readers:
                 "value_norm": read.value_norm[..., is_absent].ravel(),
             }
         )
-
-
-class _Once:
-    """Reads prompts out when first called, and gives the same afterwards."""
-
-    def __init__(self, reader: Reader, prompts: Sequence[PromptTokens]) -> None:
-        self._reader, self._prompts = reader, prompts
-        self._read: BatchReadout | None = None
-
-    def __call__(self) -> BatchReadout:
-        if self._read is None:
-            self._read = self._reader.read(self._prompts)
-        return self._read
-
-    @property
-    def was_called(self) -> bool:
-        return self._read is not None

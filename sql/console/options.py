@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def _folder(text: str) -> Path:
     """Raises: InputError where it is an address, which this command does not read."""
     if _is_address(text):
-        from ingest.dataset.afar.address import copy_hint
+        from ingest.dataset.afar.address import how_to_copy
 
         raise InputError(
             f"{text} is not on this machine, and this command needs its files",
-            hint=copy_hint(text),
+            hint=how_to_copy(text),
         )
     return Path(text)
 

@@ -62,13 +62,6 @@ def _check_possible(dataset: Dataset, limits: Limits) -> None:
             hint="other people's queries are for the engine duckdb; "
             "spark-defaults.conf says what memory Spark takes",
         )
-    if dataset.file_system is not None:
-        from ingest.dataset.afar.address import copy_hint
-
-        raise InputError(
-            f"{dataset.name} is not on this machine, and the engine spark needs its files",
-            hint=copy_hint(dataset.name),
-        )
     rounded = [model.name for model in dataset.manifest.models if model.precision == "float16"]
     if rounded:
         raise InputError(

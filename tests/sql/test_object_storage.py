@@ -89,13 +89,22 @@ def test_rows_are_those_of_a_copy(user, dataset, large):
         assert np.array_equal(here, there, equal_nan=True)
 
 
-def test_cookbook_questions_are_answered_as_on_a_copy(user, store, small):
-    address = store.put("cookbook", "small", content(small))
-    queries = [example.query for example in examples()]
-    with open_session(address) as afar, open_session(small) as copy:
-        for query in queries:
-            with afar.ask(query) as there, copy.ask(query) as here:
-                assert there.fetchall() == here.fetchall(), query
+def test_cookbook_questions_are_answered_as_on_a_copy(user, store, tmp_path):
+    # With the models, layers and heads that the questions name.
+    models = [SyntheticModel(name, 4, 6, seed) for seed, name in enumerate(("standard", "adhd"))]
+    dataset = write_synthetic_dataset(tmp_path / "dataset", models)
+    address = store.put("cookbook", "study", content(dataset))
+    unanswered = []
+    with open_session(address) as afar, open_session(dataset) as copy:
+        for example in examples():
+            with afar.ask(example.query) as there, copy.ask(example.query) as here:
+                answer = here.fetchall()
+                assert there.fetchall() == answer, example.question
+            if not answer:
+                unanswered.append(example)
+    # The steadiness of heads is known of profiles only, which --similarity chooses.
+    assert ["head_reliability" in example.query for example in unanswered] == [True]
+    assert len(examples()) == 20
 
 
 def test_a_report_is_written_from_there(reader, store, small, tmp_path):
@@ -226,10 +235,23 @@ def test_a_command_that_needs_the_files_says_how_to_copy_them(run: Run):
     assert "aws s3 sync s3://bucket/study" in outcome.err
 
 
-def test_spark_says_how_to_copy_them(run: Run, user: None, large: str):
-    outcome = run("sql", large, "select count(*) from heads", "--engine=spark")
+@pytest.mark.parametrize("command", ["sql", "report"])
+@pytest.mark.parametrize("scheme", ["gs", "gcs"])
+def test_googles_storage_is_named_as_what_works(scheme, command, run: Run, tmp_path):
+    words = ["select 1"] if command == "sql" else ["--out", tmp_path / "report"]
+    outcome = run(command, f"{scheme}://bucket/study", *words)
     assert outcome.code == 2
     assert outcome.err.splitlines() == [
-        f"headswap: {large} is not on this machine, and the engine spark needs its files",
-        f"Hint: copy it, for instance by `aws s3 sync '{large}' study`, and name the copy",
+        f"headswap: {scheme}://bucket/study: Google Cloud Storage is not read by this address",
+        "Hint: it also speaks S3: write s3://bucket/study, with HMAC keys in AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL=https://storage.googleapis.com",
+    ]
+
+
+def test_an_address_that_nothing_reads_is_refused(run: Run):
+    outcome = run("sql", "abfs://bucket/study", "select 1")
+    assert outcome.code == 2
+    assert outcome.err.splitlines() == [
+        "headswap: abfs://bucket/study: no dataset is read by such an address",
+        "Hint: give a folder, or an address that begins with hf://, http://, https://, s3://",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,26 @@ class Outcome:
 
 
 Run = Callable[..., Outcome]
+
+
+def reference_commands(dataset: Path, folder: Path) -> list[list[str]]:
+    """What gives an ingested dataset rows of every table that it may have.
+
+    folder: for the prompts that are continued.
+    """
+    tasks = folder / "tasks.jsonl"
+    records = [{"task": f"Clean room {n}", "complexity": 1 + n % 3} for n in range(6)]
+    tasks.write_text("\n".join(map(json.dumps, records)))
+    asked = ["--prompts", str(tasks), "--ablate", "L0H0", "--class", "regulation=rest;sip"]
+    limits = ["--seeds", "2", "--max-new-tokens", "48", "--temperature", "2"]
+    kinds = ["--kind=zero", "--kind=mean", "--kind=resample"]
+    return [
+        ["ablate", str(dataset), "--pairs=L0H0+L2H1", "--pairs=L1H0+L1H3"],
+        ["ablate", str(dataset)],
+        ["ablate", str(dataset), "--method=attribution", *kinds],
+        ["generate", str(dataset), *asked, *limits],
+        ["readout", str(dataset), "--class", "regulation=close;the"],
+    ]
 
 
 def token_ids(session: Session, model: str, prompt_id: int) -> list[int]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 _HUB = "hf://datasets/"
 S3 = "s3://"
-_SCHEMES = (_HUB, "hf://", "http://", "https://", S3)
+_GCS = ("gs://", "gcs://")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://")
+_READ = ("hf://", "http://", "https://", S3)
 _RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)")
 # Of a file that is not what the manifest says.
 CHANGED_SINCE = "it was changed after its manifest, or the other way round; tell its owner"
@@ -151,22 +153,38 @@ def is_address(text: str) -> bool:
     >>> is_address("hf://datasets/org/name"), is_address("./name")
     (True, False)
     """
-    return text.startswith(_SCHEMES)
+    return _SCHEME.match(text) is not None
 
 
-def copy_hint(text: str) -> str:
-    """What brings the dataset of an address onto this machine.
+def how_to_copy(text: str) -> str:
+    """The hint for what needs a dataset's files on this machine; text: its address.
 
-    >>> copy_hint("hf://datasets/org/study@main")
+    >>> how_to_copy("hf://datasets/org/study@main")
     '`headswap pull org/study@main` fetches it'
     """
     if text.startswith(_HUB):
         return f"`headswap pull {text.removeprefix(_HUB)}` fetches it"
-    if text.startswith(S3):
-        return (
-            f"copy it, for instance by `aws s3 sync {shlex.quote(text)} study`, and name the copy"
-        )
+    tools = {S3: "aws s3 sync", **dict.fromkeys(_GCS, "gcloud storage rsync -r")}
+    for scheme, tool in tools.items():
+        if text.startswith(scheme):
+            return f"copy it, for instance by `{tool} {shlex.quote(text)} study`, and name the copy"
     return "copy the whole folder to this machine, and name the copy"
+
+
+def _check_is_read(text: str) -> None:
+    """Raises: InputError where nothing here reads such addresses."""
+    if text.startswith(_GCS):
+        place = text.partition("://")[2]
+        raise InputError(
+            f"{text}: Google Cloud Storage is not read by this address",
+            hint=f"it also speaks S3: write s3://{place}, with HMAC keys in AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, and AWS_ENDPOINT_URL=https://storage.googleapis.com",
+        )
+    if not text.startswith(_READ):
+        raise InputError(
+            f"{text}: no dataset is read by such an address",
+            hint=f"give a folder, or an address that begins with {', '.join(_READ)}",
+        )
 
 
 def resolve(text: str) -> Address:
@@ -175,6 +193,7 @@ def resolve(text: str) -> Address:
     Raises: InputError where it is none, or the hub does not have it; HeadswapError where the
     network fails.
     """
+    _check_is_read(text)
     if text.startswith("hf://"):
         hub_id = parse_hub_id(text.removeprefix(_HUB).rstrip("/"), "dataset")
         if not text.startswith(_HUB) or hub_id is None:

@@ -17,6 +17,8 @@ from tests.reports.ask.conftest import ANSWERED, shown_rows, text
 from tests.support.pages.beside import index
 from tests.support.services.browser import CHARTS_DRAWN, Browser, Page
 
+# The folder of a report, the same in one file, and the session that it was written from.
+Sites = tuple[Path, Path, Session]
 HOSTILE = """it's <b title="$model">x</b> & \\ ' -- """
 
 
@@ -34,6 +36,11 @@ def site(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def single(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(session, tmp_path_factory.mktemp("linked"), single_file=True)
+
+
+@pytest.fixture(scope="module")
+def sites(site: Path, single: Path, session: Session) -> Sites:
+    return site, single, session
 
 
 def choose(page: Page, selector: str, value: str) -> None:
@@ -94,15 +101,9 @@ FOLLOWED = [
 @pytest.mark.parametrize("form", ["folder", "single"])
 @pytest.mark.parametrize(("name", "link", "chosen"), FOLLOWED)
 def test_a_link_opens_ask_with_its_question_answered(
-    form: str,
-    name: str,
-    link: str,
-    chosen: Any,
-    browser: Browser,
-    site: Path,
-    single: Path,
-    session: Session,
+    form: str, name: str, link: str, chosen: Any, browser: Browser, sites: Sites
 ) -> None:
+    site, single, session = sites
     page = browser.open(site / f"{name}.html" if form == "folder" else single)
     chosen(page)
     sql = query(page, link)

@@ -103,3 +103,22 @@ def test_a_refused_query_leaves_nothing_behind(run: Run, dataset: Path) -> None:
     assert outcome.code == 2
     assert "HISTOGRAM(layer)" in outcome.err
     assert not list((dataset / "views").glob("spark-*"))
+
+
+@pytest.mark.parametrize(
+    ("address", "copy"),
+    [
+        ("s3://bucket/study", "`aws s3 sync s3://bucket/study study`"),
+        ("hf://datasets/org/name", "`headswap pull`"),
+        ("https://example.org/study", "copy its folder"),
+    ],
+)
+def test_a_dataset_afar_is_refused_before_any_of_it_is_read(address, copy, run: Run) -> None:
+    outcome = run("sql", address, "select count(*) from heads", "--engine=spark")
+    assert outcome.code == 2
+    message, hint = outcome.err.splitlines()
+    assert message == (
+        f"headswap: {address} is in no folder, and the engine spark needs files that every machine "
+        "of its cluster sees"
+    )
+    assert copy in hint

@@ -24,6 +24,8 @@ PLACES = [
     "s3://",
     "s3:///x",
     "s3://a/../b/c",
+    "gs://bucket/x",
+    "abfs://bucket/x",
     "hf://org/name",
     "hf://datasets/name",
     "hf://datasets/org/name@",

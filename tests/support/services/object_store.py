@@ -16,6 +16,7 @@ from threading import Thread
 from typing import Any
 
 from tests.support.services.hub import free_port
+from tests.support.services.with_parent import with_parent
 
 _TIMEOUT_SECONDS = 120.0
 # The server takes any; that there are none is found by the client.
@@ -63,7 +64,9 @@ def serve_objects(folder: Path) -> Iterator[ObjectStore]:
     port = free_port()
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
+            with_parent(
+                [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+            ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.services.with_parent import with_parent
+
 # A machine that is busy with other work starts a Java process in many seconds.
 TIMEOUT_SECONDS = 300.0
 
@@ -113,11 +115,11 @@ def _environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _start(words: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Starts one of Spark's programs in a group of processes of its own."""
+    """Starts one of Spark's programs in a group of processes of its own, which ends with ours."""
     program = Path(environment["SPARK_HOME"], "bin", "spark-class")
     with log.open("wb") as file:
         return subprocess.Popen(
-            [str(program), f"{_PACKAGE}.{words[0]}", *words[1:]],
+            with_parent([str(program), f"{_PACKAGE}.{words[0]}", *words[1:]]),
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
             stdout=file,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ingest.dataset.commit import commit
 from ingest.dataset.manifest import read_manifest
@@ -67,7 +68,7 @@ def problems(dataset: Path) -> list[str]:
 
 
 def assert_equal_rows(one: Path, other: Path, tolerance: float = 0.0) -> None:
-    """Every table of two datasets, row for row by its grain; weights within a tolerance."""
+    """Every table of two datasets, row for row by its grain; float columns within a tolerance."""
     first, second = open_dataset(one), open_dataset(other)
     assert first.manifest.tables.keys() == second.manifest.tables.keys()
     assert [m.name for m in first.manifest.models] == [m.name for m in second.manifest.models]
@@ -75,10 +76,13 @@ def assert_equal_rows(one: Path, other: Path, tolerance: float = 0.0) -> None:
         keys = [(column, "ascending") for column in STORED_TABLES[name].grain]
         rows, others = (d.read_table(name).sort_by(keys) for d in (first, second))
         assert len(rows) > 0
-        if name == "attention" and tolerance:
-            weights = [table["weight"].to_numpy() for table in (rows, others)]
-            assert np.abs(weights[0] - weights[1]).max() <= tolerance
-            rows, others = rows.drop_columns("weight"), others.drop_columns("weight")
+        for column in rows.schema if tolerance else ():
+            if pa.types.is_floating(column.type):
+                mine, theirs = (table[column.name] for table in (rows, others))
+                assert mine.is_null().equals(theirs.is_null()), column.name
+                values, other_values = (found.drop_null().to_numpy() for found in (mine, theirs))
+                assert np.allclose(values, other_values, rtol=0, atol=tolerance), column.name
+                rows, others = (t.drop_columns(column.name) for t in (rows, others))
         assert rows.equals(others), name
 
 
