@@ -18,6 +18,7 @@ from ingest.dataset.manifest import (
     ModelEntry,
     read_manifest,
 )
+from ingest.dataset.outside import check_outside_datasets
 from ingest.dataset.relations import STORED_TABLES
 from ingest.dataset.writer import write_table
 from ingest.kernel.errors import HeadswapError, InputError
@@ -181,6 +182,7 @@ def _existing_manifest(out: Path, prompts: PromptSet, reading: Reading) -> Manif
                 f"{out} is neither empty nor a dataset (it holds {foreign[0]})",
                 hint="give a new or empty folder",
             )
+        check_outside_datasets(out)
         return None
     manifest = read_manifest(out)
     if manifest.structural != reading.structural:

@@ -93,7 +93,7 @@ INGEST_CASES: dict[str, tuple[Callable[[Path], list[object]], str]] = {
         prompts_of(PROMPT | {"variant": "calm"}),
         "no prompt of the variant 'standard' (variants found: calm)",
     ),
-    "empty prompts file": (prompts_of(), "variants found: none at all"),
+    "empty prompts file": (prompts_of(), "has no prompt"),
     "prompt longer than n_ctx": (
         prompts_of(PROMPT, PROMPT | {"pair_id": 1, "steps": ["Wash every dish"] * 30}),
         "line 2: the prompt has",

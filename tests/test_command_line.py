@@ -105,7 +105,7 @@ def test_debug_stands_before_or_after_the_command(
         (["views", "--bins=3"], "no such option '--bins'", "headswap views"),
         (["sql", "d", "select 1", "--bins=x"], "'x' is not a valid integer", "headswap sql"),
         (["figure", "d", "blue", "-o", "f.svg"], "'blue' is not one of", "headswap figure"),
-        (["sql", "d", "select 1", "\x1b[31mred"], r"\x1b[31mred", "headswap sql"),
+        (["views", "heads", "\x1b[31mred"], r"\x1b[31mred", "headswap views"),
     ],
 )
 def test_a_usage_error_is_a_line_and_a_hint(

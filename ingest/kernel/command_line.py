@@ -121,6 +121,26 @@ class LazyGroup(click.Group):
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
+class HintedCommand(click.Command):
+    """A command that knows what words after its arguments were meant to be.
+
+    meant: a hint for them, joined by blanks.
+    """
+
+    def __init__(self, *args: Any, meant: Callable[[str], str], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self._meant = meant
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises: InputError where there are too many words."""
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            words = " ".join(ctx.args)
+            raise InputError(f"got unexpected words: {words}", hint=self._meant(words))
+        return ctx.args
+
+
 @dataclass
 class Settings:
     """What may be set before or after the name of any command."""

@@ -126,7 +126,9 @@ def find_files(source: ModelSource, trust_remote_code: bool = False) -> ModelFil
         bundle = path / BUNDLE_NAME
         files = ModelFiles(path, bundle if bundle.is_file() else None, revision)
     else:
-        raise InputError(f"{where} is not a folder or a bundle file", hint=_SOURCE_HINT)
+        is_demo = source.source in (*DEMO_NAMES, *_demo_folders())
+        start = f"did you mean {DEMO_PREFIX}{source.source}? " if is_demo else ""
+        raise InputError(f"{where} is not a folder or a bundle file", hint=f"{start}{_SOURCE_HINT}")
     if files.bundle is None and not (path / "config.json").is_file():
         raise InputError(
             f"{where} holds neither {BUNDLE_NAME} nor config.json",
@@ -145,13 +147,17 @@ def tokenizer_name(sha256: str) -> str:
     return f"tokenizer-{sha256[:12]}"
 
 
+def _demo_folders() -> list[str]:
+    return sorted(path.name for path in DEMO_FOLDER.glob("*") if path.is_dir())
+
+
 def _local_path(source: ModelSource) -> Path:
     if not source.source.startswith(DEMO_PREFIX):
         # Not Path.expanduser, which fails where there is no such user.
         return Path(os.path.expanduser(source.source))  # noqa: PTH111
     name = source.source.removeprefix(DEMO_PREFIX)
     demo = DEMO_NAMES.get(name, name)
-    known = sorted(path.name for path in DEMO_FOLDER.glob("*") if path.is_dir())
+    known = _demo_folders()
     if demo not in known:
         raise InputError(
             f"there is no demo model {demo!r}",

@@ -151,9 +151,11 @@ def prompt_set_of(
         for field in record.keys() - _KNOWN_FIELDS:
             ignored[field] = ignored.get(field, 0) + 1
         prompts.append(prompt)
+    if not prompts:
+        raise InputError(f"{path} has no prompt", hint="give one at least")
     chosen = [p for p in prompts if variant == ALL_VARIANTS or p.variant in (None, variant)]
     if not chosen:
-        found = ", ".join(sorted({str(prompt.variant) for prompt in prompts})) or "none at all"
+        found = ", ".join(sorted({str(prompt.variant) for prompt in prompts}))
         raise InputError(
             f"{path} has no prompt of the variant {variant!r} (variants found: {found})",
             hint="choose one with --variant, or --variant all",

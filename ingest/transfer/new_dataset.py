@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ingest.dataset.lock import LOCK_NAME, writing
+from ingest.dataset.outside import check_outside_datasets
 from ingest.kernel.errors import HeadswapError, InputError
 from ingest.kernel.files import writing_to
 
@@ -19,8 +20,9 @@ def new_dataset(out: Path, n_bytes: int) -> Iterator[Path]:
     n_bytes: about how much will be written. After an error the folder is removed. What a killed
     process left there is removed before it is made anew.
 
-    Raises: InputError where `out` is there already and not empty; HeadswapError where the disk
-    lacks the room, the operating system refuses, or another process makes the same dataset.
+    Raises: InputError where `out` is there already and not empty, or in a dataset; HeadswapError
+    where the disk lacks the room, the operating system refuses, or another process makes the same
+    dataset.
     """
     target = out.absolute()
     check_new(out)
@@ -44,11 +46,11 @@ def new_dataset(out: Path, n_bytes: int) -> Iterator[Path]:
 
 
 def check_new(out: Path) -> None:
-    """Raises InputError where something is at `out` already, unless it is an empty folder."""
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists() or out.is_symlink():
+    """Raises InputError where `out` is inside a dataset, or there and no empty folder."""
+    is_empty = out.is_dir() and not any(out.iterdir())
+    if not is_empty and (out.exists() or out.is_symlink()):
         raise InputError(f"{out} exists already", hint="give a new or empty folder with --out")
+    check_outside_datasets(out)
 
 
 def _clear(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.kernel.command_line import gathered, json_option
+from ingest.kernel.command_line import HintedCommand, gathered, json_option
 from sql.console.completion import complete_file, complete_model, complete_model_head
 from sql.console.options import parameter_options, place_argument
 
@@ -52,7 +52,11 @@ def _choice_from(options: Mapping[str, Any]) -> Choice:
     )
 
 
-@click.command
+def _head_meant(words: str) -> str:
+    return f"did you mean {' '.join(f'--head {word}' for word in words.split())}?"
+
+
+@click.command(cls=HintedCommand, meant=_head_meant)
 @place_argument
 @click.argument(
     "name",

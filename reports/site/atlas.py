@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reports.data.patterns import MAX_TOKENS
 from reports.data.report import Head
 from reports.data.rounding import rounded
-from reports.data.wording import grouped_scores, shortened, visible
+from reports.data.wording import COMPARED, grouped_scores, shortened, visible
 from sql.session import Session
 
 # A page holds the patterns of as many prompts as fit: two bytes a weight before they are packed.
@@ -243,6 +243,7 @@ def as_json(atlas: Atlas) -> dict[str, Any]:
             [group, list(scores.items())]
             for group, scores in grouped_scores(atlas.score_names).items()
         ],
+        "compared": COMPARED[atlas.similarity],
         "unit": WEIGHT_UNIT,
         "models": [
             {

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from ingest.dataset.outside import check_outside_datasets
 from ingest.kernel.errors import InputError
 from ingest.kernel.files import write_text_aside, write_texts_aside
 from ingest.kernel.progress import Progress
@@ -48,17 +49,12 @@ def write_report(
     DuckDB writes in another order of their words each time.
 
     Raises: InputError where no stored prompt is of the variant that was asked for, what was asked
-    of the page Ask does not fit, or `out` is a file or in the dataset; HeadswapError where a page
+    of the page Ask does not fit, or `out` is a file or in a dataset; HeadswapError where a page
     cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file", hint="give a folder with --out")
-    dataset = session.dataset.path
-    if out.resolve().is_relative_to(dataset.resolve()):
-        raise InputError(
-            f"{out} is inside the dataset {session.dataset.name}, which holds only what it names",
-            hint=f"give a folder beside it, for instance --out {dataset.parent / 'report'}",
-        )
+    check_outside_datasets(out)
     if questions is not None:
         questions.check(session)
     report = report or read_report(session)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.kernel.command_line import json_option
+from ingest.kernel.command_line import HintedCommand, json_option
 from ingest.kernel.errors import InputError
 from sql.console.options import engine_options, place_argument, statistics_options
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from sql.session import Session
 
 
-@click.command(context_settings={"allow_extra_args": True})
+def _claim_meant(words: str) -> str:
+    claim = words if "~" in words else "standard:L3H0 ~ adhd:L3H5 best match"
+    return f'{"did you mean" if claim == words else "write a claim as in"} --claim "{claim}"'
+
+
+@click.command(cls=HintedCommand, meant=_claim_meant)
 @place_argument
 @engine_options
 @statistics_options
@@ -35,10 +40,6 @@ def command(
     from sql.access.interrupts import interruptible
     from sql.session import open_session
 
-    if extra := click.get_current_context().args:
-        raise InputError(
-            f"{extra[0]!r} is no option and no dataset", hint=f'did you mean --claim "{extra[0]}"?'
-        )
     if not parameters.claims:
         raise InputError(
             "no claim to look at",

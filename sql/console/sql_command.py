@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest.kernel.command_line import Settings, gathered
+from ingest.kernel.command_line import HintedCommand, Settings, gathered
 from ingest.kernel.errors import InputError, run_with_messages
 from sql.console.completion import complete_file
 from sql.console.options import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _COMMENT = re.compile(r"--[^\s=]*\s")
 
 
-class QueryCommand(click.Command):
+class QueryCommand(HintedCommand):
     """A command one of whose arguments is a query, which may begin with a comment."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -55,7 +55,7 @@ def _output_from(options: Mapping[str, Any]) -> Output:
     return Output(chosen, options["output"], options["rows"])
 
 
-@click.command(cls=QueryCommand)
+@click.command(cls=QueryCommand, meant=lambda _: "write the query in quotes")
 @place_argument
 @click.argument(
     "query",
@@ -106,7 +106,10 @@ def command(
     if query is None and (output.format or output.file):
         raise InputError("a format or a file, but no query", hint="give the query, too")
     if query is None and not sys.stdin.isatty():
-        raise InputError("no query", hint="give one, or - to read it from stdin")
+        raise InputError(
+            "no query",
+            hint="give it in quotes after the dataset, or - to read it from stdin",
+        )
 
     def opened() -> Session:
         from sql.session import open_session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -31,7 +32,11 @@ def command(view: str | None, as_json: bool) -> int:
     from sql.graph.catalog import declared, relation_hint, relations
 
     if view is not None and view not in declared():
-        raise InputError(f"there is no relation {view!r}", hint=relation_hint(view))
+        is_place = Path(view).exists()
+        every = "the relations of every dataset are the same: `headswap views` lists them"
+        raise InputError(
+            f"there is no relation {view!r}", hint=every if is_place else relation_hint(view)
+        )
     if as_json:
         chosen = [relations()[view]] if view is not None else relations().values()
         print(json.dumps([asdict(relation) for relation in chosen]))

@@ -103,8 +103,8 @@ def test_unknown_fields_are_counted(write) -> None:
 
 
 REFUSED: dict[str, tuple[str, str | bytes, str]] = {
-    "empty": ("a.jsonl", "", "variants found: none at all"),
-    "empty text": ("a.txt", "\n \n", "variants found: none at all"),
+    "empty": ("a.jsonl", "", "has no prompt"),
+    "empty text": ("a.txt", "\n \n", "has no prompt"),
     "invalid UTF-8": ("a.jsonl", b'{"a": "\xff"}', r"line 1: not valid UTF-8 \(byte 7\)"),
     "UTF-16": ("a.txt", "hello".encode("utf-16"), "line 1: not valid UTF-8"),
     "lone surrogate": ("a.jsonl", r'{"text": "a\ud800"}', "half a character"),
@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
     "CSV too short": ("a.csv", "text,variant\nonly one\n", "line 2: not as many fields"),
     "CSV too long": ("a.csv", "text\na,b\n", "line 2: not as many fields"),
     "CSV open quote": ("a.csv", 'text\n"abc', r"line \d: not CSV"),
-    "CSV header only": ("a.csv", "text\n", "none at all"),
+    "CSV header only": ("a.csv", "text\n", "has no prompt"),
     "no Parquet": ("a.parquet", b"PAR1", "no readable Parquet"),
 }
 

@@ -77,6 +77,13 @@ const askEngine = (() => {
     await engine.run(`create or replace view "${name}" as select * from made."${name}"`);
   }
 
+  // DuckDB's message, and why the page lacks the relation that it misses.
+  function explained(error) {
+    const [, name] = error.message.match(/Table with name (\w+) does not exist/) ?? [];
+    const reason = known.get(name)?.absent;
+    return reason ? new Error(`${error.message}\n${name} is not in this page: ${reason}.`) : error;
+  }
+
   async function answer(sql, tell) {
     running ??= start(tell).catch((error) => {
       running = null;
@@ -123,7 +130,10 @@ const askEngine = (() => {
     const stopped = new Promise((_, reject) => {
       cancel = () => reject(new Error(STOPPED));
     });
-    return Promise.race([answer(sql, tell), stopped]);
+    const answered = answer(sql, tell).catch((error) => {
+      throw explained(error);
+    });
+    return Promise.race([answered, stopped]);
   }
 
   // Ends the question, and with it the engine: it has one thread, which listens to nothing else.

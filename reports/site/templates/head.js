@@ -228,7 +228,7 @@
     for (const layer of made.layer) layer.encoding.y.scale.domain = [0, limit];
     const value = heads.length > 1 ? cosine(...heads) : undefined;
     const links = heads.flatMap((head) => [" and ", atlas.link(...head)]).slice(1);
-    made.title = [...links, value === undefined ? "" : `: cosine ${value.toFixed(4)}`];
+    made.title = [...links, value === undefined ? "" : `: cosine of two ${atlas.compared} ${value.toFixed(4)}`];
     return made;
   }
 

@@ -89,6 +89,18 @@ def test_wrong_question_gives_the_message_of_duckdb_in_place(
     assert_quiet(tab)
 
 
+def test_question_of_what_the_page_lacks_says_why(open_page: Open, small_page: Path) -> None:
+    tab = open_page(small_page)
+    ask(tab, "select count(*) from ablation_ranking")
+    message = text(tab, "ask-error")
+    assert "Table with name ablation_ranking does not exist" in message
+    assert message.endswith(
+        "ablation_ranking is not in this page: the dataset has no ablation_effects; "
+        "headswap ablate makes them."
+    )
+    assert_quiet(tab)
+
+
 def test_question_without_end_can_be_stopped(open_page: Open, small_page: Path) -> None:
     tab = open_page(small_page)
     ask(tab, "select 1 as one")

@@ -249,6 +249,15 @@ def test_links_of_a_head_follow_the_choice(browser: Browser, site: Path, session
         for row in rows_of(session, page, "head-matches-sql")
     ]
 
+    # The head beside it is not among the best matches: then no cosine is known.
+    page.evaluate("address.set({beside: null})")
+    page.wait_for("document.getElementById('head_profile-caption').textContent.includes('cosine')")
+    best = rows_of(session, page, "head-matches-sql")[0]
+    assert text(page, "head_profile-caption") == (
+        f"adhd L1H2 and standard {index(best, '_b')}: "
+        f"cosine of two heads' contents {best['value']:.4f}"
+    )
+
     sentences = text(page, "head-effects")
     (effect,) = rows_of(session, page, "head-effects-sql")
     assert (effect["layer"], effect["head"]) == (1, 2)

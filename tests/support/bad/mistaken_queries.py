@@ -23,6 +23,11 @@ def _sql(query: str, *options: str) -> tuple[str, ...]:
 
 
 QUERIES = {
+    "query without quotes": Mistake(
+        ("sql", "demo/dataset", "select", "layer", "from", "heads"),
+        2,
+        "headswap: got unexpected words: layer from heads\nHint: write the query in quotes\n",
+    ),
     "misspelt option": Mistake(
         _sql("select 1", "--row=3"),
         2,

@@ -116,15 +116,44 @@ MISTAKES = {
     "claim without its option": Mistake(
         ("claims", "demo/dataset", "standard:L1H2 ~ adhd:L0H1 best match"),
         2,
-        "headswap: 'standard:L1H2 ~ adhd:L0H1 best match' is no option and no dataset\n"
-        'Hint: did you mean --claim "standard:L1H2 ~ adhd:L0H1 best match"?\n',
+        "headswap: got unexpected words: standard:L1H2 ~ adhd:L0H1 best match\n"
+        'Hint: did you mean --claim "standard:L1H2 ~ adhd:L0H1 best match"\n',
     ),
     "report inside the dataset": Mistake(
         ("report", "demo/dataset", "--out", "demo/dataset/report"),
         2,
-        "headswap: demo/dataset/report is inside the dataset demo/dataset, which holds only what "
-        "it names\n"
-        "Hint: give a folder beside it, for instance --out demo/report\n",
+        "headswap: demo/dataset/report is inside the dataset demo/dataset\n"
+        "Hint: a dataset holds nothing but its own files: give a folder outside it\n",
+    ),
+    "dataset inside a dataset": Mistake(
+        ("ingest", "--model", "standard=demo:standard-1", "--out", "demo/dataset/new"),
+        2,
+        "headswap: demo/dataset/new is inside the dataset demo/dataset\n"
+        "Hint: a dataset holds nothing but its own files: give a folder outside it\n",
+    ),
+    "two heads for a claim": Mistake(
+        ("claims", "demo/dataset", "standard:L1H2", "adhd:L0H1"),
+        2,
+        "headswap: got unexpected words: standard:L1H2 adhd:L0H1\n"
+        'Hint: write a claim as in --claim "standard:L3H0 ~ adhd:L3H5 best match"\n',
+    ),
+    "head without its option": Mistake(
+        ("figure", "demo/dataset", "pattern", "standard:L1H2", "-o", "x.svg"),
+        2,
+        "headswap: got unexpected words: standard:L1H2\nHint: did you mean --head standard:L1H2?\n",
+    ),
+    "demo model without its prefix": Mistake(
+        ("look", "adhd", "Hello there", "-o", "x.svg"),
+        2,
+        "headswap: model 'adhd': adhd is not a folder or a bundle file\n"
+        "Hint: did you mean demo:adhd? SOURCE is a local folder, a bundle file, "
+        "ORG/NAME[@REVISION] on the hub, demo:NAME, or untrained:SOURCE\n",
+    ),
+    "dataset to list the views of": Mistake(
+        ("views", "demo/dataset"),
+        2,
+        "headswap: there is no relation 'demo/dataset'\n"
+        "Hint: the relations of every dataset are the same: `headswap views` lists them\n",
     ),
     "score of another figure": Mistake(
         ("figure", "demo/dataset", "profiles", "--score", "induction", "-o", "x.svg"),
