@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import filecmp
+import gzip
 import re
 import shutil
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
 import pytest
 
 import headswap
+from tests.support.engines import differences
 from tests.support.running import Run
 
+ROWS = re.compile(r'id="ask-rows">([^<]*)<')
 QUERY = "select model, layer, count(*) from heads group by all order by model, layer"
 
 
@@ -125,4 +131,20 @@ def test_the_pages_are_duckdbs(
     names = sorted(path.name for path in folders[0].iterdir())
     assert names == sorted(path.name for path in folders[1].iterdir())
     _, unlike, errors = filecmp.cmpfiles(folders[0], folders[1], names, shallow=False)
-    assert (unlike, errors) == ([], [])
+    # It alone holds numbers as they are, not rounded, and engines add up in other orders.
+    assert (set(unlike) - {"ask.html"}, errors) == (set(), [])
+    pages = [(folder / "ask.html").read_text(encoding="utf-8") for folder in folders]
+    assert ROWS.sub("", pages[0]) == ROWS.sub("", pages[1])
+    tables = [tables_of(page, tmp_path / "rows.duckdb") for page in pages]
+    assert tables[0].keys() == tables[1].keys() >= {"migration_map", "match_tests"}
+    unlike_tables = {name: differences(table, tables[1][name]) for name, table in tables[0].items()}
+    assert {name: lines for name, lines in unlike_tables.items() if lines} == {}
+
+
+def tables_of(page: str, file: Path) -> dict[str, pa.Table]:
+    """The tables that a page Ask holds; file: where they are unpacked."""
+    (packed,) = ROWS.findall(page)
+    file.write_bytes(gzip.decompress(base64.b64decode(packed)))
+    with duckdb.connect(str(file), read_only=True) as held:
+        names = [name for (name,) in held.execute("show tables").fetchall()]
+        return {name: held.table(name).to_arrow_table() for name in names}
