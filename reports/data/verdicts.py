@@ -77,13 +77,15 @@ def same_index_sentence(verdict: Verdict) -> str:
     """Whether heads of the same index are alike, without a full stop."""
     if verdict.same_index_p is None:
         return "Not asked: the two models differ in layers or heads, or nothing could be tested"
-    found = (
-        f"{verdict.n_same_index} of {verdict.n_heads} heads have the most alike head of their "
-        f"layer at the same index ({p_text(verdict.same_index_p)})"
-    )
+    p = p_text(verdict.same_index_p)
+    # The test is of how alike they are; how many are the most alike only illustrates it.
+    count = f"{verdict.n_same_index} of {verdict.n_heads} are the most alike of their layer"
     if verdict.same_index_p <= verdict.level:
-        return f"More often than chance: {found}, as where models start from the same weights"
-    return f"No more often than by chance: {found}"
+        return (
+            f"Heads of the same index are more alike than by chance ({p}), as where models start "
+            f"from the same weights; {count}"
+        )
+    return f"Heads of the same index are no more alike than by chance ({p}); {count}"
 
 
 def p_text(value: float) -> str:
