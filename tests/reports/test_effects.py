@@ -18,7 +18,7 @@ from reports.data.queries import read_reference
 from reports.site.pages import write_report
 from sql.session import Session, open_session
 from tests.support.page_text import text_of
-from tests.support.pages.looks import CUT, LINKED, UNLINKED, in_each_look
+from tests.support.reports.looks import CUT, LINKED, UNLINKED, in_each_look
 from tests.support.services.browser import AXE, Browser, Page
 
 

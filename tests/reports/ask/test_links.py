@@ -14,7 +14,7 @@ from reports.site.links import Links
 from reports.site.pages import write_report
 from sql.session import Session, open_session
 from tests.reports.ask.conftest import ANSWERED, shown_rows, text
-from tests.support.pages.beside import index
+from tests.support.reports.beside import index
 from tests.support.services.browser import CHARTS_DRAWN, Browser, Page
 
 # The folder of a report, the same in one file, and the session that it was written from.

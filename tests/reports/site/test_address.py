@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.support.pages.looks import WIDE, in_each_look
+from tests.support.reports.looks import WIDE, in_each_look
 from tests.support.services.browser import Browser
 
 LISTEN = "window.heard = []; address.on(['score'], () => heard.push(address.get('score'))); true"

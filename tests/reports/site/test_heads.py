@@ -12,7 +12,7 @@ import pytest
 
 from reports.site.pages import write_report
 from sql.session import Session, open_session
-from tests.support.pages.looks import WIDE, in_each_look
+from tests.support.reports.looks import WIDE, in_each_look
 from tests.support.services.browser import Browser, Page
 from tests.support.synthetic import SyntheticModel, write_synthetic_dataset
 

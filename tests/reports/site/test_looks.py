@@ -9,7 +9,7 @@ import pytest
 
 from reports.site.rendering import MENU
 from sql.session import Session
-from tests.support.pages.looks import CUT, LINKED, UNLINKED, in_each_look
+from tests.support.reports.looks import CUT, LINKED, UNLINKED, in_each_look
 
 # The dataset has no effects; `test_effects` is about their page.
 PAGES = [name for name in MENU if name != "effects"]

@@ -14,10 +14,10 @@ from reports.site.pages import write_report
 from sql.access.limits import SANDBOX
 from sql.parameters import Parameters
 from sql.session import Session, open_session
-from tests.support.pages.beside import Beside
-from tests.support.pages.chart_checks import CHARTS
-from tests.support.pages.links import QueryLink, parsed, query_links
-from tests.support.pages.text_checks import TEXTS
+from tests.support.reports.beside import Beside
+from tests.support.reports.chart_checks import CHARTS
+from tests.support.reports.links import QueryLink, parsed, query_links
+from tests.support.reports.text_checks import TEXTS
 from tests.support.synthetic import PROMPTS, SyntheticModel, write_synthetic_dataset
 
 # Drawn by scripts: test_followed_links holds these against what the page shows.

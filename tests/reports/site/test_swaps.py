@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sql.session import Session
-from tests.support.pages.looks import in_each_look
+from tests.support.reports.looks import in_each_look
 from tests.support.services.browser import CHARTS_DRAWN
 
 CHOSEN = """[...document.querySelectorAll(".linked:not([hidden]) .chart")]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from reports.data.verdicts import p_text
-from tests.support.pages.beside import Beside, Rows, close, counts, index
-from tests.support.pages.links import numbers, rows_of, text, with_id
+from tests.support.reports.beside import Beside, Rows, close, counts, index
+from tests.support.reports.links import numbers, rows_of, text, with_id
 
 
 def prompt_counts(beside: Beside) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from reports.data.verdicts import p_text
-from tests.support.pages.beside import Beside, close, counts, dot, index
-from tests.support.pages.links import numbers, rows_of, spec, text
+from tests.support.reports.beside import Beside, close, counts, dot, index
+from tests.support.reports.links import numbers, rows_of, spec, text
 
 
 def profile(beside: Beside) -> None:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from tests.support.pages.links import QueryLink, numbers, rows_of, text
+from tests.support.reports.links import QueryLink, numbers, rows_of, text
 
 Rows = list[dict[str, Any]]
 
