@@ -80,7 +80,7 @@ def opened(browser: Browser, site: Path) -> Iterator[Any]:
         browser.close(page)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def remembered() -> Run:
     """A run as a study remembers it."""
     return RUN

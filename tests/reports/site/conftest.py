@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reports.site.pages import write_report
+from reports.study.runs import Run, append_run
 from sql.parameters import Parameters
 from sql.session import Session, open_session
 from tests.support.services.browser import Browser, Page
@@ -29,8 +31,13 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
 
 
 @pytest.fixture(scope="package")
-def three_site(three: Session, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(three, tmp_path_factory.mktemp("chosen")).parent
+def three_site(three: Session, remembered: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their pages, after two runs of which the second changed a verdict."""
+    out = tmp_path_factory.mktemp("chosen")
+    (pair,) = remembered.pairs
+    for run in (remembered, replace(remembered, pairs=(replace(pair, holds=False),))):
+        append_run(out, run)
+    return write_report(three, out).parent
 
 
 @pytest.fixture

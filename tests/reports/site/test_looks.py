@@ -37,7 +37,7 @@ def test_every_head_that_is_named_is_a_link(
         for row in three.rows("select distinct model, layer, head from profiles")
     }
     assert set(links) <= heads
-    assert bool(links) == (name not in {"data", "prompts", "history"})
+    assert bool(links) == (name not in {"data", "prompts"})
 
 
 @in_each_look
