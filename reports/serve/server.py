@@ -159,7 +159,12 @@ class Server:
         origin = request.headers.get("origin")
         if origin is not None and origin != f"{request.url.scheme}://{request.headers['host']}":
             raise HTTPException(403, "this is not for pages of other sites")
-        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        # A link that a person follows may stand anywhere.
+        is_followed = (
+            request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+        )
+        comes_from = request.headers.get("sec-fetch-site", "none")
+        if comes_from not in ("none", "same-origin") and not is_followed:
             raise HTTPException(403, "this is not for pages of other sites")
 
     async def _first(self, request: Request) -> Response:

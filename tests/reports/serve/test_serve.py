@@ -139,7 +139,18 @@ OTHERS = {
     "another port": ("/{t}/query", "POST", HEADERS | {"Origin": "http://127.0.0.1:1"}, 403),
     "a file": ("/{t}/query", "POST", HEADERS | {"Origin": "null"}, 403),
     "a form": ("/{t}/query", "POST", {"Content-Type": "text/plain"}, 415),
-    "a link of another site": ("/{t}/index.html", "GET", {"Sec-Fetch-Site": "cross-site"}, 403),
+    "a picture of another site": (
+        "/{t}/index.html",
+        "GET",
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        403,
+    ),
+    "a form of another site": (
+        "/{t}/query",
+        "POST",
+        HEADERS | {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"},
+        403,
+    ),
     "a name that leads here": ("/{t}/index.html", "GET", {"Host": "evil.example"}, 403),
     "question by a name": ("/{t}/query", "POST", HEADERS | {"Host": "evil.example"}, 403),
     "question in an address": ("/{t}/query?sql=select+1", "GET", {}, 405),
@@ -174,6 +185,11 @@ def test_nobody_else_is_answered(name: str, served: Served):
 def test_what_is_no_question_is_refused(body: str, expected: int, served: Served):
     headers = question("", served.host)[1]
     assert served.request("/{t}/query", "POST", body, headers)[0] == expected
+
+
+def test_link_that_a_person_follows_opens_the_page(served: Served):
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert served.request("/{t}/index.html", headers=headers)[0] == 200
 
 
 def test_every_answer_keeps_other_sites_out(served: Served):
