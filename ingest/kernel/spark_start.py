@@ -25,6 +25,11 @@ _PACKAGES = ("pyspark", "sqlglot")
 _SETTINGS = {
     "spark.app.name": "headswap",
     "spark.ui.showConsoleProgress": "false",
+    # A query that was stopped gives its cores back: one deep in a join does not hear of it, so that
+    # its executor is ended, and the cluster starts another.
+    "spark.task.reaper.enabled": "true",
+    "spark.task.reaper.pollingInterval": "1s",
+    "spark.task.reaper.killTimeout": "5s",
 }
 
 

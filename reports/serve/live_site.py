@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from reports.ask.page import ServedQuestions
@@ -13,21 +15,25 @@ from reports.site.pages import write_report
 from sql.session import open_session
 
 
-class LiveSite:
-    """The pages in a folder of this program's own, which goes with it."""
+@contextmanager
+def live_site(asking: Asking) -> Iterator[LiveSite]:
+    """Yields the pages, in a folder of this program's own, which goes with them.
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
-        self._folder = tempfile.TemporaryDirectory(prefix="headswap-serve-")
+    Raises: DatasetError, InputError, HeadswapError where they cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="headswap-serve-") as folder:
+        site = LiveSite(asking, Path(folder))
+        site.write()
+        yield site
+
+
+class LiveSite:
+    """The pages of a dataset in a folder."""
+
+    def __init__(self, asking: Asking, folder: Path) -> None:
+        self._asking, self._folder = asking, folder
         self._lock = threading.Lock()
         self._written_of: str | None = None
-
-    def __enter__(self) -> LiveSite:
-        self.write()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
 
     def page(self, name: str) -> str | None:
         """The text of a page, None where the dataset has none of this name.
@@ -36,7 +42,7 @@ class LiveSite:
         """
         with self._lock:
             self.write()
-            path = Path(self._folder.name) / f"{name}.html"
+            path = self._folder / f"{name}.html"
             return path.read_text(encoding="utf-8") if path.is_file() else None
 
     def write(self) -> None:
@@ -48,7 +54,7 @@ class LiveSite:
             now = session.dataset.manifest.sha256()
             if now == self._written_of:
                 return
-            write_report(session, Path(self._folder.name), questions=ServedQuestions(asking.limits))
+            write_report(session, self._folder, questions=ServedQuestions(asking.limits))
         if self._written_of is not None:
             print("the dataset has changed: its pages were written anew", file=sys.stderr)
         self._written_of = now

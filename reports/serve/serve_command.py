@@ -50,11 +50,11 @@ def command(
     import webbrowser
 
     from reports.serve.answer import Asking
-    from reports.serve.live_site import LiveSite
+    from reports.serve.live_site import live_site
     from reports.serve.server import Server, address_of, is_loopback, listening, new_token, serve
 
     asking, token = Asking(dataset, parameters, limits), new_token()
-    with listening(host, port) as opened, LiveSite(asking) as site:
+    with listening(host, port) as opened, live_site(asking) as site:
         address = f"{address_of(host, opened)}/{token}/index.html"
         print(json.dumps({"address": address}) if as_json else address, flush=True)
         if not is_loopback(host):

@@ -361,7 +361,7 @@ def test_rows_that_contradict_each_other_are_refused(
         (["first"], "merged", "one dataset alone"),
         (["first", "first"], "merged", "is named twice"),
         (["first", "second"], "first", "exists already"),
-        (["first", "second"], "second/merged", "lies in"),
+        (["first", "second"], "second/merged", "is inside the dataset"),
         (["first", "nothing"], "merged", "is not a folder"),
     ],
 )

@@ -55,7 +55,8 @@ def is_java(pid: int) -> bool:
 def test_the_cluster_ends_with_the_process_that_started_it(tmp_path: Path):
     words = [sys.executable, "-c", HOLD, str(tmp_path / "cluster")]
     (tmp_path / "cluster").mkdir()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout
         pids = [int(pid) for pid in process.stdout.readline().split()]
         assert len(pids) == 2

@@ -109,8 +109,8 @@ def test_a_refused_query_leaves_nothing_behind(run: Run, dataset: Path) -> None:
     ("address", "copy"),
     [
         ("s3://bucket/study", "`aws s3 sync s3://bucket/study study`"),
-        ("hf://datasets/org/name", "`headswap pull`"),
-        ("https://example.org/study", "copy its folder"),
+        ("hf://datasets/org/name", "`headswap pull org/name`"),
+        ("https://example.org/study", "copy the whole folder"),
     ],
 )
 def test_a_dataset_afar_is_refused_before_any_of_it_is_read(address, copy, run: Run) -> None:

@@ -44,6 +44,14 @@ STATISTICS = {
         "a:L0H0 ~ b:L0H1 best match 0.5",
     ],
 }
+SERVING = [
+    "--port=x",
+    "--port=-1",
+    "--host=192.0.2.1",
+    "--timeout=0",
+    "--memory-limit=much",
+    "more",
+]
 QUERIES = [
     "",
     ";",
@@ -341,6 +349,8 @@ def _cases() -> Iterator[list[str]]:
     yield from (["views", name] for name in ("nothing", "", "Profiles", "profiles.sql"))
     yield from (["export", f"{{t}}/{name}"] for name in DATASETS)
     yield from ([["export"], ["export", "{t}/nothing"], ["export", "{d}", "more"]])
+    yield from (["serve", f"{{t}}/{name}"] for name in DATASETS)
+    yield from (["serve", "{d}", option] for option in SERVING)
     yield from (["schedule", *words.split()] for words in requests.SCHEDULES)
     yield ["init", "{t}/study-0.toml"]
     yield ["init", "{t}/empty.txt/study.toml"]
