@@ -44,6 +44,7 @@ def test_two_untrained_models_have_nothing_beyond_chance(run: Run, tmp_path: Pat
     assert title in page
     assert "None of 12 heads of one has a counterpart in two beyond chance" in page
     assert "Heads of the same index are no more alike than by chance" in page
+    assert "the more it misses (here 12)." in page
     swaps = (tmp_path / "pages" / "swaps.html").read_text(encoding="utf-8")
     assert ">None of 12 heads of one has a counterpart in two beyond chance" in swaps
 
