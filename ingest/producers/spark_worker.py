@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from contextlib import chdir
 
 from ingest.kernel.errors import HeadswapError
 from ingest.producers.on_spark import Job, Made
@@ -18,7 +19,7 @@ def make(job: Job) -> Made:
     worker = f"{socket.gethostname()}, process {os.getpid()}"
     stem = job.path.removesuffix(".parquet")
     try:
-        os.chdir(job.folder)
-        return Made(worker, job.file(f"{stem}.{uuid.uuid4().hex}.parquet"))
+        with chdir(job.folder):
+            return Made(worker, job.file(f"{stem}.{uuid.uuid4().hex}.parquet"))
     except (HeadswapError, OSError) as error:
         return Made(worker, message=str(error), hint=getattr(error, "hint", None))

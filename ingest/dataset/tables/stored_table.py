@@ -77,6 +77,7 @@ class StoredTable:
     def path(self, number: int, owner: str | None = None) -> str:
         """The path of a file below the dataset; number: how many the table, or the model, has.
 
+        >>> from ingest.dataset.relations import STORED_TABLES
         >>> STORED_TABLES["tokens"].path(0), STORED_TABLES["tokens"].path(1)
         ('tokens.parquet', 'tokens-2.parquet')
         >>> STORED_TABLES["attention"].path(0, "adhd")

@@ -16,7 +16,13 @@ from ingest.dataset.manifest import read_manifest
 from tests.support.services.spark_cluster import SparkCluster
 
 
-@pytest.mark.parametrize("home", [None, "org/demo"], ids=["in the folder", "on a copy"])
+@pytest.mark.parametrize(
+    "home",
+    [
+        pytest.param(None, id="in the folder", marks=pytest.mark.slow),
+        pytest.param("org/demo", id="on a copy"),
+    ],
+)
 def test_the_code_for_spark_prints_the_means(
     home, demo_dataset: Path, spark_cluster: SparkCluster, tmp_path: Path
 ) -> None:

@@ -56,10 +56,10 @@ def test_what_duckdb_has_kept_is_asked_of_spark(
     assert (outcome.code, outcome.out) == (0, expected.out), outcome.err
 
 
-def test_a_claim_holds_as_on_duckdb(
-    demo_dataset: Path, spark_master: str, run: Run, tmp_path: Path
-) -> None:
-    words = ["claims", demo_dataset, "--claim=standard:L3H5 ~ adhd:L1H1 above same index"]
+def test_a_claim_holds_as_on_duckdb(spark_master: str, run: Run, tmp_path: Path) -> None:
+    models = [SyntheticModel("a", seed=1), SyntheticModel("b", seed=2)]
+    dataset = write_synthetic_dataset(tmp_path / "dataset", models)
+    words = ["claims", dataset, "--claim=a:L1H1 ~ b:L0H2 above same index"]
     expected = run(*words)
     outcome = run(*words, *on_spark(spark_master, tmp_path))
     assert (outcome.code, outcome.out) == (expected.code, expected.out)
