@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.kernel.errors import HeadswapError, InputError
+from ingest.kernel.errors import HeadswapError
 from sql.access.confine import GRACE_SECONDS, bound_memory, out_of_memory
 from sql.access.limits import Limits
 
@@ -124,10 +124,7 @@ def _result(asking: Asking, sql: str) -> bytes:
         "is_cut": len(rows) > n_rows,
         "seconds": time.perf_counter() - began,
     }
-    try:
-        return json.dumps(result, allow_nan=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"the result is no text: {error}") from error
+    return json.dumps(result, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _columns(relation: duckdb.DuckDBPyRelation) -> list[dict[str, str]]:

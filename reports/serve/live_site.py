@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ingest.dataset.manifest import read_manifest
 from reports.ask.page import ServedQuestions
 from reports.serve.answer import Asking
 from reports.site.pages import write_report
@@ -33,6 +34,8 @@ class LiveSite:
     def __init__(self, asking: Asking, folder: Path) -> None:
         self._asking, self._folder = asking, folder
         self._lock = threading.Lock()
+        self._is_written = False
+        # The manifest's checksum; None of what lies elsewhere, as that is pinned to a revision.
         self._written_of: str | None = None
 
     def page(self, name: str) -> str | None:
@@ -48,13 +51,11 @@ class LiveSite:
     def write(self) -> None:
         """Writes the pages unless they are of the dataset as it is."""
         asking = self._asking
-        if self._written_of is not None and isinstance(asking.place, str):
-            return  # what lies elsewhere is pinned to a revision
+        now = None if isinstance(asking.place, str) else read_manifest(asking.place).sha256()
+        if self._is_written and now == self._written_of:
+            return
         with open_session(asking.place, asking.parameters) as session:
-            now = session.dataset.manifest.sha256()
-            if now == self._written_of:
-                return
             write_report(session, self._folder, questions=ServedQuestions(asking.limits))
-        if self._written_of is not None:
+        if self._is_written:
             print("the dataset has changed: its pages were written anew", file=sys.stderr)
-        self._written_of = now
+        self._is_written, self._written_of = True, now

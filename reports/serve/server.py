@@ -70,14 +70,15 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.create_server((host, port), family=family) as opened:
-            yield opened
+        opened = socket.create_server((host, port), family=family)
     except OSError as error:
         raise InputError(
             f"cannot listen on {host}, port {port}: {error.strerror}",
             hint="choose another --port, or none for one that is free; --host is an address of "
             "this machine",
         ) from error
+    with opened:
+        yield opened
 
 
 def address_of(host: str, opened: socket.socket) -> str:
