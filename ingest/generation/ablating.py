@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ingest.ablation.controls import Controls, other_prompts
 from ingest.ablation.options import RESAMPLE
 from ingest.ablation.replay import Replay
 from ingest.generation.ablated import Condition
+from ingest.kernel.errors import HeadswapError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,22 +103,37 @@ class Intervention:
     ) -> None:
         self._model, self._given = model, given
         self._values = dict(same)
+        self._n_forwards = 0
+        self._n_replaced: Counter[int] = Counter()  # by layer
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Within, the model runs with the heads ablated."""
+        """Within, the model runs with the heads ablated.
+
+        Raises: HeadswapError where it ran past an output matrix that they write through.
+        """
         heads: dict[int, list[int]] = {}
         for layer, head in (*self._values, *self._given):
             heads.setdefault(layer, []).append(head)
-        hooks: list[tuple[str, Callable[..., torch.Tensor]]] = [
-            (f"blocks.{layer}.attn.o.hook_in", partial(self._replace, layer=layer, heads=found))
-            for layer, found in heads.items()
-        ]
-        with self._model.bridge.hooks(fwd_hooks=hooks):
+        bridge: Any = self._model.bridge
+        with ExitStack() as stack:
+            for layer, found in heads.items():
+                # Reads what the heads mix, one behind the other; it is not a module of the bridge.
+                output_matrix = bridge.blocks[layer].attn.o.original_component
+                replace = partial(self._replace, layer=layer, heads=found)
+                stack.callback(output_matrix.register_forward_pre_hook(replace).remove)
             yield
+        for layer in heads:
+            if self._n_replaced[layer] != self._n_forwards:
+                raise HeadswapError(
+                    f"model {self._model.name!r} ran its layer {layer} without a call of the "
+                    "matrix that its heads write through",
+                    hint="its architecture cannot generate without heads",
+                )
 
     def at(self, prompt_keys: Sequence[str], positions: torch.Tensor) -> None:
         """Says which texts run next: of each the key of its prompt, and `[text, position]`."""
+        self._n_forwards += 1
         for place, given in self._given.items():
             rows = []
             for key, where in zip(prompt_keys, positions, strict=True):
@@ -125,10 +142,13 @@ class Intervention:
             self._values[place] = torch.stack(rows)
 
     def _replace(
-        self, mixed: torch.Tensor, hook: Any, layer: int, heads: Sequence[int]
-    ) -> torch.Tensor:
+        self, module: Any, inputs: tuple[torch.Tensor], layer: int, heads: Sequence[int]
+    ) -> tuple[torch.Tensor]:
         """A hook that puts values in place of what some heads mix."""
-        changed = mixed.clone()  # [text, position, head, d_head]
+        (mixed,) = inputs
+        self._n_replaced[layer] += 1
+        changed = mixed.clone()
+        by_head = changed.unflatten(-1, (self._model.n_heads, -1))  # [text, position, head, d_head]
         for head in heads:
-            changed[:, :, head] = self._values[layer, head]
-        return changed
+            by_head[:, :, head] = self._values[layer, head]
+        return (changed,)

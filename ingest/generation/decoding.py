@@ -21,6 +21,7 @@ from transformers import DynamicCache
 from ingest.generation.ablating import Intervention
 from ingest.generation.draws import chosen_token, noise_of
 from ingest.kernel.errors import HeadswapError, InputError
+from ingest.models.plain import plain_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,7 +111,12 @@ class Decoder:
         Raises: HeadswapError where the batch's arithmetic is too far from that of a text alone.
         """
         done: dict[int, Generated] = {}
-        with torch.inference_mode(), _few_threads(self._model), self._intervention.running():
+        with (
+            torch.inference_mode(),
+            _few_threads(self._model),
+            self._intervention.running(),
+            plain_network(self._model),
+        ):
             for start in range(0, len(jobs), self._batch_size):
                 batch = list(enumerate(jobs))[start : start + self._batch_size]
                 for number, text in self._generate_batch(batch):

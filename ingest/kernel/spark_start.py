@@ -10,6 +10,8 @@ import socket
 import tempfile
 import threading
 import warnings
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +82,12 @@ def start_spark(master: str | None) -> tuple[Any, Callable[[], None]]:
     if master is not None and master.startswith(_STANDALONE):
         _check_answers(master)
     context = _started(master)
-    return SparkSession(context), context.stop
+    return SparkSession(context), partial(_stop, context)
+
+
+def _stop(context: Any) -> None:
+    with suppress(OSError):  # its Java process has died
+        context.stop()
 
 
 def _check_answers(master: str) -> None:

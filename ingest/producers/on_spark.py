@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from ingest.dataset.manifest import FileEntry
 from ingest.kernel.errors import HeadswapError
 from ingest.kernel.files import writing_to
 
-# Jobs in flight for each slot of the cluster: while one ends, the next waits there already.
-_JOBS_A_SLOT = 2
+# Jobs in flight. Spark queues what it has no slot for, and says too late how many slots there are.
+_MOST_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,11 @@ class Cluster:
         """
         if not jobs:
             return
-        context = self._started()
-        n_slots = max(int(context.defaultParallelism), 1) * _JOBS_A_SLOT
+        context, group = self._started(), uuid.uuid4().hex
         workers = set()
-        pool = ThreadPoolExecutor(n_slots)
+        pool = ThreadPoolExecutor(min(len(jobs), _MOST_AT_ONCE))
         try:
-            futures = {pool.submit(_run, context, job): job for job in jobs}
+            futures = {pool.submit(_run, context, group, job): job for job in jobs}
             for future in as_completed(futures):
                 made, job = future.result(), futures[future]
                 if made.entry is None:
@@ -97,7 +97,8 @@ class Cluster:
                 yield _put_in_place(Path(job.out), made.entry, job.path)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            context.cancelAllJobs()
+            with suppress(*_gone()):  # a Java process that has died has nothing to cancel
+                context.cancelJobGroup(group)
             raise
         pool.shutdown()
         print(f"{model}: {len(jobs)} files made by {len(workers)} workers", file=sys.stderr)
@@ -114,29 +115,42 @@ class Cluster:
         return self._context
 
 
-def _run(context: Any, job: Job) -> Made:
-    """Has one job done, as often as Spark tries it.
+def _run(context: Any, group: str, job: Job) -> Made:
+    """Has one job done, as often as Spark tries it. group: of the jobs that are cancelled together.
 
     Raises: HeadswapError where Spark gives up.
     """
-    from py4j.protocol import Py4JError
-
     from ingest.producers.spark_worker import make
 
     try:
+        context.setJobGroup(group, job.path)  # of this thread
         (made,) = context.parallelize([job], 1).map(make).collect()
-    except Py4JError as error:
-        java = getattr(error, "java_exception", None)
-        lines = str(java.getMessage() if java is not None else error).strip().splitlines()
-        reasons = [line for line in lines if "Error" in line or "Exception" in line] or lines
+    except _gone() as error:
         raise HeadswapError(
-            f"Spark could not make {job.path}: {' '.join(reasons[-1].split())}",
+            f"Spark could not make {job.path}: {_reason(error)}",
             hint="run the same command again, it goes on where it stopped; the executors' logs "
             "say more",
         ) from error
     else:
         found: Made = made
         return found
+
+
+def _gone() -> tuple[type[Exception], ...]:
+    """What a call of Spark raises: that of a job that failed, or of a Java process that died."""
+    from py4j.protocol import Py4JError
+
+    return Py4JError, OSError
+
+
+def _reason(error: Exception) -> str:
+    """The last line that names an error, of those of Python's that stand in Java's message."""
+    java = getattr(error, "java_exception", None)
+    text = str(java.getMessage() if java is not None else error)
+    lines = [line.strip() for line in text.splitlines()]
+    said = [line for line in lines if line and not line.startswith(("at ", "Driver stacktrace"))]
+    named = [line for line in said if "Error" in line or "Exception" in line]
+    return " ".join((named or said or [type(error).__name__])[-1].split())
 
 
 def _put_in_place(out: Path, attempt: FileEntry, path: str) -> FileEntry:

@@ -29,7 +29,7 @@ from ingest.kernel.files import sha256_of, write_files_aside, write_text_aside, 
 from ingest.kernel.hub import COMMIT, HubId, explained
 from ingest.kernel.progress import Progress
 from ingest.kernel.typed import decode_json
-from ingest.transfer.combine.extract import chosen_of, layers_text, left_out_lines
+from ingest.transfer.combine.extract import chosen_of, is_in, layers_text, left_out_lines
 from ingest.transfer.layers import LayerCut, stored_layers, with_layers
 from ingest.transfer.pull import Pulled, Wanted
 
@@ -301,8 +301,6 @@ def _cut(manifest: Manifest, out: Path) -> Manifest:
 
 def _cut_file(out: Path, table: str, entry: FileEntry, kept: dict[str, list[str]]) -> FileEntry:
     """One file without the rows of others; its entry as it is where there are none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from ingest.dataset.writer import write_table
@@ -312,7 +310,7 @@ def _cut_file(out: Path, table: str, entry: FileEntry, kept: dict[str, list[str]
     rows = pq.read_table(place / entry.path)
     chosen = rows
     for column, values in kept.items():
-        chosen = chosen.filter(pc.is_in(chosen[column], value_set=pa.array(values)))
+        chosen = chosen.filter(is_in(chosen[column], values))
     if len(chosen) == len(rows):
         return entry
     return write_table(aside, entry.path, table, chosen.to_pylist(), entry.owner)

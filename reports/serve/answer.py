@@ -64,6 +64,7 @@ class Answering:
             target=_answer, args=(asking, sql, writing), daemon=True
         )
         self._process.start()
+        self._is_ended = False
         writing.close()
 
     def wait(self) -> bytes:
@@ -77,18 +78,30 @@ class Answering:
             if not self._reading.poll(patience):
                 raise HeadswapError(f"the question was stopped after {self._seconds:g} s")
             made: bytes | HeadswapError = self._reading.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the latter in the middle of an answer
             self._process.join()
-            raise out_of_memory() from None
+            raise self._why_none() from None
         finally:
-            self.end()
+            self._process.kill()
         if isinstance(made, HeadswapError):
             raise made
         return made
 
     def end(self) -> None:
         """Ends the process, whatever it does."""
+        self._is_ended = True
         self._process.kill()
+
+    def _why_none(self) -> HeadswapError:
+        """What is said of a process that is gone and has not answered."""
+        if self._is_ended:
+            return HeadswapError("the question was stopped")
+        if (self._process.exitcode or 0) < 0:
+            return out_of_memory()
+        return HeadswapError(  # a bug, whose traceback the process has printed
+            "the question was not answered: its process failed",
+            hint="the terminal that the pages are served from says with what",
+        )
 
 
 def _answer(asking: Asking, sql: str, writing: Connection) -> None:
@@ -96,12 +109,11 @@ def _answer(asking: Asking, sql: str, writing: Connection) -> None:
     try:
         assert asking.limits.memory is not None  # every sandbox has a bound
         bound_memory(asking.limits.memory)
-        made: bytes | HeadswapError = _result(asking, sql)
+        writing.send(_result(asking, sql))
     except MemoryError:
-        made = out_of_memory()
+        writing.send(out_of_memory())
     except HeadswapError as error:
-        made = error
-    writing.send(made)
+        writing.send(error)
 
 
 def _result(asking: Asking, sql: str) -> bytes:

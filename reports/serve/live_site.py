@@ -22,7 +22,11 @@ def live_site(asking: Asking) -> Iterator[LiveSite]:
 
     Raises: DatasetError, InputError, HeadswapError where they cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="headswap-serve-") as folder:
+    with tempfile.TemporaryDirectory(
+        # What is still being written at the end may lie in its way.
+        prefix="headswap-serve-",
+        ignore_cleanup_errors=True,
+    ) as folder:
         site = LiveSite(asking, Path(folder))
         site.write()
         yield site

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -54,7 +57,7 @@ def command(
     from reports.serve.server import Server, address_of, is_loopback, listening, new_token, serve
 
     asking, token = Asking(dataset, parameters, limits), new_token()
-    with listening(host, port) as opened, live_site(asking) as site:
+    with _ended_by_the_system(), listening(host, port) as opened, live_site(asking) as site:
         address = f"{address_of(host, opened)}/{token}/index.html"
         print(json.dumps({"address": address}) if as_json else address, flush=True)
         if not is_loopback(host):
@@ -69,3 +72,17 @@ def command(
         with suppress(KeyboardInterrupt):
             serve(opened, Server(site, asking, token, host))
     return 0
+
+
+@contextmanager
+def _ended_by_the_system() -> Iterator[None]:
+    """Within, SIGTERM ends the program as an exception does, so that nothing is left behind."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -13,9 +13,13 @@ import ipaddress
 import json
 import secrets
 import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from types import FrameType
+from typing import TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -53,6 +57,7 @@ _HEADERS = {
 }
 
 
+T = TypeVar("T")
 # What answers a request of ours.
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -173,7 +178,7 @@ class Server:
 
     async def _page(self, request: Request) -> Response:
         name = request.path_params["name"]
-        text = await asyncio.to_thread(self._site.page, name) if name in MENU else None
+        text = await _aside(partial(self._site.page, name)) if name in MENU else None
         if text is None:
             raise HTTPException(404, "this dataset has no such page")
         return HTMLResponse(text)
@@ -212,6 +217,21 @@ async def _question(request: Request) -> str:
     if not isinstance(sql, str):
         raise HTTPException(400, 'a question is JSON: {"sql": "select 1"}')
     return sql
+
+
+async def _aside(function: Callable[[], T]) -> T:
+    """What a function returns, in a thread that the end of the program does not wait for."""
+    found: Future[T] = Future()
+
+    def run() -> None:
+        found.set_running_or_notify_cancel()
+        try:
+            found.set_result(function())
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(found)
 
 
 @asynccontextmanager

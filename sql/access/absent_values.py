@@ -26,7 +26,11 @@ def absent_values(session: Session, sql: str) -> list[str]:
     these columns, as the query itself did.
     """
     found = []
-    for column, value in dict.fromkeys(_compared(json.loads(serialized(sql)))):
+    try:
+        compared = dict.fromkeys(_compared(json.loads(serialized(sql))))
+    except RecursionError:  # a sum of hundreds of terms, say
+        return []
+    for column, value in compared:
         relations = [
             name
             for name in session.names_in(sql)

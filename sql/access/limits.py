@@ -117,7 +117,13 @@ def check_reads(
         check_reads(connection, inner, parameters)
         return
     plan = connection.execute(f"{EXPLAIN}{sql}", parameters).fetchall()[0][1]
-    if found := next(filter(_WRITING_OPERATOR.fullmatch, _operators(json.loads(plan))), None):
+    try:
+        found = next(filter(_WRITING_OPERATOR.fullmatch, _operators(json.loads(plan))), None)
+    except RecursionError as error:
+        raise InputError(
+            "the query is nested too deeply to be seen through", hint="ask it in parts"
+        ) from error
+    if found is not None:
         raise _not_reading(f"a query with {found.lower().replace('_', ' ')}")
 
 

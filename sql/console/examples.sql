@@ -161,8 +161,12 @@ select
 from pair_summary
 order by model_a, model_b;
 
--- How steady is each head from one half of the prompts to the other?
-select model, round(min(value), 3) as lowest, round(avg(value), 3) as mean
-from head_reliability
-group by model
-order by model;
+-- How steady are the matches from one half of the prompts to the other?
+select
+    model_a,
+    model_b,
+    round(avg(held_out), 3) as held_out,
+    round(avg(agreement), 2) as agreement
+from split_halves
+group by model_a, model_b
+order by model_a, model_b;

@@ -129,7 +129,6 @@ _STATISTICS_OPTIONS: tuple[Decorator, ...] = (
 _BOUND_OPTIONS: tuple[Decorator, ...] = (
     click.option("--timeout", metavar="SECONDS", type=float, help="stop a query that takes longer"),
     click.option("--memory-limit", metavar="SIZE", help="what DuckDB may use, for instance 2GB"),
-    click.option("--max-rows", metavar="N", type=int, help="refuse a result with more rows"),
 )
 
 
@@ -223,9 +222,20 @@ limit_options = gathered(
         "with the limits 60 s, 2GB and 100,000 rows unless others are given",
     ),
     *_BOUND_OPTIONS,
+    click.option("--max-rows", metavar="N", type=int, help="refuse a result with more rows"),
 )
-# The same of a command whose every query is in the sandbox.
-sandbox_options = gathered("limits", limits_from, *_BOUND_OPTIONS)
+# The same of a command whose every query is in the sandbox, and shows what of a result it may.
+sandbox_options = gathered(
+    "limits",
+    limits_from,
+    *_BOUND_OPTIONS,
+    click.option(
+        "--max-rows",
+        metavar="N",
+        type=int,
+        help="of a result with more rows, show the first N (default: 100,000)",
+    ),
+)
 # What the views are asked with; the command's function gets it as `parameters`.
 parameter_options = gathered("parameters", parameters_from, *_VIEW_OPTIONS)
 # The same, and what random draws and claims are asked with.

@@ -185,9 +185,9 @@ def disturbed(network: Network, noise: float, seed: int) -> Network:
 
 
 def stored_models(folder: Path) -> tuple[list[Start], Tokenizer]:
-    """The demo models of a folder, and the tokenizer that they share."""
+    """The demo models of a folder with a start of their own, and the tokenizer that they share."""
     starts = []
-    for path in sorted(file.parent for file in folder.glob(f"*/{WEIGHTS_NAME}")):
+    for path in sorted(file.parent for file in folder.glob(f"*-[0-9]/{WEIGHTS_NAME}")):
         network, tokenizer = load_bundle(path)
         bundle = torch.load(path / WEIGHTS_NAME, map_location="cpu", weights_only=True)
         starts.append(Start(path.name, network, bundle["config"]["seed"]))

@@ -13,10 +13,12 @@ import pytest
 
 from ingest.dataset.manifest import read_manifest
 from ingest.dataset.reader import open_dataset
+from ingest.kernel.errors import HeadswapError
 from ingest.models.options import LoadOptions
 from ingest.models.source import ModelSource
 from ingest.producers.attention import JOURNAL_NAME
 from ingest.producers.attention_on_spark import AttentionJob
+from ingest.producers.on_spark import OnSpark, running
 from ingest.producers.spark_worker import make
 from tests.support.interrupted import Process, is_complete
 from tests.support.running import REFERENCE, Run
@@ -132,19 +134,36 @@ def test_a_dead_driver_leaves_the_earlier_state(spark_cluster, prompts, one_proc
     assert is_complete(out)
 
 
-def test_a_worker_refuses_other_weights(tmp_path):
-    job = AttentionJob(
+def job_of(tmp_path: Path, weights_sha256: str, *token_ids: int) -> AttentionJob:
+    """A file of one prompt of `standard`."""
+    return AttentionJob(
         folder=str(tmp_path),
         source=ModelSource("standard", str(REFERENCE / "standard")),
         options=LoadOptions(),
-        weights_sha256="0" * 64,
+        weights_sha256=weights_sha256,
         out=str(tmp_path),
         path="attention/standard/part-00000.parquet",
         prompt_ids=(0,),
-        token_ids=((1, 2, 3),),
-        width=3,
+        token_ids=(token_ids,),
+        width=len(token_ids),
     )
-    made = make(job)
+
+
+def test_a_bug_in_a_worker_is_named_and_python_goes_on(spark_master, one_process, tmp_path):
+    (entry, *_) = read_manifest(one_process).models
+    job = job_of(tmp_path, str(entry.weights_sha256), 1, 10**9)
+    with running(OnSpark(spark_master)) as cluster:
+        assert cluster is not None
+        with pytest.raises(HeadswapError) as refused:
+            list(cluster.files("standard", [job]))
+    # As PyTorch says it, and not the Java that waited for it.
+    said = f"Spark could not make {job.path}: IndexError: index out of range in self"
+    assert str(refused.value) == said
+    assert not list(tmp_path.rglob("*.parquet*"))
+
+
+def test_a_worker_refuses_other_weights(tmp_path):
+    made = make(job_of(tmp_path, "0" * 64, 1, 2, 3))
     assert made.entry is None
     assert "has other weights here" in made.message
     assert not list(tmp_path.rglob("*.parquet*"))

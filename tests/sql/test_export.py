@@ -34,10 +34,7 @@ def assert_same(dataset: Path, names: list[str], connection: duckdb.DuckDBPyConn
         for name in names:
             query = f"select * from {name} order by all"
             ours, theirs = session.frame(query), connection.sql(query).pl()
-            # One reference model has the other's heads: the inverse hyperbolic tangent of a cosine
-            # of almost 1 makes the last bit of it, which the order of a sum decides, a large one.
-            tolerance = 1e-6 if name == "model_similarities" else 1e-12
-            assert_frame_equal(theirs, ours, rel_tol=tolerance, abs_tol=1e-12)
+            assert_frame_equal(theirs, ours, rel_tol=1e-12, abs_tol=1e-12)
 
 
 def test_plain_duckdb_gets_the_same_views_in_another_folder_twice(

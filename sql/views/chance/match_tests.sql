@@ -18,5 +18,5 @@
 
 -- computed by sql.computed.match_tests.match_tests from head_products, block_profiles, heads, models, pairs, parameters
 
--- p values only of content and profile_whitened, else null: raw and centred profiles call heads of trained
--- models without a counterpart far more often than they say (docs/explanation/statistics.md).
+-- p values only of content and profile_whitened, else null: in one direction raw and centred profiles call heads of
+-- trained models without a counterpart far more often than they say (docs/explanation/statistics.md).

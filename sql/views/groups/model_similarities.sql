@@ -7,7 +7,7 @@
 -- group_a: varchar, group of model_a; null where none was stated
 -- group_b: varchar, group of model_b
 -- n_matches: bigint, heads of both models with a best match
--- mean_best_match: double, mean over them of atanh of the cosine with the best match
+-- mean_best_match: double, mean over them of atanh of the cosine with the best match, at most 7.25 each
 -- same_index_share: double, share of them with the best match at their own layer and head; null of two shapes
 
 with
@@ -23,7 +23,8 @@ best as (
     where similarity_ranking.rank = 1
 ),
 
--- Cosines of 1 and -1 have no atanh, so that they count as 1e-12 less far out.
+-- Cosines count as at most 1 - 1e-6: what lies nearer to 1 is rounding of the weights (float32), which
+-- atanh would make a large number of, another one on each engine; 1 itself has no atanh.
 means as (
     select
         best.similarity,
@@ -32,8 +33,8 @@ means as (
         count(*) as n_matches,
         avg(
             0.5e0 * ln(
-                (1e0 + greatest(least(best.value, 1e0 - 1e-12), -1e0 + 1e-12))
-                / (1e0 - greatest(least(best.value, 1e0 - 1e-12), -1e0 + 1e-12))
+                (1e0 + greatest(least(best.value, 1e0 - 1e-6), -1e0 + 1e-6))
+                / (1e0 - greatest(least(best.value, 1e0 - 1e-6), -1e0 + 1e-6))
             )
         ) as mean_best_match,
         avg(case when best.is_same_index then 1e0 else 0e0 end) as same_index_share

@@ -332,3 +332,12 @@ def test_page_ask_works_in_a_browser(browser: Browser, demo_dataset: Path):
         assert all(address.startswith(f"http://{running.host}/") for address in tab.requests)
     ask(tab, "select 1")
     assert "does not answer" in text(tab, "ask-error")
+
+
+def test_sigterm_leaves_no_pages_behind(small: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving(small) as running:
+        assert [path.name for path in tmp_path.glob("headswap-serve-*")]
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(TIMEOUT_SECONDS) == 128 + signal.SIGTERM
+    assert not list(tmp_path.glob("headswap-serve-*"))

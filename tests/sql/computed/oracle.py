@@ -69,7 +69,7 @@ def mean_best_match(cosines: Floats) -> float:
     """
     known = np.where(np.isnan(cosines), -np.inf, cosines)
     best = [value for value in (*known.max(axis=0), *known.max(axis=1)) if np.isfinite(value)]
-    limit = 1 - 1e-12
+    limit = 1 - 1e-6
     return float(np.mean(np.arctanh(np.clip(best, -limit, limit)))) if best else math.nan
 
 

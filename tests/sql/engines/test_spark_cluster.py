@@ -33,6 +33,7 @@ with running_cluster(Path(sys.argv[1]), n_workers=1) as cluster:
 _PATIENCE = 60.0  # seconds
 
 
+@pytest.mark.slow
 def test_a_driver_in_another_process_counts_on_the_cluster(spark_cluster: SparkCluster):
     done = subprocess.run(
         [sys.executable, "-c", COUNT, spark_cluster.url], capture_output=True, text=True, check=True

@@ -56,6 +56,7 @@ def test_what_duckdb_has_kept_is_asked_of_spark(
     assert (outcome.code, outcome.out) == (0, expected.out), outcome.err
 
 
+@pytest.mark.slow
 def test_a_claim_holds_as_on_duckdb(spark_master: str, run: Run, tmp_path: Path) -> None:
     models = [SyntheticModel("a", seed=1), SyntheticModel("b", seed=2)]
     dataset = write_synthetic_dataset(tmp_path / "dataset", models)

@@ -42,6 +42,7 @@ def test_every_relation_of_the_demo_is_duckdbs(
     assert _compared(demo_sessions, names) == {}
 
 
+@pytest.mark.slow
 def test_what_is_told_of_effects_is_duckdbs(reference_dataset: Path, both) -> None:
     with both(reference_dataset, Parameters()) as sessions:
         assert _there(sessions[0]) == list(relations())
@@ -55,6 +56,7 @@ def test_what_is_told_of_effects_is_duckdbs(reference_dataset: Path, both) -> No
 _TOLD = ("row_checks", "head_scores", "similarity_ranking", "swap_claims", "verdicts")
 
 
+@pytest.mark.slow
 def test_one_model_without_structural_tokens_in_other_bins_is_duckdbs(both, tmp_path: Path) -> None:
     dataset = write_synthetic_dataset(
         tmp_path / "dataset", [SyntheticModel("standard")], has_structural=False
