@@ -147,8 +147,8 @@ class Intervention:
         """A hook that puts values in place of what some heads mix."""
         (mixed,) = inputs
         self._n_replaced[layer] += 1
-        changed = mixed.clone()
-        by_head = changed.unflatten(-1, (self._model.n_heads, -1))  # [text, position, head, d_head]
+        changed = mixed.clone(memory_format=torch.contiguous_format)
+        by_head = changed.view(*changed.shape[:2], self._model.n_heads, -1)  # the last: d_head
         for head in heads:
             by_head[:, :, head] = self._values[layer, head]
         return (changed,)

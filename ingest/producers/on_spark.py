@@ -139,8 +139,9 @@ def _run(context: Any, group: str, job: Job) -> Made:
 def _gone() -> tuple[type[Exception], ...]:
     """What a call of Spark raises: that of a job that failed, or of a Java process that died."""
     from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
 
-    return Py4JError, OSError
+    return PySparkException, Py4JError, OSError
 
 
 def _reason(error: Exception) -> str:

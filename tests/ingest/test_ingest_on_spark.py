@@ -149,6 +149,7 @@ def job_of(tmp_path: Path, weights_sha256: str, *token_ids: int) -> AttentionJob
     )
 
 
+@pytest.mark.slow
 def test_a_bug_in_a_worker_is_named_and_python_goes_on(spark_master, one_process, tmp_path):
     (entry, *_) = read_manifest(one_process).models
     job = job_of(tmp_path, str(entry.weights_sha256), 1, 10**9)
