@@ -48,7 +48,7 @@ class Prices:
     storage.
     """
 
-    rows_a_second: float = 7.6e6
+    rows_a_second: float = 7.4e6
     dollars_an_hour: float = 0.05
     dollars_a_terabyte_month: float = 23.0
 
