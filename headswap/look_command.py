@@ -65,7 +65,6 @@ def _load_options(options: Mapping[str, Any]) -> LoadOptions | None:
     "words",
     metavar="[HEAD]... SENTENCE",
     nargs=-1,
-    required=True,
     help="the heads that are shown large, as in L3H1, of a dataset also MODEL:L3H1 (default: all, "
     "small); and the text, in quotes, or - to read it from stdin",
 )
@@ -134,7 +133,7 @@ def command(
     """Draws what heads attend to on a text, and prints the picture's path."""
     from headswap.looking import look
 
-    heads, text = split_words(words)
+    heads, text = split_words(source, words)
     if text == "-":
         text = sys.stdin.read().strip()
     found = look(source, text, heads, models=models, keep=keep, options=options)
@@ -151,14 +150,19 @@ def command(
     return 0
 
 
-def split_words(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+def split_words(source: str, words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """The heads and the text that the words after the source name.
 
-    >>> split_words(("L3H1", "Make tea"))
+    >>> split_words("demo:adhd", ("L3H1", "Make tea"))
     (('L3H1',), 'Make tea')
 
     Raises: InputError where there is no text, or a word before it is no head.
     """
+    if not words:
+        raise InputError(
+            f"of a model and a sentence only one is there: {source!r}",
+            hint='write a model before the sentence, as in demo:adhd "The cat sat on the mat"',
+        )
     *heads, text = words
     quoted = 'write the sentence last and in quotes, as in L3H1 "The cat sat on the mat"'
     if _HEAD.fullmatch(text):

@@ -178,6 +178,7 @@ def test_the_sentence_is_read_from_stdin(
     ("words", "message"),
     [
         (["Make", "tea"], "'Make' is no head such as L3H1"),
+        ([], "of a model and a sentence only one is there: "),
         (["L0H0"], "there is no sentence after the head L0H0"),
         ([" "], "the sentence is empty"),
         (["other:L0H0", TEXT], "has no model 'other'"),

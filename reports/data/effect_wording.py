@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ingest.dataset.relations import STORED_TABLES
-from reports.data.effects import Ablated, Effects, HeadEffect, Readout, Work
+from reports.data.effects import Ablated, Effects, HeadEffect, ModelLoss, Readout, Work
 from reports.data.verdicts import p_text
 
 # What stands for what an ablated head mixes.
@@ -48,6 +50,23 @@ def title(effects: Effects) -> str:
         text = f"Of {len(found.heads)} ablated heads of {found.model}, {largest.head.index}"
         return f"{text} changes the loss most: by {_change(largest)}"
     return "What the models write, and what their layers predict"
+
+
+def losses_sentence(losses: Sequence[ModelLoss]) -> str:
+    """How well the models predict the prompts, without a full stop.
+
+    >>> print(losses_sentence([ModelLoss("a", 1.73, 6.644), ModelLoss("b", 4.771, 6.644)]))
+    Mean loss on these prompts, in nats a token: a 1.73, b 4.77; by guessing 6.64
+    >>> print(losses_sentence([ModelLoss("a", 1.73, 6.644), ModelLoss("b", 3.2, 10.825)]))
+    Mean loss on these prompts, in nats a token: a 1.73, by guessing 6.64; b 3.20, by guessing 10.82
+    """
+    guesses = [f"by guessing {loss.uniform_nats:.2f}" for loss in losses]
+    own = [f"{loss.model} {loss.loss_nats:.2f}" for loss in losses]
+    if len(set(guesses)) == 1:
+        told = f"{', '.join(own)}; {guesses[0]}"
+    else:
+        told = "; ".join(f"{loss}, {guess}" for loss, guess in zip(own, guesses, strict=True))
+    return f"Mean loss on these prompts, in nats a token: {told}"
 
 
 def grid_title(ablated: Ablated) -> str:

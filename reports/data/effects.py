@@ -81,6 +81,18 @@ class Ablated:
 
 
 @dataclass(frozen=True)
+class ModelLoss:
+    """How well a model predicts the prompts, whole: mean loss in nats a token.
+
+    uniform_nats: that of a guess for which all tokens of its vocabulary are equally probable.
+    """
+
+    model: str
+    loss_nats: float
+    uniform_nats: float
+
+
+@dataclass(frozen=True)
 class TokenChange:
     """A most probable next token, before and after an ablation, and at how many positions."""
 
@@ -155,13 +167,15 @@ class Readout:
 class Effects:
     """All that the page of effects shows. absent: the tables of TABLES that the dataset lacks.
 
-    ablated: a kind and model each, in the order of kinds and of ingest. works: one an other model,
+    ablated: a kind and model each, in the order of kinds and of ingest. losses: of the models that
+    are ablated, in the order of ingest. works: one an other model,
     by the first kind.
     """
 
     reference: Head
     absent: tuple[str, ...]
     ablated: tuple[Ablated, ...]
+    losses: tuple[ModelLoss, ...]
     works: tuple[Work, ...]
     estimated: tuple[Estimated, ...]
     pairs: tuple[Pairs, ...]
@@ -203,6 +217,7 @@ def read_effects(session: Session, reference: Head, others: list[str]) -> Effect
         reference=reference,
         absent=absent,
         ablated=ablated,
+        losses=tuple(_losses(session)) if ablated else (),
         works=tuple(_works(session, reference, others, ablated)),
         estimated=() if "attribution_effects" in absent else tuple(read_estimates(session)),
         pairs=() if "pair_effects" in absent else tuple(read_pairs(session)),
@@ -231,6 +246,13 @@ def _ablated(session: Session) -> Iterator[Ablated]:
         if heads := found.get((kind, model)):
             shape = shapes[model]
             yield Ablated(kind, model, shape["n_layers"], shape["n_heads"], tuple(heads))
+
+
+def _losses(session: Session) -> Iterator[ModelLoss]:
+    found = {row["model"]: row for row in session.rows("select * from model_losses")}
+    for entry in session.dataset.manifest.models:
+        if row := found.get(entry.name):
+            yield ModelLoss(entry.name, rounded(row["loss_nats"]), rounded(row["uniform_nats"]))
 
 
 def _works(

@@ -9,10 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
 import headswap
+from ingest.models.load import load_model
+from ingest.models.options import LoadOptions
+from ingest.models.source import ModelSource, find_files
 from sql.session import Session, open_session
-from tests.support.running import REFERENCE
+from tests.support.running import REFERENCE, Reference
 
 Head = tuple[str, int, int]
 
@@ -51,6 +55,26 @@ def test_intervals_are_those_of_a_mean_over_prompts(
         assert row["n_prompts"] == 12
         found = [row[name] for name in names]
         assert found == pytest.approx([np.mean(values), low, high], abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["standard", "adhd"])
+def test_losses_are_those_of_a_plain_forward(
+    name: str, reference_session: Session, reference: Reference
+) -> None:
+    source = ModelSource(name, str(REFERENCE / name))
+    model = load_model(source, find_files(source), LoadOptions("cpu"))
+    losses: list[float] = []
+    for tokens in reference.tokens:
+        ids = torch.from_numpy(tokens.astype(np.int64)).flatten()
+        with torch.inference_mode():
+            logits = model.bridge.original_model(input_ids=ids[None]).logits[0].double()
+        losses += torch.nn.functional.cross_entropy(logits[:-1], ids[1:], reduction="none").tolist()
+    (row,) = reference_session.rows(
+        "select * from model_losses where model = $name", {"name": name}
+    )
+    assert (row["n_prompts"], row["n_positions"]) == (12, len(losses))
+    assert row["loss_nats"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert row["uniform_nats"] == pytest.approx(np.log(model.d_vocab), rel=1e-12)
 
 
 def test_ranks_fall_with_the_mean_loss(reference_session: Session) -> None:

@@ -328,6 +328,15 @@ def whole_relation(beside: Beside) -> None:
     assert [n for n in shown if not any(n == close(v) for v in values)] == []
 
 
+def losses(beside: Beside) -> None:
+    """The losses of all models, and that of a guess, to two digits."""
+    told = beside.said.partition("Mean loss on these prompts, in nats a token: ")[2]
+    for row in beside.rows:
+        assert f"{row['model']} {row['loss_nats']:.2f}" in told
+        assert f"by guessing {row['uniform_nats']:.2f}" in told
+    assert len(re.findall(r"\d\.\d\d", told)) == len(beside.rows) + 1
+
+
 def _charts(section: Element) -> Iterator[str]:
     for part in section.iter("div"):
         if part.get("class") == "chart":
@@ -378,6 +387,7 @@ TEXTS: dict[str, Callable[[Beside], None]] = {
     r"select \* from verdicts$": all_verdicts,
     r"select \* from same_index_tests$": same_index_by_model,
     r"select \* from functional_match$": all_works,
+    r"select \* from model_losses": losses,
     r"select \* from attribution_agreement": all_agreements,
     r"select \* from (ablation_ranking|pair_interactions|model_similarities)": whole_relation,
     r"select \* from (class_probability_by_layer|score_trends)": whole_relation,
