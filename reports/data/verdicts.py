@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from reports.data import questions
 from reports.data.report import Groups, Head, ModelPair, Verdict
 from reports.data.rounding import rounded, rounded_or_none
@@ -92,10 +94,10 @@ def p_text(value: float) -> str:
     """A p value as text: enough digits to see on which side of 0.05 it lies.
 
     >>> p_text(0.18), p_text(0.051), p_text(0.00005)
-    ('p = 0.18', 'p = 0.051', 'p = 5e-05')
+    ('p = 0.18', 'p = 0.051', 'p = 0.00005')
     """
     if value < 0.001:
-        return f"p = {value:.1g}"
+        return f"p = {Decimal(f'{value:.1g}'):f}"
     return f"p = {value:.3f}" if value < 0.1 else f"p = {value:.2f}"
 
 
