@@ -107,7 +107,14 @@ def context_length(config: transformers.PretrainedConfig, where: Path) -> int:
 
     Raises: InputError where its config does not say.
     """
-    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"):
+    names = (
+        "max_position_embeddings",
+        "n_positions",
+        "max_sequence_length",
+        "seq_length",
+        "max_seq_len",
+    )
+    for name in names:
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
             return value
