@@ -35,6 +35,14 @@ _SETTINGS = {
 }
 
 
+def spark_errors() -> tuple[type[Exception], ...]:
+    """What a call of Spark raises: that of work that failed, or of a Java process that died."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return PySparkException, Py4JError, OSError
+
+
 def check_installed() -> None:
     """Raises: InputError where a package or Java is missing, with what to install."""
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
@@ -108,9 +116,7 @@ def _check_answers(master: str) -> None:
 
 def _started(master: str | None) -> Any:
     """A new context, whose Java process says what it says into a file."""
-    from py4j.protocol import Py4JError
     from pyspark import SparkConf, SparkContext
-    from pyspark.errors import PySparkException
     from pyspark.java_gateway import launch_gateway
 
     handler = signal.getsignal(signal.SIGINT)
@@ -124,7 +130,7 @@ def _started(master: str | None) -> Any:
             # One Java process serves a program to its end, whatever Spark it starts.
             gateway = SparkContext._gateway or launch_gateway(settings, {"stderr": log})
             return SparkContext(conf=settings, gateway=gateway)
-        except (PySparkException, Py4JError, OSError) as error:
+        except spark_errors() as error:
             raise HeadswapError(
                 f"Spark did not start: {_reason(error, log)}",
                 hint="check the master's address, and that Java is 17 or 21",

@@ -21,6 +21,7 @@ from typing import Any
 from ingest.dataset.manifest import FileEntry
 from ingest.kernel.errors import HeadswapError
 from ingest.kernel.files import writing_to
+from ingest.kernel.spark_start import spark_errors, start_spark
 
 # Jobs in flight. Spark queues what it has no slot for, and says too late how many slots there are.
 _MOST_AT_ONCE = 256
@@ -97,7 +98,7 @@ class Cluster:
                 yield _put_in_place(Path(job.out), made.entry, job.path)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            with suppress(*_gone()):  # a Java process that has died has nothing to cancel
+            with suppress(*spark_errors()):  # a Java process that has died has nothing to cancel
                 context.cancelJobGroup(group)
             raise
         pool.shutdown()
@@ -105,8 +106,6 @@ class Cluster:
 
     def _started(self) -> Any:
         if self._context is None:
-            from ingest.kernel.spark_start import start_spark
-
             # Workers run the Python that has headswap, and not the first on their path.
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
             session, stop = start_spark(self._master)
@@ -125,7 +124,7 @@ def _run(context: Any, group: str, job: Job) -> Made:
     try:
         context.setJobGroup(group, job.path)  # of this thread
         (made,) = context.parallelize([job], 1).map(make).collect()
-    except _gone() as error:
+    except spark_errors() as error:
         raise HeadswapError(
             f"Spark could not make {job.path}: {_reason(error)}",
             hint="run the same command again, it goes on where it stopped; the executors' logs "
@@ -134,14 +133,6 @@ def _run(context: Any, group: str, job: Job) -> Made:
     else:
         found: Made = made
         return found
-
-
-def _gone() -> tuple[type[Exception], ...]:
-    """What a call of Spark raises: that of a job that failed, or of a Java process that died."""
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    return PySparkException, Py4JError, OSError
 
 
 def _reason(error: Exception) -> str:

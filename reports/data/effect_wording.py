@@ -56,9 +56,13 @@ def losses_sentence(losses: Sequence[ModelLoss]) -> str:
     """How well the models predict the prompts, without a full stop.
 
     >>> print(losses_sentence([ModelLoss("a", 1.73, 6.644), ModelLoss("b", 4.771, 6.644)]))
+    ... # doctest: +NORMALIZE_WHITESPACE
     Mean loss on these prompts, in nats a token: a 1.73, b 4.77; by guessing 6.64
+    (all tokens equally probable)
     >>> print(losses_sentence([ModelLoss("a", 1.73, 6.644), ModelLoss("b", 3.2, 10.825)]))
-    Mean loss on these prompts, in nats a token: a 1.73, by guessing 6.64; b 3.20, by guessing 10.82
+    ... # doctest: +NORMALIZE_WHITESPACE
+    Mean loss on these prompts, in nats a token: a 1.73, by guessing 6.64; b 3.20, by guessing
+    10.82 (all tokens equally probable)
     """
     guesses = [f"by guessing {loss.uniform_nats:.2f}" for loss in losses]
     own = [f"{loss.model} {loss.loss_nats:.2f}" for loss in losses]
@@ -66,7 +70,7 @@ def losses_sentence(losses: Sequence[ModelLoss]) -> str:
         told = f"{', '.join(own)}; {guesses[0]}"
     else:
         told = "; ".join(f"{loss}, {guess}" for loss, guess in zip(own, guesses, strict=True))
-    return f"Mean loss on these prompts, in nats a token: {told}"
+    return f"Mean loss on these prompts, in nats a token: {told} (all tokens equally probable)"
 
 
 def grid_title(ablated: Ablated) -> str:

@@ -11,10 +11,8 @@ import torch
 import transformers
 from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
 
-from ingest.models.load import load_model
-from ingest.models.options import LoadOptions
 from ingest.models.plain import plain_network
-from ingest.models.source import ModelSource, find_files
+from tests.support.models.loading import loaded
 from tests.support.running import REFERENCE
 
 TEXT = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
@@ -53,8 +51,7 @@ def test_plain_modules_compute_the_same_and_the_bridge_returns(name: str, tmp_pa
     config = getattr(transformers, f"{kind}Config")(**sizes)
     getattr(transformers, f"{kind}ForCausalLM")(config).eval().save_pretrained(tmp_path)
     shutil.copy(REFERENCE / "standard" / "tokenizer.json", tmp_path)
-    source = ModelSource("mine", str(tmp_path))
-    model = load_model(source, find_files(source), LoadOptions("cpu"))
+    model = loaded(str(tmp_path))
     ids = torch.arange(5, 25)[None]
 
     def forward() -> Any:

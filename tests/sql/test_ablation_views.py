@@ -12,10 +12,8 @@ import scipy.stats
 import torch
 
 import headswap
-from ingest.models.load import load_model
-from ingest.models.options import LoadOptions
-from ingest.models.source import ModelSource, find_files
 from sql.session import Session, open_session
+from tests.support.models.loading import loaded
 from tests.support.running import REFERENCE, Reference
 
 Head = tuple[str, int, int]
@@ -61,8 +59,7 @@ def test_intervals_are_those_of_a_mean_over_prompts(
 def test_losses_are_those_of_a_plain_forward(
     name: str, reference_session: Session, reference: Reference
 ) -> None:
-    source = ModelSource(name, str(REFERENCE / name))
-    model = load_model(source, find_files(source), LoadOptions("cpu"))
+    model = loaded(str(REFERENCE / name))
     losses: list[float] = []
     for tokens in reference.tokens:
         ids = torch.from_numpy(tokens.astype(np.int64)).flatten()

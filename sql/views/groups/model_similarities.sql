@@ -12,31 +12,26 @@
 
 with
 
+-- Cosines count as at most 1 - 1e-6: what lies nearer to 1 is rounding of the weights (float32), which
+-- atanh would make a large number of, another one on each engine; 1 itself has no atanh.
 best as (
     select
         similarity_ranking.similarity,
         least(similarity_ranking.model_a, similarity_ranking.model_b) as model_a,
         greatest(similarity_ranking.model_a, similarity_ranking.model_b) as model_b,
         similarity_ranking.is_same_index,
-        similarity_ranking.value
+        greatest(least(similarity_ranking.value, 1e0 - 1e-6), -1e0 + 1e-6) as cosine
     from similarity_ranking
     where similarity_ranking.rank = 1
 ),
 
--- Cosines count as at most 1 - 1e-6: what lies nearer to 1 is rounding of the weights (float32), which
--- atanh would make a large number of, another one on each engine; 1 itself has no atanh.
 means as (
     select
         best.similarity,
         best.model_a,
         best.model_b,
         count(*) as n_matches,
-        avg(
-            0.5e0 * ln(
-                (1e0 + greatest(least(best.value, 1e0 - 1e-6), -1e0 + 1e-6))
-                / (1e0 - greatest(least(best.value, 1e0 - 1e-6), -1e0 + 1e-6))
-            )
-        ) as mean_best_match,
+        avg(0.5e0 * ln((1e0 + best.cosine) / (1e0 - best.cosine))) as mean_best_match,
         avg(case when best.is_same_index then 1e0 else 0e0 end) as same_index_share
     from best
     group by all

@@ -32,11 +32,9 @@ from ingest.generation.draws import noise_of
 from ingest.generation.sampling import Sampling
 from ingest.generation.steps import context_of, steps_of
 from ingest.kernel.errors import HeadswapError, InputError
-from ingest.models.load import load_model
 from ingest.models.loaded import LoadedModel
-from ingest.models.options import LoadOptions
-from ingest.models.source import ModelSource, find_files
 from tests.support.models.bundles import TOKENIZER
+from tests.support.models.loading import loaded
 
 N_HEADS, D_HEAD = 4, 8
 SIZES = {"vocab_size": 325, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}
@@ -68,11 +66,6 @@ JOBS = [
     for seed in range(3)
 ]
 SAMPLINGS = [Sampling(1.0, None, 20), Sampling(0.7, 12, 20), Sampling(0.0, None, 20)]
-
-
-def loaded(folder: str) -> LoadedModel:
-    source = ModelSource("mine", folder)
-    return load_model(source, find_files(source), LoadOptions("cpu"))
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
